@@ -1,0 +1,19 @@
+"""Analysis of run folders: rasters, firing rates, learning curves, weights, films. Reads, never trains."""
+
+from rwta_sim.analysis.curves import plot_learning_curve
+from rwta_sim.analysis.figures import draw_figures
+from rwta_sim.analysis.films import save_film
+from rwta_sim.analysis.rasters import plot_raster
+from rwta_sim.analysis.rates import circuit_rates, neuron_rates, plot_rates
+from rwta_sim.analysis.weights import plot_weights
+
+__all__ = [
+    "circuit_rates",
+    "draw_figures",
+    "neuron_rates",
+    "plot_learning_curve",
+    "plot_raster",
+    "plot_rates",
+    "plot_weights",
+    "save_film",
+]

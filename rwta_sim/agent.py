@@ -1,0 +1,199 @@
+"""`Agent`: an experiment made real: environment, network, engine and bridge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from rwta_sim.bridge import Bridge, Episode, Session, drive
+from rwta_sim.config import EnvironmentSpec, Experiment
+from rwta_sim.critics import LinearTD
+from rwta_sim.decoders import action_count
+from rwta_sim.encoders import DiscreteEncoder, make_encoder
+from rwta_sim.engines import Engine, make_engine
+from rwta_sim.errors import CheckpointError, EnvironmentFailure
+from rwta_sim.learning import Learner
+from rwta_sim.network import RWTANetwork
+from rwta_sim.runs import Checkpoint, RunFolder
+from rwta_sim.seeding import Purpose, episode_seeds, initial_generator
+
+__all__ = ["Agent", "make_environment"]
+
+_WEIGHT = "weight."
+
+
+def make_environment(spec: EnvironmentSpec, **kwargs: Any) -> gym.Env:
+    """`gymnasium.make` with errors that say what to do.
+
+    Raises
+    ------
+    EnvironmentFailure
+        If the environment does not exist or cannot be made.
+    """
+    try:
+        return gym.make(spec.id, **{**spec.kwargs, **kwargs})
+    except Exception as error:
+        raise EnvironmentFailure(
+            f"cannot make the environment {spec.id!r} with {spec.kwargs}: {error}. For an environment of your "
+            "own, register it with Gymnasium and name it 'module:id'"
+        ) from error
+
+
+class Agent:
+    """A network in a closed loop with its environment.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    env : gymnasium.Env, optional
+        Used in place of the one that the experiment names.
+    record : bool
+        Give the network SpikeMonitors.
+    render_mode : str, optional
+        For the environment that the experiment names.
+
+    Attributes
+    ----------
+    env, network, engine, bridge
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        env: gym.Env | None = None,
+        record: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        self.experiment = experiment
+        extra = {"render_mode": render_mode} if render_mode else {}
+        self.env = make_environment(experiment.environment, **extra) if env is None else env
+        encoder = make_encoder(self.env, experiment.encoder)
+        self.engine: Engine = make_engine(experiment.engine)
+        with self.engine.building():
+            self.network = RWTANetwork(
+                experiment.network,
+                encoder.n_inputs,
+                action_count(self.env),
+                rng=initial_generator(experiment.seed),
+                record=record,
+            )
+        self.engine.prepare(self.network.network)
+        self.bridge = Bridge(self.network, self.engine, encoder, experiment.decision)
+        self._discrete = isinstance(encoder, DiscreteEncoder)
+
+    def learner(self) -> Learner:
+        """A new learner for the network."""
+        critic: LinearTD = self.experiment.critic.make(self.bridge.encoder.n_features, self._discrete)
+        return Learner(self.experiment.learning, critic, self.bridge.arrays)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Views of the weight blocks ("sh", "sa", "hh", "ha", "ah") and the biases "b"."""
+        return self.bridge.arrays.blocks()
+
+    # -- playing -------------------------------------------------------------------------------------
+
+    def run(self, session: Session) -> Any:
+        """Run a session of the bridge to its end."""
+        with closing(session):
+            return drive(self.engine, session, self.experiment.decision.steps)
+
+    def play(self, episodes: int, seed: int | None = None, greedy: bool = True, first: int = 0) -> list[Episode]:
+        """Play evaluation episodes without learning.
+
+        Parameters
+        ----------
+        episodes : int
+        seed : int, optional
+            Default: the seed of the experiment. Episode n of a seed is always the same episode.
+        greedy : bool
+            argmax of the action circuit's q, or its spikes.
+        first : int
+            Number of the first episode.
+        """
+        if episodes < 1:
+            raise ValueError(f"episodes = {episodes}: expected at least 1")
+        seed = self.experiment.seed if seed is None else seed
+
+        def session() -> Session[list[Episode]]:
+            results = []
+            for number in range(first, first + episodes):
+                seeds = episode_seeds(seed, Purpose.EVALUATION, number)
+                results.append((yield from self.bridge.episode(self.env, seeds, greedy=greedy)))
+            return results
+
+        result: list[Episode] = self.run(session())
+        return result
+
+    # -- saving --------------------------------------------------------------------------------------
+
+    def signature(self) -> dict[str, Any]:
+        """What a checkpoint must share with a network that takes its weights."""
+        return {
+            "inputs": self.network.n_inputs,
+            "actions": self.network.n_actions,
+            "network": self.experiment.network.model_dump(mode="json"),
+        }
+
+    def saved_weights(self) -> dict[str, np.ndarray]:
+        """Weights by projection, and biases, for a checkpoint."""
+        arrays = self.bridge.arrays
+        return {**{_WEIGHT + name: w for name, w in arrays.weights.items()}, "bias": arrays.b}
+
+    def load_weights(self, checkpoint: Checkpoint) -> None:
+        """Take the weights of a checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            If it is of another network.
+        """
+        signature = self.signature()
+        theirs = checkpoint.meta.get("signature")
+        if theirs != signature:
+            raise CheckpointError(
+                f"checkpoint {checkpoint.name} is of another network: "
+                f"{_difference(theirs, signature)}; use the configuration it was trained with"
+            )
+        arrays = self.bridge.arrays
+        restore({**{_WEIGHT + n: w for n, w in arrays.weights.items()}, "bias": arrays.b}, checkpoint)
+        arrays.refresh_currents()
+
+    @staticmethod
+    def checkpoint_blocks(network: RWTANetwork, checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+        """The weight blocks in a checkpoint of `network`."""
+        prefix = len(_WEIGHT)
+        whole = {name[prefix:]: a for name, a in checkpoint.arrays.items() if name.startswith(_WEIGHT)}
+        return network.split_blocks(whole)
+
+    @classmethod
+    def load(cls, run: RunFolder, **kwargs: Any) -> Agent:
+        """The agent of a run, with the weights of its best validation."""
+        agent = cls(run.experiment, **kwargs)
+        agent.load_weights(run.best())
+        return agent
+
+
+def restore(targets: Mapping[str, np.ndarray], checkpoint: Checkpoint) -> None:
+    """Copy arrays of a checkpoint into `targets`, in place, after checking all of them."""
+    for name, target in targets.items():
+        saved = checkpoint.arrays.get(name)
+        if saved is None or saved.shape != target.shape:
+            found = "no such array" if saved is None else f"shape {saved.shape}"
+            raise CheckpointError(
+                f"checkpoint {checkpoint.name}: array {name!r} should have shape {target.shape}, found {found}; "
+                "it is of another network or another configuration"
+            )
+    for name, target in targets.items():
+        target[...] = checkpoint.arrays[name]
+
+
+def _difference(theirs: Any, ours: Any, path: str = "") -> str:
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in sorted({*theirs, *ours}):
+            if theirs.get(key) != ours.get(key):
+                return _difference(theirs.get(key), ours.get(key), f"{path}.{key}" if path else key)
+    return f"{path or 'signature'} is {theirs!r} there and {ours!r} here"

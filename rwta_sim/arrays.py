@@ -1,0 +1,136 @@
+"""`NetworkArrays`: the state of an `RWTANetwork` on an engine, as NumPy arrays that share its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from rwta_sim.engines.base import Engine
+from rwta_sim.network import RWTANetwork
+
+__all__ = ["NetworkArrays"]
+
+
+class NetworkArrays:
+    """Views, and the few operations a decision needs on them. Times in seconds.
+
+    Parameters
+    ----------
+    network : RWTANetwork
+    engine : Engine
+        On which ``network.network`` has been prepared.
+
+    Attributes
+    ----------
+    p : ndarray, shape (n_inputs,)
+        Spike probability of each input per step.
+    q : ndarray, shape (n_neurons,)
+        Firing probability of each neuron within its circuit at the last step.
+    b : ndarray, shape (n_neurons,)
+        Biases.
+    weights : dict of ndarray
+        By projection name, shape (n_source, n_target).
+    """
+
+    def __init__(self, network: RWTANetwork, engine: Engine) -> None:
+        self.network = network
+        self._engine = engine
+        self._dt = float(network.spec.dt)
+        view, kernel = engine.view, network.spec.kernel
+        self.p = view(network.inputs, "p")
+        self.q = view(network.neurons, "q")
+        self.b = view(network.neurons, "b")
+        self.weights = {p.name: view(p.synapses, "w").reshape(p.shape) for p in network.projections}
+        self._signs = [sign for _, sign in kernel.components]
+        self._input_traces = [view(network.inputs, name) for name in kernel.variables("x")]
+        self._traces = [view(network.neurons, name) for name in kernel.variables("x")]
+        self._currents = [view(network.neurons, name) for name in kernel.variables("I")]
+        self._input_spikes = view(network.inputs, "_spikespace")
+        self._spikes = view(network.neurons, "_spikespace")
+        self._n_spikes = view(network.neurons, "n_spikes")
+        self._t_spike = view(network.neurons, "t_spike")
+        clearing = [p.synapses for p in network.projections] + network.trace_synapses
+        self._t_clear = [view(s, "t_clear") for s in clearing] if kernel.off_delay is not None else []
+        self._start = 0.0
+
+    # -- a decision ----------------------------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Forget every spike: no traces, no currents, nothing on its way."""
+        for state in (*self._input_traces, *self._traces, *self._currents):
+            state.fill(0.0)
+        self._input_spikes[-1] = self._spikes[-1] = 0
+        now = self._engine.steps_done * self._dt
+        for t_clear in self._t_clear:
+            t_clear[...] = now
+
+    def begin_decision(self) -> None:
+        """Start counting spikes."""
+        self._start = self._engine.steps_done * self._dt
+        self._n_spikes.fill(0.0)
+        # The last step's spikes are counted as they take effect, in the step to come: not in this decision.
+        self._n_spikes[self._spikes[: self._spikes[-1]]] = -1.0
+
+    def fired(self) -> np.ndarray:
+        """1.0 for the neurons that spiked in the last step; shape (n_neurons,)."""
+        fired = np.zeros(self.network.n_neurons)
+        fired[self._spikes[: self._spikes[-1]]] = 1.0
+        return fired
+
+    def spike_counts(self) -> np.ndarray:
+        """Spikes of each neuron in this decision; shape (n_neurons,)."""
+        return self._n_spikes + self.fired()
+
+    def last_spikes(self) -> np.ndarray:
+        """Who fired last in each circuit during this decision; shape (n_neurons,).
+
+        One-hot per circuit. Neurons that share the last step share the one; a circuit that stayed silent
+        has zeros.
+        """
+        fired = self.fired()
+        if self.network.spec.firing == "one_hot":
+            return fired
+        now = (self._engine.steps_done - 1) * self._dt
+        times = np.where(fired > 0, now, self._t_spike)
+        latest = np.maximum.reduceat(times, self.network.starts[:-1])[self.network.circuit]
+        last = ((times == latest) & (latest > self._start - 0.5 * self._dt)).astype(float)
+        ties = np.add.reduceat(last, self.network.starts[:-1])[self.network.circuit]
+        return np.divide(last, ties, out=last, where=ties > 0)
+
+    def input_trace(self) -> np.ndarray:
+        """kappa*S of the inputs as the last step's potentials saw it; shape (n_inputs,)."""
+        return self._signed(self._input_traces)
+
+    def trace(self) -> np.ndarray:
+        """kappa*S of the neurons as the last step's potentials saw it; shape (n_neurons,)."""
+        return self._signed(self._traces)
+
+    def _signed(self, states: list[np.ndarray]) -> np.ndarray:
+        total = self._signs[0] * states[0]
+        for sign, state in zip(self._signs[1:], states[1:], strict=True):
+            total += sign * state
+        return total
+
+    # -- weights -------------------------------------------------------------------------------------
+
+    def blocks(self) -> dict[str, np.ndarray]:
+        """Views of the weight blocks (``"sh"``, ``"sa"``, ``"hh"``, ``"ha"``, ``"ah"``) and of ``"b"``."""
+        return {**self.network.split_blocks(self.weights), "b": self.b}
+
+    def set_weights(self, new: Mapping[str, np.ndarray]) -> None:
+        """Set blocks by name, checked like `RWTANetwork.set_weights`."""
+        self.network.assign(self.weights, self.b, new)
+        self.refresh_currents()
+
+    def refresh_currents(self) -> None:
+        """Make every potential u = b + sum w (kappa*S) again, with the weights as they are now.
+
+        A synaptic current that decays in the postsynaptic neuron would go on with the weights of the past.
+        Here a changed weight counts at once for spikes already sent (tested in tests/test_arrays.py).
+        """
+        for current, x_in, x in zip(self._currents, self._input_traces, self._traces, strict=True):
+            current.fill(0.0)
+            for p in self.network.projections:
+                source = x_in if p.origin == "inputs" else x
+                current[p.target] += source[p.source] @ self.weights[p.name]

@@ -1,0 +1,111 @@
+"""The winner-take-all circuit as Brian2 equations.
+
+A circuit is a group of neurons that inhibit each other through one inhibitory unit. Neuron i has the
+potential ``u_i = b_i + sum_j w_ji (kappa * S_j)`` and fires with the escape rate
+``rho_i = rho_hat * q_i``, ``q_i = exp(u_i) / sum_{j in circuit} exp(u_j)``: whatever the weights, the
+circuit as a whole fires at `rho_hat` (Yang et al. 2022, arXiv 2210.13225, spiking RWTA network).
+
+The inhibitory unit must never overflow, so it reads its circuit twice. First through a compressed
+exponential, ``coarse = sum exp(u/COMPRESSION)``, which sets its level to
+``COMPRESSION*log(coarse)``: at or above the largest potential, but by no more than
+``COMPRESSION*log(size)``. Then relative to that level, ``Z = sum exp(u - level)``, which can neither
+overflow nor vanish. Potentials saturate at +-U_MAX, far beyond where a softmax is all or nothing.
+
+Order within one step, set on the objects so that any Network runs them right:
+deliver the spikes of the step before (synapses, then traces) -> decay -> inhibition and q -> thresholds.
+At the end of a step every variable is therefore what the network had when it fired.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rwta_sim.kernels import Kernel
+
+__all__ = ["COMPRESSION", "MAX_CIRCUIT_SIZE", "U_MAX", "WHEN_DELIVER", "WHEN_INHIBIT", "Firing"]
+
+Firing = Literal["one_hot", "poisson"]
+
+#: Potentials saturate here: exp(U_MAX/COMPRESSION) times the largest circuit is still a finite double.
+U_MAX = 70_000.0
+COMPRESSION = 100.0
+#: COMPRESSION*log(size) stays below 700, so that exp(max(u) - level) is a normal double.
+MAX_CIRCUIT_SIZE = 1000
+
+#: Slot in which a spike of the step before takes effect, before the state update decays anything.
+WHEN_DELIVER = "before_groups"
+#: Slot of the inhibition. Brian2 would sum before the state update, so for the potentials of a step ago.
+WHEN_INHIBIT = "before_thresholds"
+
+#: Namespace constants of the equations below.
+CONSTANTS = {"U_MAX": U_MAX, "COMPRESSION": COMPRESSION}
+
+
+def input_equations(kernel: Kernel) -> str:
+    """Input neurons: spike with probability `p` in a step; `x` is their trace kappa*S."""
+    return f"""
+    p : 1  # probability of a spike in one step
+    {kernel.equations("x")}
+    """
+
+
+INPUT_THRESHOLD = "rand() < p"
+
+
+def neuron_equations(kernel: Kernel, firing: Firing) -> str:
+    """Hidden and action neurons: current I = sum w (kappa*S), trace x = kappa*S, probability q."""
+    one_hot = """
+    draw : 1 (linked)  # the circuit's uniform random number of this step
+    below : 1  # summed q of the circuit's neurons before this one
+    last : boolean (constant)  # last neuron of its circuit
+    """
+    return f"""
+    {kernel.equations("I")}
+    {kernel.equations("x")}
+    b : 1  # bias
+    u = clip(I + b, -U_MAX, U_MAX) : 1  # potential
+    q : 1  # firing probability within the circuit
+    n_spikes : 1  # spikes since the counter was cleared, this step's not included
+    t_spike : second  # time of the last spike, this step's not included
+    coarse : 1 (linked)
+    Z : 1 (linked)
+    circuit : integer (constant)
+    {one_hot if firing == "one_hot" else ""}
+    """
+
+
+#: Run in slot WHEN_INHIBIT, after the inhibitory sums.
+NEURON_PROBABILITY = "q = exp(u - COMPRESSION*log(coarse))/Z"
+
+#: Run, with the jump of the trace, in the step after a spike: like all effects of a spike.
+COUNT_SPIKES = """
+n_spikes += 1
+t_spike = t - dt
+"""
+
+NEURON_THRESHOLD = {
+    # Exactly one neuron satisfies this: `below` of the next neuron is bit for bit below + q of this one.
+    "one_hot": "draw >= below and (draw < below + q or last)",
+    # Escape rate rho = rho_hat*q, held for a step: P(spike in dt) = 1 - exp(-rho*dt) for every dt.
+    "poisson": "rand() < -expm1(-q*rho_hat*dt)",
+}
+
+
+def inhibition_equations(firing: Firing) -> str:
+    """One inhibitory unit per circuit; `coarse` and `Z` are summed over the circuit."""
+    draw = "draw = rand() : 1 (constant over dt)"
+    return f"""
+    coarse : 1
+    Z : 1
+    {draw if firing == "one_hot" else ""}
+    """
+
+
+#: Synapses from the neurons of a circuit to its inhibitory unit, summed in this order.
+POOL_EQUATIONS = """
+coarse_post = exp(u_pre/COMPRESSION) : 1 (summed)
+Z_post = exp(u_pre - COMPRESSION*log(coarse_post)) : 1 (summed)
+"""
+
+#: Synapses from each neuron to the later ones of its circuit: the cumulative sum for the categorical draw.
+LADDER_EQUATIONS = "below_post = q_pre : 1 (summed)"

@@ -1,0 +1,237 @@
+"""The command line: ``rwta-sim train | resume | evaluate | watch | tasks``.
+
+Click builds the options from the settings themselves, so each one is documented where it is defined, and
+suggests the nearest option for a mistyped one.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+import types
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import numpy as np
+from brian2 import BrianLogger
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from rwta_sim._version import __version__
+from rwta_sim.agent import Agent
+from rwta_sim.analysis import draw_figures, save_film
+from rwta_sim.config import Experiment, options, read_toml
+from rwta_sim.display import TrainingDisplay
+from rwta_sim.errors import RwtaSimError
+from rwta_sim.models import preset, tasks
+from rwta_sim.recording import record_episode
+from rwta_sim.runs import RunFolder, free_folder
+from rwta_sim.training import Summary, resume, train
+
+__all__ = ["main"]
+
+#: Settings that have a short option of their own.
+_SHORT = {"task", "model", "seed"}
+
+_RUN = click.argument("run", type=click.Path(path_type=Path))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+
+
+def _value(text: str) -> Any:
+    """A command-line value in TOML's spelling; what is not TOML is text ("5 ms")."""
+    with suppress(tomllib.TOMLDecodeError):
+        return tomllib.loads(f"value = {text}")["value"]
+    return text
+
+
+def _help(field: FieldInfo) -> str:
+    text = field.description or ""
+    kinds = get_args(field.annotation) if not isinstance(field.annotation, types.UnionType) else ()
+    if kinds and all(isinstance(kind, str) for kind in kinds) and len(kinds) == 1:
+        return ""
+    return text if field.default is PydanticUndefined or text else f"default {field.default}"
+
+
+def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--network.kernel.tau`` and so on, for every setting."""
+    for key, field in reversed(options().items()):
+        if key in _SHORT:
+            continue
+        command = click.option(f"--{key}", key.replace(".", "__"), metavar="VALUE", help=_help(field))(command)
+    return command
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    click.echo(json.dumps(content))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__)
+def cli() -> None:
+    """Spiking winner-take-all circuits in Brian2 that act and learn in a closed loop."""
+
+
+@cli.command("train")
+@click.argument("task")
+@click.option("--model", help="Published system; the default is the first that has the task.")
+@click.option("--seed", type=int, help="The one seed from which everything random flows.")
+@click.option("--episodes", type=int, help="Training episodes (training.episodes).")
+@click.option("--engine", help="Engine that advances the network (engine.name).")
+@click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder; default runs/TASK-seedN.")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings that replace the preset's.")
+@click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
+@_JSON
+@_setting_options
+def train_command(
+    task: str,
+    model: str | None,
+    seed: int | None,
+    episodes: int | None,
+    engine: str | None,
+    folder: Path | None,
+    config: Path | None,
+    figures: bool,
+    as_json: bool,
+    **settings: str | None,
+) -> None:
+    """Train a network on TASK (see `rwta-sim tasks`) from its preset.
+
+    Every setting can be given as an option in TOML's spelling (--network.kernel.tau "8 ms",
+    --network.blocks '["sh", "sa"]') or in a TOML file; options win over the file.
+    """
+    experiment = preset(task, model)
+    if config is not None:
+        tree = read_toml(config)
+        tree.pop("versions", None)
+        experiment = experiment.merged(tree)
+    short = {"seed": seed, "training.episodes": episodes, "engine.name": engine}
+    given: dict[str, Any] = {key: value for key, value in short.items() if value is not None}
+    long = {name.replace("__", "."): _value(text) for name, text in settings.items() if text is not None}
+    # A kind first: it drops the settings of the kind before.
+    given.update(sorted(long.items(), key=lambda item: not item[0].endswith(".kind")))
+    experiment = experiment.changed(given)
+    folder = folder or free_folder(Path("runs"), f"{experiment.task}-seed{experiment.seed}")
+    with TrainingDisplay(f"{experiment.task} seed {experiment.seed}") as display:
+        summary = train(experiment, folder, report=display)
+    _finish(summary, figures, as_json)
+
+
+@cli.command("resume")
+@_RUN
+@click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
+@_JSON
+def resume_command(run: Path, figures: bool, as_json: bool) -> None:
+    """Continue RUN from its last checkpoint, exactly as if it had not been interrupted."""
+    with TrainingDisplay(f"resuming {run}") as display:
+        summary = resume(run, report=display)
+    _finish(summary, figures, as_json)
+
+
+def _finish(summary: Summary, figures: bool, as_json: bool) -> None:
+    run = RunFolder.open(summary.run)
+    drawn: list[Path] = []
+    if figures and summary.finished:
+        run.save_recording(record_episode(run))
+        drawn = draw_figures(run)
+    if as_json:
+        shown = asdict(summary)
+        del shown["finished"]
+        _print_json(shown)
+        return
+    best = "none" if summary.best_validation_return is None else f"{summary.best_validation_return:.1f}"
+    click.echo(
+        f"{summary.run}: {summary.episodes} episodes, {summary.decisions} decisions, {summary.seconds:.0f} s "
+        f"({summary.decisions_per_second:.0f} decisions/s), best validation return {best}"
+    )
+    if not summary.finished:
+        click.echo(f"stopped early; continue with: rwta-sim resume {summary.run}")
+    for path in drawn:
+        click.echo(f"  {path}")
+
+
+@cli.command()
+@_RUN
+@click.option("--episodes", type=click.IntRange(min=1), default=100, show_default=True, help="Greedy episodes.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
+@_JSON
+def evaluate(run: Path, episodes: int, seed: int | None, as_json: bool) -> None:
+    """Play greedy episodes with the best weights of RUN, without learning."""
+    opened = RunFolder.open(run)
+    agent = Agent.load(opened)
+    returns = [episode.total for episode in agent.play(episodes, seed=seed)]
+    experiment = opened.experiment
+    result = {
+        "task": experiment.task,
+        "engine": experiment.engine.name,
+        "seed": experiment.seed if seed is None else seed,
+        "episodes": episodes,
+        "mean_return": float(np.mean(returns)),
+        "sd_return": float(np.std(returns, ddof=1)) if episodes > 1 else 0.0,
+        "returns": returns,
+    }
+    if as_json:
+        _print_json(result)
+        return
+    click.echo(
+        f"{result['task']}: mean return {result['mean_return']:.2f} +- {result['sd_return']:.2f} "
+        f"over {episodes} greedy episodes (seed {result['seed']}, {result['engine']} engine)"
+    )
+
+
+@cli.command()
+@_RUN
+@click.option("--out", type=click.Path(path_type=Path), help="Film to write, .gif or .mp4; default RUN/figures/watch.gif.")
+@click.option("--episode", type=click.IntRange(min=0), default=0, help="Number of the evaluation episode.")
+@click.option("--decisions", type=click.IntRange(min=1), default=150, show_default=True, help="Length of the film.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
+def watch(run: Path, out: Path | None, episode: int, decisions: int, seed: int | None) -> None:
+    """Film an episode of RUN: the environment beside the spikes."""
+    opened = RunFolder.open(run)
+    recording = record_episode(opened, seed=seed, episode=episode, frames=True)
+    path = save_film(recording, out or opened.path / "figures" / "watch.gif", decisions=decisions)
+    click.echo(str(path))
+
+
+@cli.command()
+@_RUN
+def figures(run: Path) -> None:
+    """Draw the figures of RUN again, from a new recording."""
+    opened = RunFolder.open(run)
+    opened.save_recording(record_episode(opened))
+    for path in draw_figures(opened):
+        click.echo(str(path))
+
+
+@cli.command("tasks")
+@_JSON
+def tasks_command(as_json: bool) -> None:
+    """List the tasks and their models."""
+    if as_json:
+        _print_json({"tasks": [{"task": p.task, "model": p.model, "description": p.description} for p in tasks()]})
+        return
+    for p in tasks():
+        click.echo(f"{p.task:12} {p.model:8} {p.description}")
+
+
+def main() -> None:
+    """Entry point: errors that a user can act on are printed without a traceback, exit status 1."""
+    # Objects of a network that never ran because of an error would each add a warning to that error.
+    BrianLogger.suppress_name("unused_brian_object")
+    warnings.showwarning = lambda message, *_: click.echo(f"warning: {message}", err=True)
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (RwtaSimError, ValueError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted: nothing after the last checkpoint was kept", err=True)
+        sys.exit(130)

@@ -1,0 +1,224 @@
+"""The validated description of an experiment: TOML in, TOML out."""
+
+from __future__ import annotations
+
+import tomllib
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import tomli_w
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from rwta_sim.bridge import DecisionSpec
+from rwta_sim.critics import CriticSpec, Fourier
+from rwta_sim.encoders import EncoderSpec
+from rwta_sim.engines import EngineSpec
+from rwta_sim.errors import RwtaSimError, nearest
+from rwta_sim.learning import LearningSpec
+from rwta_sim.network import NetworkSpec
+from rwta_sim.settings import PositiveInt, Settings, format_quantity
+
+__all__ = ["ConfigError", "EnvironmentSpec", "Experiment", "TrainingSpec", "from_toml", "options", "read_toml", "to_toml"]
+
+
+class ConfigError(RwtaSimError):
+    """A setting is unknown, malformed or impossible."""
+
+
+class EnvironmentSpec(Settings):
+    """A Gymnasium environment."""
+
+    id: str = Field(description="Gymnasium id, or 'module:id' for an environment of your own")
+    kwargs: dict[str, Any] = Field({}, description="keyword arguments for gymnasium.make")
+
+
+class TrainingSpec(Settings):
+    """How long, how it is validated and when it stops."""
+
+    episodes: PositiveInt = Field(1000, description="training episodes")
+    validate_every: PositiveInt = Field(50, description="episodes between validations")
+    validation_episodes: PositiveInt = Field(20, description="greedy episodes in a validation")
+    target: float | None = Field(None, description="stop when validations reach this mean return")
+    target_streak: PositiveInt = Field(3, description="validations in a row that must reach the target")
+    checkpoint_every: PositiveInt = Field(25, description="episodes between checkpoints")
+
+
+class Experiment(Settings):
+    """Everything that determines a run, together with the versions of the software."""
+
+    task: str = Field(description="name of the task")
+    model: str = Field("svpg", description="published system whose preset this is")
+    seed: int = Field(0, ge=0, description="the one seed from which everything random flows")
+    environment: EnvironmentSpec
+    encoder: EncoderSpec = EncoderSpec()
+    network: NetworkSpec = NetworkSpec()
+    decision: DecisionSpec = DecisionSpec()
+    learning: LearningSpec = LearningSpec()
+    critic: CriticSpec = Fourier()
+    training: TrainingSpec = TrainingSpec()
+    engine: EngineSpec = EngineSpec()
+
+    @model_validator(mode="after")
+    def _kernel_fits(self) -> Experiment:
+        length, decision = self.network.kernel.length, self.decision.steps * self.network.dt
+        if self.decision.clear == "decision" and float(length) > float(decision) * (1 + 1e-9):
+            raise ValueError(
+                f"the kernel ({format_quantity(length)}) is longer than a decision "
+                f"({self.decision.steps} steps of {format_quantity(self.network.dt)}), which starts from cleared "
+                "traces: shorten the kernel, raise decision.steps, or set decision.clear = 'episode'"
+            )
+        return self
+
+    def changed(self, changes: Mapping[str, Any]) -> Experiment:
+        """A copy with settings replaced, named by dotted keys: ``{"network.kernel.tau": "8 ms"}``.
+
+        Raises
+        ------
+        ConfigError
+            For an unknown key (with the nearest right one) or an impossible value.
+        """
+        tree = self.model_dump(mode="json")
+        for key, value in changes.items():
+            _assign(tree, key.split("."), value)
+        return _validated(tree)
+
+    def merged(self, tree: Mapping[str, Any]) -> Experiment:
+        """A copy with the settings of a nested mapping, such as a TOML file."""
+        return self.changed(dict(_leaves(tree)))
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    # A kind comes first: choosing another kind drops the settings of the one before.
+    for key, value in sorted(tree.items(), key=lambda item: item[0] != "kind"):
+        if isinstance(value, Mapping) and f"{prefix}{key}" != "environment.kwargs":
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _assign(tree: dict[str, Any], path: list[str], value: Any) -> None:
+    *parents, last = path
+    for i, name in enumerate(parents):
+        if not isinstance(tree.get(name), dict):
+            known = _keys_at(tuple(path[:i]))
+            if name not in known:
+                raise ConfigError(f"unknown setting {'.'.join(path)!r}: {nearest(name, known)}")
+            tree[name] = {}
+        tree = tree[name]
+    if last == "kind" and tree.get("kind") != value:
+        tree.clear()
+    tree[last] = value
+
+
+def _validated(tree: Mapping[str, Any]) -> Experiment:
+    try:
+        return Experiment.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(e["loc"], e["type"], e["msg"], e["input"]) for e in error.errors())) from None
+
+
+def _explain(loc: tuple[int | str, ...], kind: str, message: str, given: Any) -> str:
+    path = tuple(part for part in loc if isinstance(part, str))
+    names = _without_tags(path)
+    key = ".".join(names)
+    if kind == "extra_forbidden":
+        return f"unknown setting {key!r}: {nearest(names[-1], _keys_at(path[:-1]))}"
+    message = message.removeprefix("Value error, ")
+    message = message[0].lower() + message[1:] if message[:1].isupper() and message[1:2].islower() else message
+    if not key or isinstance(given, Mapping):
+        return f"{key}: {message}" if key else message
+    return f"{key} = {given!r}: {message}"
+
+
+# -- the settings as a tree ------------------------------------------------------------------------------
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The settings classes an annotation allows."""
+    if get_origin(annotation) is Annotated:
+        return _models(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [model for part in get_args(annotation) for model in _models(part)]
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    return model.model_fields["kind"].default if "kind" in model.model_fields else None
+
+
+def _walk(path: tuple[str, ...]) -> Iterator[tuple[str | None, list[type[BaseModel]]]]:
+    """For each part of a validation path: its name (None for the tag of a union) and the classes below it."""
+    models: list[type[BaseModel]] = [Experiment]
+    for part in path:
+        tagged = [model for model in models if _tag(model) == part]
+        if len(models) > 1 and tagged:
+            models = tagged
+            yield None, models
+            continue
+        models = [
+            below for model in models if part in model.model_fields for below in _models(model.model_fields[part].annotation)
+        ]
+        yield part, models
+
+
+def _without_tags(path: tuple[str, ...]) -> list[str]:
+    return [name for name, _ in _walk(path) if name is not None]
+
+
+def _keys_at(path: tuple[str, ...]) -> set[str]:
+    models = [models for _, models in _walk(path)][-1] if path else [Experiment]
+    return {name for model in models for name in model.model_fields}
+
+
+def options() -> dict[str, FieldInfo]:
+    """Every setting by its dotted key, for documentation and the command line."""
+    found: dict[str, FieldInfo] = {}
+
+    def visit(model: type[BaseModel], prefix: str) -> None:
+        for name, field in model.model_fields.items():
+            below = _models(field.annotation)
+            if below:
+                for part in below:
+                    visit(part, f"{prefix}{name}.")
+            else:
+                found.setdefault(prefix + name, field)
+
+    visit(Experiment, "")
+    return found
+
+
+# -- files -----------------------------------------------------------------------------------------------
+
+
+def to_toml(experiment: Experiment) -> str:
+    """The experiment as TOML text that reads back as the same experiment."""
+    return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as nested dictionaries.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+
+
+def from_toml(path: Path) -> Experiment:
+    """The experiment written by `to_toml`; a table ``versions`` is left aside."""
+    tree = read_toml(path)
+    tree.pop("versions", None)
+    try:
+        return _validated(tree)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None

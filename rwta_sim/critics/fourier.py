@@ -1,0 +1,47 @@
+"""A critic that is linear in Fourier features."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from rwta_sim.critics.linear import LinearTD, TDSettings
+from rwta_sim.errors import EnvironmentFailure
+
+__all__ = ["Fourier"]
+
+#: More features than this make every decision slow; the user meant something else.
+_MOST = 20_000
+
+
+class Fourier(TDSettings):
+    """V(s) = sum_c theta_c cos(pi c.s), c in {0, ..., order}^d, s in [0, 1]^d.
+
+    Konidaris, Osentoski and Thomas (AAAI 2011), with their rates ``rate / |c|`` (``rate`` for c = 0).
+    """
+
+    kind: Literal["fourier"] = "fourier"
+    order: int = Field(3, ge=1, description="highest frequency per dimension; (order + 1)**d features")
+
+    def make(self, n_features: int, discrete: bool) -> LinearTD:
+        """The critic for observations of `n_features` dimensions.
+
+        Raises
+        ------
+        EnvironmentFailure
+            If that makes more features than can be learned.
+        """
+        count = float(self.order + 1) ** n_features
+        if count > _MOST:
+            raise EnvironmentFailure(
+                f"a Fourier critic of order {self.order} on {n_features} dimensions has {count:.3g} features, "
+                f"more than {_MOST}: lower critic.order, or use critic.kind = 'tabular' for discrete observations"
+            )
+        frequencies = np.array(list(itertools.product(range(self.order + 1), repeat=n_features)), dtype=float)
+        norms = np.linalg.norm(frequencies, axis=1)
+        norms[norms == 0] = 1.0
+        angular = np.pi * frequencies
+        return LinearTD(self, lambda features: np.cos(angular @ features), self.rate / norms)

@@ -1,0 +1,74 @@
+"""TD(lambda) for a value that is linear in features: what every critic here is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from pydantic import Field
+
+from rwta_sim.settings import Fraction, PositiveFloat, Settings
+
+__all__ = ["LinearTD", "TDSettings"]
+
+
+class TDSettings(Settings):
+    """Settings of TD(lambda)."""
+
+    gamma: Fraction = Field(0.99, description="discount of the reward per decision")
+    trace: Fraction = Field(0.8, description="lambda of the eligibility trace of the critic")
+    rate: PositiveFloat = Field(1e-3, description="learning rate of the critic")
+
+
+class LinearTD:
+    """V(s) = theta . phi(s), learned by TD(lambda) with accumulating traces.
+
+    Sutton and Barto, Reinforcement Learning (2nd ed.), section 12.2.
+
+    Parameters
+    ----------
+    settings : TDSettings
+    basis : callable
+        phi: features in [0, 1] of shape (n_features,) to shape (n_basis,).
+    rates : ndarray, shape (n_basis,)
+        Learning rate of each weight.
+    """
+
+    def __init__(
+        self, settings: TDSettings, basis: Callable[[np.ndarray], np.ndarray], rates: np.ndarray
+    ) -> None:
+        self.gamma = settings.gamma
+        self._decay = settings.gamma * settings.trace
+        self._basis = basis
+        self._rates = rates
+        self.theta = np.zeros(rates.size)
+        self._eligibility = np.zeros(rates.size)
+        self._phi = np.zeros(rates.size)
+
+    def value(self, features: np.ndarray) -> float:
+        """V of the observation with these features."""
+        return float(self.theta @ self._basis(features))
+
+    def begin_episode(self, features: np.ndarray) -> None:
+        """Start from the first observation of an episode."""
+        self._eligibility.fill(0.0)
+        self._phi = self._basis(features)
+
+    def td_error(self, reward: float, features: np.ndarray, terminated: bool, learn: bool = True) -> float:
+        """TD error of a transition to the observation with `features`; learns from it.
+
+        A terminal state is worth 0; an episode that is merely cut short (truncated) is not terminal.
+        """
+        value = self.theta @ self._phi
+        phi = self._basis(features)
+        following = 0.0 if terminated else self.theta @ phi
+        delta = float(reward + self.gamma * following - value)
+        if learn:
+            self._eligibility *= self._decay
+            self._eligibility += self._phi
+            self.theta += (delta * self._rates) * self._eligibility
+        self._phi = phi
+        return delta
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"theta": self.theta}

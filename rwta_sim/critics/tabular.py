@@ -1,0 +1,32 @@
+"""A critic with one value per discrete observation."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from rwta_sim.critics.linear import LinearTD, TDSettings
+from rwta_sim.errors import EnvironmentFailure
+
+__all__ = ["Tabular"]
+
+
+class Tabular(TDSettings):
+    """V(s) = theta_s: linear in one-hot features, so the same TD(lambda)."""
+
+    kind: Literal["tabular"] = "tabular"
+
+    def make(self, n_features: int, discrete: bool) -> LinearTD:
+        """The critic for `n_features` discrete observations.
+
+        Raises
+        ------
+        EnvironmentFailure
+            If the observations are not discrete.
+        """
+        if not discrete:
+            raise EnvironmentFailure(
+                "critic.kind = 'tabular' needs a Discrete observation space: use critic.kind = 'fourier'"
+            )
+        return LinearTD(self, lambda features: features, np.full(n_features, self.rate))

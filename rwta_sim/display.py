@@ -1,0 +1,81 @@
+"""The live display of a training."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import TracebackType
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from rwta_sim.training import Progress
+
+__all__ = ["TrainingDisplay"]
+
+
+class TrainingDisplay:
+    """Shows return, entropy, mean firing rate and decisions per second on stderr.
+
+    On a terminal it is redrawn in place; elsewhere (a log file) one line per validation is written.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._console = Console(stderr=True)
+        self._title = title
+        self._returns: deque[float] = deque(maxlen=20)
+        self._bar = Bar(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
+        )
+        self._task = self._bar.add_task(f"{title}: compiling", total=None)
+        self._live = Live(self._bar, console=self._console, refresh_per_second=4)
+
+    def __enter__(self) -> TrainingDisplay:
+        if self._console.is_terminal:
+            self._live.start()
+        else:
+            self._console.print(f"{self._title}: compiling (up to a minute the first time) and training", highlight=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Show a `Progress`."""
+        self._returns.append(progress.result.total)
+        speed = progress.decisions / progress.seconds if progress.seconds > 0 else 0.0
+        if not self._console.is_terminal:
+            if progress.validation is not None:
+                self._console.print(
+                    f"episode {progress.episode}/{progress.episodes}  return {np.mean(self._returns):.1f}  "
+                    f"validation {progress.validation:.1f}  entropy {progress.result.entropy:.3f}  "
+                    f"rate {progress.result.rate:.0f} Hz  {speed:.0f} decisions/s",
+                    highlight=False,
+                )
+            return
+        self._bar.update(
+            self._task, description=self._title, total=progress.episodes, completed=progress.episode
+        )
+        self._live.update(self._table(progress, speed))
+
+    def _table(self, progress: Progress, speed: float) -> Table:
+        table = Table.grid(padding=(0, 3))
+        table.add_row(self._bar)
+        facts = Table.grid(padding=(0, 3))
+        best = "-" if progress.best_validation is None else f"{progress.best_validation:.1f}"
+        for name, value in (
+            ("return, mean of 20 episodes", f"{np.mean(self._returns):.1f}"),
+            ("best validation", best),
+            ("policy entropy (nats)", f"{progress.result.entropy:.3f}"),
+            ("mean firing rate (Hz)", f"{progress.result.rate:.0f}"),
+            ("decisions per second", f"{speed:.0f}"),
+        ):
+            facts.add_row(name, value)
+        table.add_row(facts)
+        return table

@@ -1,0 +1,147 @@
+"""Encoders: an observation becomes a drive in [0, 1] for each input neuron."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from pydantic import Field
+
+from rwta_sim.errors import EnvironmentFailure
+from rwta_sim.settings import Settings
+
+__all__ = ["BoxEncoder", "DiscreteEncoder", "Encoder", "EncoderSpec", "make_encoder"]
+
+SUPPORTED = "supported observation spaces: Box (any shape, images are flattened) and Discrete"
+
+
+class EncoderSpec(Settings):
+    """How observations drive the inputs."""
+
+    low: tuple[float, ...] | None = Field(
+        None, description="observation that maps to 0, per dimension or one for all; default: the space's bound"
+    )
+    high: tuple[float, ...] | None = Field(
+        None, description="observation that maps to 1, per dimension or one for all; default: the space's bound"
+    )
+    complementary: bool = Field(True, description="a second channel 1 - s for each dimension of a Box")
+
+
+class Encoder(ABC):
+    """Two steps: an observation becomes features in [0, 1], and features become the drive of the inputs.
+
+    Attributes
+    ----------
+    n_features, n_inputs : int
+    """
+
+    n_features: int
+    n_inputs: int
+
+    @abstractmethod
+    def features(self, observation: Any) -> np.ndarray:
+        """Features in [0, 1], shape (n_features,), a new array.
+
+        Raises
+        ------
+        ValueError
+            If the observation holds NaN or infinity, or is outside a Discrete space.
+        """
+
+    @abstractmethod
+    def drive(self, features: np.ndarray) -> np.ndarray:
+        """Drive of the inputs in [0, 1], shape (n_inputs,)."""
+
+
+class BoxEncoder(Encoder):
+    """Scales every dimension to [0, 1] and clips; optionally adds 1 - s (complementary channels)."""
+
+    def __init__(self, low: np.ndarray, high: np.ndarray, complementary: bool) -> None:
+        self._low = low
+        self._scale = 1.0 / (high - low)
+        self.n_features = low.size
+        self._complementary = complementary
+        self.n_inputs = 2 * low.size if complementary else low.size
+
+    def features(self, observation: Any) -> np.ndarray:
+        flat = np.asarray(observation, dtype=float).reshape(-1)
+        if flat.size != self.n_features:
+            raise ValueError(f"observation of {flat.size} numbers, expected {self.n_features}")
+        features = (flat - self._low) * self._scale
+        if not np.isfinite(features).all():
+            bad = int(np.flatnonzero(~np.isfinite(features))[0])
+            raise ValueError(f"observation[{bad}] = {flat[bad]}, expected a finite number")
+        return np.clip(features, 0.0, 1.0, out=features)
+
+    def drive(self, features: np.ndarray) -> np.ndarray:
+        return np.concatenate([features, 1.0 - features]) if self._complementary else features
+
+
+class DiscreteEncoder(Encoder):
+    """One input per observation (one-hot)."""
+
+    def __init__(self, n: int, start: int = 0) -> None:
+        self._start = start
+        self.n_features = self.n_inputs = n
+
+    def features(self, observation: Any) -> np.ndarray:
+        index = int(observation) - self._start
+        if not 0 <= index < self.n_features:
+            last = self._start + self.n_features - 1
+            raise ValueError(f"observation {observation!r}, expected an integer from {self._start} to {last}")
+        features = np.zeros(self.n_features)
+        features[index] = 1.0
+        return features
+
+    def drive(self, features: np.ndarray) -> np.ndarray:
+        return features
+
+
+def make_encoder(env: gym.Env, spec: EncoderSpec) -> Encoder:
+    """The encoder for the observation space of `env`.
+
+    Raises
+    ------
+    EnvironmentFailure
+        For a space that is not supported, or bounds that are missing or make no sense.
+    """
+    space, name = env.observation_space, env.spec.id if env.spec else type(env.unwrapped).__name__
+    if isinstance(space, spaces.Discrete):
+        if spec.low is not None or spec.high is not None:
+            raise EnvironmentFailure(
+                f"{name}: encoder.low and encoder.high are for Box observations, these are {space}: "
+                "leave them out"
+            )
+        return DiscreteEncoder(int(space.n), int(space.start))
+    if not isinstance(space, spaces.Box):
+        raise EnvironmentFailure(f"{name}: observation space {space} is not supported; {SUPPORTED}")
+    low = _bound("low", spec.low, space.low, name)
+    high = _bound("high", spec.high, space.high, name)
+    if not (low < high).all():
+        bad = int(np.flatnonzero(~(low < high))[0])
+        raise EnvironmentFailure(
+            f"{name}: encoder.low[{bad}] = {low[bad]} must be below encoder.high[{bad}] = {high[bad]}"
+        )
+    return BoxEncoder(low, high, spec.complementary)
+
+
+def _bound(which: str, given: tuple[float, ...] | None, default: np.ndarray, name: str) -> np.ndarray:
+    size = default.size
+    if given is not None:
+        if len(given) not in (1, size):
+            raise EnvironmentFailure(
+                f"{name}: encoder.{which} has {len(given)} numbers, expected 1 or {size}, one per dimension"
+            )
+        return np.broadcast_to(np.asarray(given, dtype=float), (size,)).copy()
+    bound = np.asarray(default, dtype=float).reshape(-1)
+    # Gymnasium writes "no bound" as infinity, some environments as the largest float.
+    unbounded = np.abs(bound) > 1e30
+    if unbounded.any():
+        raise EnvironmentFailure(
+            f"{name}: observation[{int(np.flatnonzero(unbounded)[0])}] has no {which} bound to scale by: "
+            f"set encoder.{which} (numbers from what you see the environment do; beyond them it is clipped)"
+        )
+    return bound

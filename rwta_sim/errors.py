@@ -1,0 +1,36 @@
+"""Errors that a user can act on. Each message names the value, what was expected, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["CheckpointError", "EngineError", "EnvironmentFailure", "RunError", "RwtaSimError", "nearest"]
+
+
+class RwtaSimError(Exception):
+    """Base of the package's own errors; the command line prints them without a traceback."""
+
+
+class EngineError(RwtaSimError):
+    """An engine cannot run here, or cannot run this network."""
+
+
+class RunError(RwtaSimError):
+    """A run folder is missing, in the way, not a run, or cannot be written."""
+
+
+class CheckpointError(RunError):
+    """A checkpoint is truncated, altered, of another version or of another network."""
+
+
+class EnvironmentFailure(RwtaSimError):
+    """An environment raised, or returned what no network can be driven by."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint that names the known word nearest to `name`, and all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Known: {', '.join(known)}"

@@ -1,0 +1,53 @@
+"""Everything random flows from one seed, through `numpy.random.SeedSequence`.
+
+Every episode has seeds of its own, derived from the run's seed, what the episode is for, and its number:
+episode 70 of an evaluation is the same whatever happened before it, and a resumed run needs no history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+__all__ = ["EpisodeSeeds", "Purpose", "episode_seeds", "initial_generator"]
+
+
+class Purpose(IntEnum):
+    """What random numbers are for. The values are part of the meaning of a seed: never renumber."""
+
+    INITIAL = 0
+    TRAINING = 1
+    VALIDATION = 2
+    EVALUATION = 3
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSeeds:
+    """Seeds of one episode.
+
+    Attributes
+    ----------
+    environment : int
+        For `env.reset`.
+    spikes : SeedSequence
+        For the engine.
+    choices : Generator
+        For the bridge: ties, exploration, controls.
+    """
+
+    environment: int
+    spikes: np.random.SeedSequence
+    choices: np.random.Generator
+
+
+def episode_seeds(seed: int, purpose: Purpose, episode: int) -> EpisodeSeeds:
+    """Seeds of episode number `episode` (0, 1, ...) of a run with `seed`."""
+    environment, spikes, choices = np.random.SeedSequence(seed, spawn_key=(purpose, episode)).spawn(3)
+    return EpisodeSeeds(int(environment.generate_state(1)[0]), spikes, np.random.default_rng(choices))
+
+
+def initial_generator(seed: int) -> np.random.Generator:
+    """The generator of the initial weights."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(Purpose.INITIAL,)))

@@ -1,0 +1,77 @@
+"""Validated, frozen settings and the physical quantities they hold.
+
+Every settings class of the package derives from `Settings`. A quantity is given as a Brian2 quantity
+(``5*ms``) or as text (``"5 ms"``, what TOML files hold); bare numbers are refused, because a bare number
+that means milliseconds is how simulations go wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+from brian2 import Quantity, get_unit, have_same_dimensions, hertz, second
+from brian2.units.allunits import all_units
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+__all__ = ["Fraction", "PositiveFloat", "PositiveInt", "Rate", "Settings", "Time", "format_quantity"]
+
+_UNITS = {str(unit): unit for unit in all_units}
+_QUANTITY = re.compile(r"\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*\*?\s*([A-Za-z]+)\s*")
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+
+
+def _parse(value: Any) -> Any:
+    if isinstance(value, str):
+        match = _QUANTITY.fullmatch(value)
+        if match is None or match.group(2) not in _UNITS:
+            raise ValueError(f"{value!r} is not a number with a unit: write it like '5 ms' or '500 Hz'")
+        return float(match.group(1)) * _UNITS[match.group(2)]
+    return value
+
+
+def _positive(unit: Quantity, kind: str, example: str) -> Callable[[Any], Quantity]:
+    def validate(value: Any) -> Quantity:
+        value = _parse(value)
+        if not isinstance(value, Quantity) or not have_same_dimensions(value, unit):
+            raise ValueError(f"expected a {kind} with its unit, like {example}; got {value!r}")
+        if np.ndim(value) != 0 or not 0 < float(value) < np.inf:
+            raise ValueError(f"expected one positive, finite {kind}; got {value!r}")
+        return Quantity(float(value), dim=unit.dim)
+
+    return validate
+
+
+def format_quantity(value: Quantity) -> str:
+    """Text that reads back as exactly the same quantity, in the handiest unit that allows it."""
+    names = {
+        second.dim: ("ms", "us", "second"),
+        hertz.dim: ("Hz", "kHz"),
+    }.get(value.dim, ())
+    for name in names:
+        text = f"{round(float(value / _UNITS[name]), 9):g} {name}"
+        if float(_parse(text)) == float(value):
+            return text
+    return f"{float(value)!r} {get_unit(value.dim)}"
+
+
+def _quantity(unit: Quantity, kind: str, example: str) -> tuple[Any, ...]:
+    return (
+        BeforeValidator(_positive(unit, kind, example)),
+        PlainSerializer(format_quantity, return_type=str),
+        WithJsonSchema({"type": "string", "examples": [example]}),
+    )
+
+
+Time = Annotated[Quantity, *_quantity(second, "time", "'5 ms'")]
+Rate = Annotated[Quantity, *_quantity(hertz, "rate", "'500 Hz'")]
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -1,0 +1,313 @@
+"""Training: episodes, validation, early stop, checkpoints; interrupted at any time, resumed exactly."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+
+import gymnasium as gym
+import numpy as np
+
+from rwta_sim.agent import Agent, restore
+from rwta_sim.bridge import Episode, Session
+from rwta_sim.config import Experiment
+from rwta_sim.errors import EnvironmentFailure, RwtaSimError
+from rwta_sim.runs import RunFolder, versions
+from rwta_sim.seeding import Purpose, episode_seeds
+
+__all__ = ["Progress", "Summary", "Trainer", "resume", "train"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a display shows after each training episode."""
+
+    episode: int
+    episodes: int
+    result: Episode
+    validation: float | None
+    best_validation: float | None
+    decisions: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a training came to (`decisions` and `episodes` count all of the run, `seconds` this session)."""
+
+    run: str
+    decisions: int
+    episodes: int
+    seconds: float
+    first_decision_seconds: float
+    decisions_per_second: float
+    best_validation_return: float | None
+    finished: bool
+
+
+class Trainer:
+    """Trains an agent into a run folder, from its last checkpoint or from the start.
+
+    At the end of an episode the weights, the optimiser, the critic and a few counters are the whole state:
+    the network is cleared and every episode has seeds of its own. That is what a checkpoint holds.
+
+    Parameters
+    ----------
+    agent : Agent
+        Not run yet.
+    run : RunFolder
+        Of the agent's experiment.
+    report : callable, optional
+        Gets a `Progress` after each episode.
+    began : float, optional
+        `time.perf_counter()` at the user's command, from which seconds are counted.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        run: RunFolder,
+        report: Callable[[Progress], None] | None = None,
+        began: float | None = None,
+    ) -> None:
+        self._began = time.perf_counter() if began is None else began
+        self.run_folder = run
+        self.experiment = agent.experiment
+        self.agent = agent
+        self.learner = agent.learner()
+        self._report = report or (lambda progress: None)
+        self._stop = False
+        self.episode = 0
+        self.best: float | None = None
+        self._streak = 0
+        self._validations = 0
+        self._decisions_before = 0
+        self._training_decisions = 0
+        self._first_decision = float("nan")
+
+    # -- checkpoints ---------------------------------------------------------------------------------
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        learner = {f"learner.{name}": array for name, array in self.learner.state().items()}
+        return {**self.agent.saved_weights(), **learner}
+
+    def save(self, best: bool = False) -> None:
+        """Write a checkpoint of the present state."""
+        arrays = self._arrays()
+        broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+        if broken:
+            raise RwtaSimError(
+                f"learning diverged before episode {self.episode}: {broken[0]} is no longer finite. The last "
+                "checkpoint is from before; lower learning.rate or critic.rate"
+            )
+        meta = {
+            "episode": self.episode,
+            "best_validation": self.best,
+            "streak": self._streak,
+            "validations": self._validations,
+            "decisions": self._decisions(),
+            "metrics_size": self.run_folder.metrics_size(),
+            "signature": self.agent.signature(),
+        }
+        self.run_folder.save_checkpoint(arrays, meta, best)
+
+    def load(self) -> None:
+        """Continue from the last checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            If there is none, or it is damaged, of another version or of another network.
+        """
+        checkpoint = self.run_folder.last()
+        self.agent.load_weights(checkpoint)
+        restore(self._arrays(), checkpoint)
+        meta = checkpoint.meta
+        self.episode, self.best = meta["episode"], meta["best_validation"]
+        self._streak, self._validations = meta["streak"], meta["validations"]
+        self._decisions_before = meta["decisions"]
+        self.run_folder.rewind_metrics(meta["metrics_size"])
+
+    def _decisions(self) -> int:
+        return self._decisions_before + self._training_decisions
+
+    # -- training ------------------------------------------------------------------------------------
+
+    def train(self) -> Summary:
+        """Train until the episodes are done, the target is reached or the user interrupts.
+
+        Ctrl-C (SIGINT) ends the training after the episode in hand, with a checkpoint; a second one at once,
+        without.
+        """
+        try:
+            with self._interruptible():
+                self.agent.run(self._session())
+        except EnvironmentFailure:
+            self.save()  # with what the unfinished episode taught; resuming plays it again
+            raise
+        seconds = time.perf_counter() - self._began
+        loop = seconds - self._first_decision
+        summary = Summary(
+            run=str(self.run_folder.path),
+            decisions=self._decisions(),
+            episodes=self.episode,
+            seconds=round(seconds, 3),
+            first_decision_seconds=round(self._first_decision, 3),
+            decisions_per_second=round(self.agent.bridge.decisions / loop, 1) if loop > 0 else 0.0,
+            best_validation_return=self.best,
+            finished=self._finished(),
+        )
+        self.run_folder.save_json("summary.json", {**asdict(summary), "versions": versions()})
+        return summary
+
+    def _finished(self) -> bool:
+        training = self.experiment.training
+        return self.episode >= training.episodes or self._streak >= training.target_streak
+
+    def _session(self) -> Session[None]:
+        training, bridge = self.experiment.training, self.agent.bridge
+        if self.episode == 0:
+            self.save()
+        since_checkpoint = 0
+        while not self._stop and not self._finished():
+            self.learner.anneal(self.episode / training.episodes)
+            rate = self.learner.rate
+            seeds = episode_seeds(self.experiment.seed, Purpose.TRAINING, self.episode)
+            result = yield from self._timed(bridge.episode(self.agent.env, seeds, self.learner))
+            self.episode += 1
+            self._training_decisions += result.decisions
+            since_checkpoint += 1
+            validation, better = None, False
+            if self.episode % training.validate_every == 0 or self.episode == training.episodes:
+                validation = yield from self._validate()
+                better = self.best is None or validation >= self.best
+                self.best = validation if better else self.best
+                reached = training.target is not None and validation >= training.target
+                self._streak = self._streak + 1 if reached else 0
+            self._log(result, rate, validation)
+            if better or since_checkpoint >= training.checkpoint_every or self._stop or self._finished():
+                self.save(best=better)
+                since_checkpoint = 0
+
+    def _timed(self, episode: Session[Episode]) -> Session[Episode]:
+        """The episode, noting when the first decision of this session was done."""
+        if self._first_decision == self._first_decision:  # already noted
+            return (yield from episode)
+        next(episode)
+        yield
+        self._first_decision = time.perf_counter() - self._began
+        return (yield from episode)
+
+    def _validate(self) -> Session[float]:
+        training, returns = self.experiment.training, []
+        for _ in range(training.validation_episodes):
+            seeds = episode_seeds(self.experiment.seed, Purpose.VALIDATION, self._validations)
+            self._validations += 1
+            result = yield from self.agent.bridge.episode(self.agent.env, seeds, greedy=True)
+            returns.append(result.total)
+        return float(np.mean(returns))
+
+    def _log(self, result: Episode, rate: float, validation: float | None) -> None:
+        self.run_folder.append_metrics(
+            {
+                "episode": self.episode,
+                "return": result.total,
+                "decisions": result.decisions,
+                "entropy": float(result.entropy),
+                "rate_hz": float(result.rate),
+                "learning_rate": rate,
+                "validation_return": validation,
+            }
+        )
+        self._report(
+            Progress(
+                episode=self.episode,
+                episodes=self.experiment.training.episodes,
+                result=result,
+                validation=validation,
+                best_validation=self.best,
+                decisions=self.agent.bridge.decisions,
+                seconds=time.perf_counter() - self._began - self._first_decision,
+            )
+        )
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """The first SIGINT asks to stop after the episode, the second one is a KeyboardInterrupt."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = signal.getsignal(signal.SIGINT)
+
+        def on_sigint(number: int, frame: FrameType | None) -> None:
+            if self._stop:
+                raise KeyboardInterrupt
+            self._stop = True
+
+        signal.signal(signal.SIGINT, on_sigint)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+
+def train(
+    experiment: Experiment,
+    folder: Path | str,
+    env: gym.Env | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> Summary:
+    """Train a new agent into a new run folder.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        See `rwta_sim.preset`.
+    folder : path
+        Must not exist, or be empty.
+    env : gymnasium.Env, optional
+        Used in place of the one that the experiment names.
+    report : callable, optional
+        Gets a `Progress` after each episode.
+
+    Raises
+    ------
+    RwtaSimError
+        With a message that says what to do; nothing saved before is lost.
+    """
+    began = time.perf_counter()
+    RunFolder.check_free(folder)
+    agent = Agent(experiment, env=env)  # whatever is wrong with the experiment shows before the folder is made
+    return Trainer(agent, RunFolder.create(folder, experiment), report, began).train()
+
+
+def resume(
+    folder: Path | str, env: gym.Env | None = None, report: Callable[[Progress], None] | None = None
+) -> Summary:
+    """Continue a run from its last checkpoint, exactly as if it had not been interrupted.
+
+    Parameters and errors as for `train`.
+    """
+    began = time.perf_counter()
+    run = RunFolder.open(folder)
+    saved, now = run.saved_versions(), versions()
+    changed = [f"{name} {saved[name]} -> {now.get(name)}" for name in saved if saved[name] != now.get(name)]
+    if changed:
+        warnings.warn(
+            f"{folder} was started with other versions ({', '.join(changed)}): it goes on, but not bit for bit",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    trainer = Trainer(Agent(run.experiment, env=env), run, report, began)
+    if run.has_checkpoint:
+        trainer.load()
+    else:  # killed before there was anything to lose
+        run.restart_metrics()
+    return trainer.train()
