@@ -76,9 +76,7 @@ def _weights(run: RunFolder) -> Figure:
     n_hidden = network.hidden.stop
 
     def matrix(checkpoint: Checkpoint) -> np.ndarray:
-        return full_matrix(
-            Agent.checkpoint_blocks(network, checkpoint), network.n_inputs, n_hidden, network.n_actions
-        )
+        return full_matrix(Agent.checkpoint_blocks(network, checkpoint), network.n_inputs, n_hidden, network.n_actions)
 
     before, after = matrix(first), matrix(best)
     limit = float(np.nanmax(np.abs(after))) or 1.0

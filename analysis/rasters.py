@@ -10,9 +10,7 @@ from matplotlib.axes import Axes
 __all__ = ["plot_raster"]
 
 
-def plot_raster(
-    ax: Axes, recording: Mapping[str, np.ndarray], start: float = 0.0, stop: float | None = None
-) -> None:
+def plot_raster(ax: Axes, recording: Mapping[str, np.ndarray], start: float = 0.0, stop: float | None = None) -> None:
     """Spikes of inputs, hidden circuits and the action circuit; triangles mark the chosen actions.
 
     Parameters

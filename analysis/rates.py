@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,12 +30,10 @@ def plot_rates(ax: Axes, recording: Mapping[str, np.ndarray]) -> None:
     """Firing rate of every neuron, by circuit; the dashes are the mean rate if all fired alike."""
     rates, starts = neuron_rates(recording), recording["starts"]
     last = len(starts) - 2
-    for circuit, (low, high) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for circuit, (low, high) in enumerate(pairwise(starts)):
         color = "C3" if circuit == last else f"C{circuit % 2 * 9}"
         ax.bar(np.arange(low, high), rates[low:high], width=0.9, color=color)
         mean = rates[low:high].mean()
         ax.hlines(mean, low - 0.5, high - 0.5, color="black", linestyle="--", linewidth=0.8)
-    ax.set_xticks(
-        (starts[:-1] + starts[1:] - 1) / 2, [*(f"h{c + 1}" for c in range(last)), "action"], fontsize="small"
-    )
+    ax.set_xticks((starts[:-1] + starts[1:] - 1) / 2, [*(f"h{c + 1}" for c in range(last)), "action"], fontsize="small")
     ax.set(xlabel="circuit", ylabel="firing rate (Hz)", xlim=(-0.8, starts[-1] - 0.2))

@@ -42,11 +42,11 @@ class NetworkArrays:
         self.q = view(network.neurons, "q")
         self.b = view(network.neurons, "b")
         self.weights = {p.name: view(p.synapses, "w").reshape(p.shape) for p in network.projections}
-        self._signs = [sign for _, sign in kernel.components]
+        self._input_seen = view(network.inputs, "x_seen")
+        self._seen = view(network.neurons, "x_seen")
         self._input_traces = [view(network.inputs, name) for name in kernel.variables("x")]
         self._traces = [view(network.neurons, name) for name in kernel.variables("x")]
         self._currents = [view(network.neurons, name) for name in kernel.variables("I")]
-        self._input_spikes = view(network.inputs, "_spikespace")
         self._spikes = view(network.neurons, "_spikespace")
         self._n_spikes = view(network.neurons, "n_spikes")
         self._t_spike = view(network.neurons, "t_spike")
@@ -57,10 +57,9 @@ class NetworkArrays:
     # -- a decision ----------------------------------------------------------------------------------
 
     def clear(self) -> None:
-        """Forget every spike: no traces, no currents, nothing on its way."""
+        """Forget every spike: no traces, no currents, and nothing more to come of it."""
         for state in (*self._input_traces, *self._traces, *self._currents):
             state.fill(0.0)
-        self._input_spikes[-1] = self._spikes[-1] = 0
         now = self._engine.steps_done * self._dt
         for t_clear in self._t_clear:
             t_clear[...] = now
@@ -69,8 +68,6 @@ class NetworkArrays:
         """Start counting spikes."""
         self._start = self._engine.steps_done * self._dt
         self._n_spikes.fill(0.0)
-        # The last step's spikes are counted as they take effect, in the step to come: not in this decision.
-        self._n_spikes[self._spikes[: self._spikes[-1]]] = -1.0
 
     def fired(self) -> np.ndarray:
         """1.0 for the neurons that spiked in the last step; shape (n_neurons,)."""
@@ -80,7 +77,7 @@ class NetworkArrays:
 
     def spike_counts(self) -> np.ndarray:
         """Spikes of each neuron in this decision; shape (n_neurons,)."""
-        return self._n_spikes + self.fired()
+        return self._n_spikes.copy()
 
     def last_spikes(self) -> np.ndarray:
         """Who fired last in each circuit during this decision; shape (n_neurons,).
@@ -88,29 +85,20 @@ class NetworkArrays:
         One-hot per circuit. Neurons that share the last step share the one; a circuit that stayed silent
         has zeros.
         """
-        fired = self.fired()
         if self.network.spec.firing == "one_hot":
-            return fired
-        now = (self._engine.steps_done - 1) * self._dt
-        times = np.where(fired > 0, now, self._t_spike)
-        latest = np.maximum.reduceat(times, self.network.starts[:-1])[self.network.circuit]
-        last = ((times == latest) & (latest > self._start - 0.5 * self._dt)).astype(float)
+            return self.fired()
+        latest = np.maximum.reduceat(self._t_spike, self.network.starts[:-1])[self.network.circuit]
+        last = ((self._t_spike == latest) & (latest > self._start - 0.5 * self._dt)).astype(float)
         ties = np.add.reduceat(last, self.network.starts[:-1])[self.network.circuit]
         return np.divide(last, ties, out=last, where=ties > 0)
 
     def input_trace(self) -> np.ndarray:
         """kappa*S of the inputs as the last step's potentials saw it; shape (n_inputs,)."""
-        return self._signed(self._input_traces)
+        return self._input_seen.copy()
 
     def trace(self) -> np.ndarray:
         """kappa*S of the neurons as the last step's potentials saw it; shape (n_neurons,)."""
-        return self._signed(self._traces)
-
-    def _signed(self, states: list[np.ndarray]) -> np.ndarray:
-        total = self._signs[0] * states[0]
-        for sign, state in zip(self._signs[1:], states[1:], strict=True):
-            total += sign * state
-        return total
+        return self._seen.copy()
 
     # -- weights -------------------------------------------------------------------------------------
 

@@ -144,9 +144,7 @@ class Bridge:
         q, v = arrays.q.copy(), arrays.last_spikes()
         policy = q[where]
         action = (
-            int(policy.argmax())
-            if greedy
-            else choose_action(self.spec.decoder, v[where], counts[where], policy, rng)
+            int(policy.argmax()) if greedy else choose_action(self.spec.decoder, v[where], counts[where], policy, rng)
         )
         spoke = np.ones(q.size)
         if self.network.spec.firing != "one_hot":
@@ -155,7 +153,9 @@ class Bridge:
         v[where] = 0.0
         v[where.start + action] = 1.0
         spoke[where] = 1.0
-        return Decision(drive, arrays.input_trace(), arrays.trace(), q, v, spoke, action, policy)
+        # In the limit 0 ln 0 = 0; the smallest double stands in for 0.
+        entropy = -float(policy @ np.log(np.maximum(policy, 5e-324)))
+        return Decision(drive, arrays.input_trace(), arrays.trace(), q, v, spoke, action, policy, entropy)
 
 
 class _Watched:
@@ -180,9 +180,7 @@ class _Watched:
         try:
             observation, reward, terminated, truncated, _ = self._env.step(int(space.start) + action)
         except Exception as error:
-            raise EnvironmentFailure(
-                f"{self._name}: step {self._step} (action {action}) raised {error!r}"
-            ) from error
+            raise EnvironmentFailure(f"{self._name}: step {self._step} (action {action}) raised {error!r}") from error
         value = float(reward)
         if not np.isfinite(value):
             raise EnvironmentFailure(f"{self._name}: step {self._step} gave the reward {value}")

@@ -11,9 +11,9 @@ exponential, ``coarse = sum exp(u/COMPRESSION)``, which sets its level to
 ``COMPRESSION*log(size)``. Then relative to that level, ``Z = sum exp(u - level)``, which can neither
 overflow nor vanish. Potentials saturate at +-U_MAX, far beyond where a softmax is all or nothing.
 
-Order within one step, set on the objects so that any Network runs them right:
-deliver the spikes of the step before (synapses, then traces) -> decay -> inhibition and q -> thresholds.
-At the end of a step every variable is therefore what the network had when it fired.
+Order within one step, which is Brian2's own: state updates (decay) -> inhibition and q -> thresholds ->
+synapses and traces. A spike of step t therefore acts from step t + 1 on. At the end of a step `q` and `x_seen`
+are what the network had when it fired; `x`, `I` and `u` already hold that step's spikes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Literal
 
 from rwta_sim.kernels import Kernel
 
-__all__ = ["COMPRESSION", "MAX_CIRCUIT_SIZE", "U_MAX", "WHEN_DELIVER", "WHEN_INHIBIT", "Firing"]
+__all__ = ["COMPRESSION", "MAX_CIRCUIT_SIZE", "U_MAX", "WHEN_INHIBIT", "Firing"]
 
 Firing = Literal["one_hot", "poisson"]
 
@@ -32,8 +32,6 @@ COMPRESSION = 100.0
 #: COMPRESSION*log(size) stays below 700, so that exp(max(u) - level) is a normal double.
 MAX_CIRCUIT_SIZE = 1000
 
-#: Slot in which a spike of the step before takes effect, before the state update decays anything.
-WHEN_DELIVER = "before_groups"
 #: Slot of the inhibition. Brian2 would sum before the state update, so for the potentials of a step ago.
 WHEN_INHIBIT = "before_thresholds"
 
@@ -46,10 +44,13 @@ def input_equations(kernel: Kernel) -> str:
     return f"""
     p : 1  # probability of a spike in one step
     {kernel.equations("x")}
+    x_seen : 1  # trace before this step's spike
     """
 
 
 INPUT_THRESHOLD = "rand() < p"
+#: Run in slot WHEN_INHIBIT.
+INPUT_SEEN = "x_seen = x"
 
 
 def neuron_equations(kernel: Kernel, firing: Firing) -> str:
@@ -62,11 +63,12 @@ def neuron_equations(kernel: Kernel, firing: Firing) -> str:
     return f"""
     {kernel.equations("I")}
     {kernel.equations("x")}
+    x_seen : 1  # trace before this step's spike
     b : 1  # bias
     u = clip(I + b, -U_MAX, U_MAX) : 1  # potential
     q : 1  # firing probability within the circuit
-    n_spikes : 1  # spikes since the counter was cleared, this step's not included
-    t_spike : second  # time of the last spike, this step's not included
+    n_spikes : 1  # spikes since the counter was cleared
+    t_spike : second  # time of the last spike
     coarse : 1 (linked)
     Z : 1 (linked)
     circuit : integer (constant)
@@ -75,12 +77,15 @@ def neuron_equations(kernel: Kernel, firing: Firing) -> str:
 
 
 #: Run in slot WHEN_INHIBIT, after the inhibitory sums.
-NEURON_PROBABILITY = "q = exp(u - COMPRESSION*log(coarse))/Z"
+NEURON_PROBABILITY = """
+q = exp(u - COMPRESSION*log(coarse))/Z
+x_seen = x
+"""
 
-#: Run, with the jump of the trace, in the step after a spike: like all effects of a spike.
+#: Run at a spike, with the jump of the trace.
 COUNT_SPIKES = """
 n_spikes += 1
-t_spike = t - dt
+t_spike = t
 """
 
 NEURON_THRESHOLD = {

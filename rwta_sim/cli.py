@@ -26,7 +26,7 @@ from pydantic_core import PydanticUndefined
 from rwta_sim._version import __version__
 from rwta_sim.agent import Agent
 from rwta_sim.analysis import draw_figures, save_film
-from rwta_sim.config import Experiment, options, read_toml
+from rwta_sim.config import options, read_toml
 from rwta_sim.display import TrainingDisplay
 from rwta_sim.errors import RwtaSimError
 from rwta_sim.models import preset, tasks
@@ -186,7 +186,7 @@ def evaluate(run: Path, episodes: int, seed: int | None, as_json: bool) -> None:
 
 @cli.command()
 @_RUN
-@click.option("--out", type=click.Path(path_type=Path), help="Film to write, .gif or .mp4; default RUN/figures/watch.gif.")
+@click.option("--out", type=click.Path(path_type=Path), help="Film, .gif or .mp4; default RUN/figures/watch.gif.")
 @click.option("--episode", type=click.IntRange(min=0), default=0, help="Number of the evaluation episode.")
 @click.option("--decisions", type=click.IntRange(min=1), default=150, show_default=True, help="Length of the film.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")

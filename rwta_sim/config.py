@@ -21,7 +21,16 @@ from rwta_sim.learning import LearningSpec
 from rwta_sim.network import NetworkSpec
 from rwta_sim.settings import PositiveInt, Settings, format_quantity
 
-__all__ = ["ConfigError", "EnvironmentSpec", "Experiment", "TrainingSpec", "from_toml", "options", "read_toml", "to_toml"]
+__all__ = [
+    "ConfigError",
+    "EnvironmentSpec",
+    "Experiment",
+    "TrainingSpec",
+    "from_toml",
+    "options",
+    "read_toml",
+    "to_toml",
+]
 
 
 class ConfigError(RwtaSimError):
@@ -117,7 +126,9 @@ def _validated(tree: Mapping[str, Any]) -> Experiment:
     try:
         return Experiment.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(e["loc"], e["type"], e["msg"], e["input"]) for e in error.errors())) from None
+        raise ConfigError(
+            "\n".join(_explain(e["loc"], e["type"], e["msg"], e["input"]) for e in error.errors())
+        ) from None
 
 
 def _explain(loc: tuple[int | str, ...], kind: str, message: str, given: Any) -> str:
@@ -158,9 +169,8 @@ def _walk(path: tuple[str, ...]) -> Iterator[tuple[str | None, list[type[BaseMod
             models = tagged
             yield None, models
             continue
-        models = [
-            below for model in models if part in model.model_fields for below in _models(model.model_fields[part].annotation)
-        ]
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        models = [below for field in fields for below in _models(field.annotation)]
         yield part, models
 
 

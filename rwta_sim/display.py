@@ -28,7 +28,11 @@ class TrainingDisplay:
         self._title = title
         self._returns: deque[float] = deque(maxlen=20)
         self._bar = Bar(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
         )
         self._task = self._bar.add_task(f"{title}: compiling", total=None)
         self._live = Live(self._bar, console=self._console, refresh_per_second=4)
@@ -37,7 +41,7 @@ class TrainingDisplay:
         if self._console.is_terminal:
             self._live.start()
         else:
-            self._console.print(f"{self._title}: compiling (up to a minute the first time) and training", highlight=False)
+            self._line(f"{self._title}: compiling (a minute or two the first time), then training")
         return self
 
     def __exit__(
@@ -52,17 +56,17 @@ class TrainingDisplay:
         speed = progress.decisions / progress.seconds if progress.seconds > 0 else 0.0
         if not self._console.is_terminal:
             if progress.validation is not None:
-                self._console.print(
+                self._line(
                     f"episode {progress.episode}/{progress.episodes}  return {np.mean(self._returns):.1f}  "
                     f"validation {progress.validation:.1f}  entropy {progress.result.entropy:.3f}  "
-                    f"rate {progress.result.rate:.0f} Hz  {speed:.0f} decisions/s",
-                    highlight=False,
+                    f"rate {progress.result.rate:.0f} Hz  {speed:.0f} decisions/s"
                 )
             return
-        self._bar.update(
-            self._task, description=self._title, total=progress.episodes, completed=progress.episode
-        )
+        self._bar.update(self._task, description=self._title, total=progress.episodes, completed=progress.episode)
         self._live.update(self._table(progress, speed))
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def _table(self, progress: Progress, speed: float) -> Table:
         table = Table.grid(padding=(0, 3))

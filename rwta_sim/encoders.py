@@ -112,8 +112,7 @@ def make_encoder(env: gym.Env, spec: EncoderSpec) -> Encoder:
     if isinstance(space, spaces.Discrete):
         if spec.low is not None or spec.high is not None:
             raise EnvironmentFailure(
-                f"{name}: encoder.low and encoder.high are for Box observations, these are {space}: "
-                "leave them out"
+                f"{name}: encoder.low and encoder.high are for Box observations, these are {space}: leave them out"
             )
         return DiscreteEncoder(int(space.n), int(space.start))
     if not isinstance(space, spaces.Box):

@@ -24,8 +24,8 @@ __all__ = ["DoubleExponential", "Exponential", "Kernel", "Rectangular"]
 class _Kernel(Settings, ABC):
     """What every kernel offers. `name` is the Brian2 variable that holds the filtered spike train."""
 
-    #: Suffixes and signs of the state variables whose signed sum is the filtered train.
-    components: ClassVar[tuple[tuple[str, int], ...]] = (("", 1),)
+    #: Suffixes of the state variables that a spike moves.
+    components: ClassVar[tuple[str, ...]] = ("",)
 
     @property
     @abstractmethod
@@ -59,11 +59,11 @@ class _Kernel(Settings, ABC):
         ``sign='-'`` takes it back; ``post=True`` writes it for the postsynaptic side of a Synapses object.
         """
         tail = "_post" if post else ""
-        return "\n".join(f"{name}{suffix}{tail} {sign}= {amount}" for suffix, _ in self.components)
+        return "\n".join(f"{name}{suffix}{tail} {sign}= {amount}" for suffix in self.components)
 
     def variables(self, name: str) -> list[str]:
         """Names of the state variables behind the train `name`."""
-        return [name + suffix for suffix, _ in self.components]
+        return [name + suffix for suffix in self.components]
 
     def amplitude(self, dt: Quantity, rho_hat: Quantity) -> float:
         """Jump at a spike that normalises the kernel: ``sum_{l>=1} kappa(l dt) rho_hat dt = 1``.
@@ -120,7 +120,7 @@ class DoubleExponential(_Kernel):
     kind: Literal["double_exponential"] = "double_exponential"
     tau: Time = Field(description="time constant of the decay")
     tau_rise: Time = Field(description="time constant of the rise, shorter than tau")
-    components: ClassVar[tuple[tuple[str, int], ...]] = (("_decay", 1), ("_rise", -1))
+    components: ClassVar[tuple[str, ...]] = ("_decay", "_rise")
 
     @model_validator(mode="after")
     def _rise_before_decay(self) -> DoubleExponential:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -116,11 +117,7 @@ class Projection:
 
     def mirrors(self, other: Projection) -> bool:
         """Whether symmetric weights make `other` the transpose of this projection."""
-        return (
-            self.origin == other.origin == "neurons"
-            and self.source == other.target
-            and self.target == other.source
-        )
+        return self.origin == other.origin == "neurons" and self.source == other.target and self.target == other.source
 
 
 @contextmanager
@@ -223,14 +220,10 @@ class RWTANetwork:
     # -- building ------------------------------------------------------------------------------------
 
     def _group(self, n: int, model: str, name: str, **kwargs: object) -> NeuronGroup:
-        return NeuronGroup(
-            n, model, method="exact", clock=self.clock, namespace=self._namespace, name=name, **kwargs
-        )
+        return NeuronGroup(n, model, method="exact", clock=self.clock, namespace=self._namespace, name=name, **kwargs)
 
     def _synapses(self, source: object, target: object, model: str, name: str, **kwargs: object) -> Synapses:
-        return Synapses(
-            source, target, model, clock=self.clock, namespace=self._namespace, name=name, **kwargs
-        )
+        return Synapses(source, target, model, clock=self.clock, namespace=self._namespace, name=name, **kwargs)
 
     def _build_neurons(self) -> None:
         kernel, firing = self.spec.kernel, self.spec.firing
@@ -249,23 +242,17 @@ class RWTANetwork:
             threshold=circuits.NEURON_THRESHOLD[firing],
             reset=trace + circuits.COUNT_SPIKES,
         )
-        for group in (self.inputs, self.neurons):
-            group.resetter["spike"].when = circuits.WHEN_DELIVER
-        self.neurons.run_regularly(
-            circuits.NEURON_PROBABILITY,
-            clock=self.clock,
-            when=circuits.WHEN_INHIBIT,
-            order=2,
-            name="rwta_probability",
-        )
+        for group, code, name in (
+            (self.inputs, circuits.INPUT_SEEN, "rwta_seen"),
+            (self.neurons, circuits.NEURON_PROBABILITY, "rwta_probability"),
+        ):
+            group.run_regularly(code, clock=self.clock, when=circuits.WHEN_INHIBIT, order=2, name=name)
         self.neurons.circuit = self.circuit
         self.neurons.t_spike = -1 * second
 
     def _build_inhibition(self) -> None:
         firing = self.spec.firing
-        self.inhibition = self._group(
-            len(self.starts) - 1, circuits.inhibition_equations(firing), "rwta_inhibition"
-        )
+        self.inhibition = self._group(len(self.starts) - 1, circuits.inhibition_equations(firing), "rwta_inhibition")
         for name in ("coarse", "Z", *(["draw"] if firing == "one_hot" else [])):
             setattr(self.neurons, name, linked_var(self.inhibition, name, index=self.circuit))
         # Until the first step has summed the circuits, a plain state is a uniform one.
@@ -280,15 +267,10 @@ class RWTANetwork:
             last[self.starts[1:] - 1] = True
             self.neurons.last = last
             pairs = [
-                (i, j)
-                for low, high in zip(self.starts[:-1], self.starts[1:], strict=True)
-                for i in range(low, high)
-                for j in range(i + 1, high)
+                (i, j) for low, high in pairwise(self.starts) for i in range(low, high) for j in range(i + 1, high)
             ]
             if pairs:
-                ladder = self._synapses(
-                    self.neurons, self.neurons, circuits.LADDER_EQUATIONS, "rwta_ladder"
-                )
+                ladder = self._synapses(self.neurons, self.neurons, circuits.LADDER_EQUATIONS, "rwta_ladder")
                 i, j = np.array(pairs).T
                 ladder.connect(i=i, j=j)
                 self._circuit_synapses.append(ladder)
@@ -314,9 +296,7 @@ class RWTANetwork:
                 rectangles.append((block, origin, place[block[0]], place[block[1]]))
         return rectangles
 
-    def _project(
-        self, name: str, origin: Literal["inputs", "neurons"], source: slice, target: slice
-    ) -> Projection:
+    def _project(self, name: str, origin: Literal["inputs", "neurons"], source: slice, target: slice) -> Projection:
         pre = self.inputs if origin == "inputs" else self.neurons
         n_pre = self.n_inputs if origin == "inputs" else self.n_neurons
         kernel = self.spec.kernel
@@ -328,19 +308,14 @@ class RWTANetwork:
             on_pre["off"] = kernel.jump("I", f"kappa_0*w*{_SINCE_CLEARED}", "-", post=True)
             delay["off"] = kernel.off_delay
             model += "\nt_clear : second (shared)"
-        synapses = self._synapses(
-            pre if source == slice(0, n_pre) else pre[source.start : source.stop],
-            self.neurons if target == slice(0, self.n_neurons) else self.neurons[target.start : target.stop],
-            model,
-            f"rwta_{name}",
-            on_pre=on_pre,
-            delay=delay,
-        )
+        synapses = self._synapses(pre, self.neurons, model, f"rwta_{name}", on_pre=on_pre, delay=delay)
         if kernel.off_delay is not None:
             synapses.namespace["off_delay"] = kernel.off_delay
-        for pathway in synapses._pathways:
-            pathway.when = circuits.WHEN_DELIVER
-        synapses.connect()
+        if (source, target) == (slice(0, n_pre), slice(0, self.n_neurons)):
+            synapses.connect()
+        else:  # Brian2 has no subgroups of groups with linked variables
+            i, j = np.arange(source.start, source.stop), np.arange(target.start, target.stop)
+            synapses.connect(i=np.repeat(i, j.size), j=np.tile(j, i.size))
         mask = None
         if origin == "neurons":
             mask = self.circuit[source][:, None] != self.circuit[target][None, :]
@@ -363,7 +338,6 @@ class RWTANetwork:
                 delay=kernel.off_delay,
             )
             off.namespace["off_delay"] = kernel.off_delay
-            off.pre.when = circuits.WHEN_DELIVER
             off.connect(j="i")
             self.trace_synapses.append(off)
 
@@ -452,6 +426,5 @@ class RWTANetwork:
                     )
 
 
-#: 1 for a delayed event whose spike came after the last clearing of the traces, else 0. The spike of step
-#: t is delivered at t + dt, and taken back off_delay later.
-_SINCE_CLEARED = "int(t - off_delay - dt > t_clear - 0.5*dt)"
+#: 1 for a delayed event whose spike came after the last clearing of the traces, else 0.
+_SINCE_CLEARED = "int(t - off_delay > t_clear - 0.5*dt)"

@@ -27,7 +27,7 @@ import tomli_w
 from rwta_sim.config import ConfigError, Experiment, from_toml, read_toml, to_toml
 from rwta_sim.errors import CheckpointError, RunError
 
-__all__ = ["Checkpoint", "METRICS", "RunFolder", "free_folder", "versions"]
+__all__ = ["METRICS", "Checkpoint", "RunFolder", "free_folder", "versions"]
 
 FORMAT = 1
 #: Columns of metrics.csv. No wall-clock times: a resumed run has the same file, byte for byte.

@@ -288,9 +288,7 @@ def train(
     return Trainer(agent, RunFolder.create(folder, experiment), report, began).train()
 
 
-def resume(
-    folder: Path | str, env: gym.Env | None = None, report: Callable[[Progress], None] | None = None
-) -> Summary:
+def resume(folder: Path | str, env: gym.Env | None = None, report: Callable[[Progress], None] | None = None) -> Summary:
     """Continue a run from its last checkpoint, exactly as if it had not been interrupted.
 
     Parameters and errors as for `train`.

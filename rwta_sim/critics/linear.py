@@ -34,9 +34,7 @@ class LinearTD:
         Learning rate of each weight.
     """
 
-    def __init__(
-        self, settings: TDSettings, basis: Callable[[np.ndarray], np.ndarray], rates: np.ndarray
-    ) -> None:
+    def __init__(self, settings: TDSettings, basis: Callable[[np.ndarray], np.ndarray], rates: np.ndarray) -> None:
         self.gamma = settings.gamma
         self._decay = settings.gamma * settings.trace
         self._basis = basis

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from brian2.devices.device import RuntimeDevice
+from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
 __all__ = ["PrivateRandom"]
 
@@ -26,8 +27,7 @@ class PrivateRandom:
     def __init__(self, device: RuntimeDevice) -> None:
         # The device's arrays hold one pointer (0: no buffer yet) and one index (0: refill at next use).
         self._slots = {
-            kind: (getattr(device, f"{kind}_buffer"), getattr(device, f"{kind}_buffer_index"))
-            for kind in _KINDS
+            kind: (getattr(device, f"{kind}_buffer"), getattr(device, f"{kind}_buffer_index")) for kind in _KINDS
         }
         self._own: dict[str, tuple[int, int]] = dict.fromkeys(_KINDS, (0, 0))
         self._generator = np.random.MT19937()
@@ -54,26 +54,26 @@ class PrivateRandom:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Brian2 draws from this generator inside the context."""
-        self._foreign = np.random.get_bit_generator()
+        self._foreign = get_bit_generator()
         own, self._installed = self._own, True
         foreign_buffers = self._current()
         self._set(own)
-        np.random.set_bit_generator(self._generator)
+        set_bit_generator(self._generator)
         try:
             yield
         finally:
-            np.random.set_bit_generator(self._foreign)
+            set_bit_generator(self._foreign)
             self._own = self._current()
             self._set(foreign_buffers)
             self._installed = False
 
     def step_out(self) -> None:
         """Inside `installed`: give NumPy's global generator back for a while."""
-        np.random.set_bit_generator(self._foreign)
+        set_bit_generator(self._foreign)
 
     def step_in(self) -> None:
         """Inside `installed`: end what `step_out` began."""
-        np.random.set_bit_generator(self._generator)
+        set_bit_generator(self._generator)
 
     def state(self) -> dict[str, np.ndarray]:
         """Generator and the unused numbers of the buffers, as arrays."""

@@ -293,8 +293,8 @@ def _pack_queue(queue: Any) -> dict[str, np.ndarray]:
 
 def _unpack_queue(parts: dict[str, np.ndarray]) -> tuple[Any, ...] | None:
     if "offset" in parts:
-        ends = np.cumsum(parts["lengths"])[:-1] if len(parts["lengths"]) else []
-        rows = [row.tolist() for row in np.split(parts["events"], ends)] if len(parts["lengths"]) else []
+        ends = np.cumsum(parts["lengths"])
+        rows = [parts["events"][end - n : end].tolist() for n, end in zip(parts["lengths"], ends, strict=True)]
         return int(parts["offset"]), rows
     if np.isnan(parts["dt"]):
         return None

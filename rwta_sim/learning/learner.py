@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import Field
 
 from rwta_sim.arrays import NetworkArrays
-from rwta_sim.critics import CriticSpec, Fourier
 from rwta_sim.critics.linear import LinearTD
 from rwta_sim.learning.modulation import Control, EpisodeAdvantage, ModulationSpec, Shuffle, TDError, advantages
 from rwta_sim.learning.optimisers import OptimiserSpec, RMSNormalised
@@ -154,8 +153,11 @@ class Learner:
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that the future depends on, shared with the learner."""
-        parts = {"optimiser": self._optimiser, "critic": self.critic, "shuffle": self._shuffle}
-        return {f"{part}.{name}": a for part, owner in parts.items() for name, a in owner.state().items()}
+        return {
+            **{f"optimiser.{name}": a for name, a in self._optimiser.state().items()},
+            **{f"critic.{name}": a for name, a in self.critic.state().items()},
+            **{f"shuffle.{name}": a for name, a in self._shuffle.state().items()},
+        }
 
 
 def _outer(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from rwta_sim.settings import PositiveFloat, Settings
 
-__all__ = ["Adam", "Optimiser", "OptimiserSpec", "RMSNormalised", "SGD"]
+__all__ = ["SGD", "Adam", "Optimiser", "OptimiserSpec", "RMSNormalised"]
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -115,9 +115,7 @@ class _Adam(Optimiser):
         steps = float(self._steps[0])
         rate = rate / (1.0 - beta1**steps)
         correction = 1.0 / (1.0 - beta2**steps)
-        for w, g, m, s, tmp in zip(
-            self._parameters, gradients, self._means, self._squares, self._scratch, strict=True
-        ):
+        for w, g, m, s, tmp in zip(self._parameters, gradients, self._means, self._squares, self._scratch, strict=True):
             np.multiply(g, 1.0 - beta1, out=tmp)
             m *= beta1
             m += tmp

@@ -7,6 +7,7 @@ neurons, where weights are symmetric, ``modulation * (pre_j * post_k + pre_k * p
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -36,8 +37,10 @@ class Decision:
     spoke : shape (n_neurons,)
         1.0 where the neuron's circuit has such a spike, else 0.0.
     action : int
-    action_q : shape (n_actions,)
-        The policy: q of the action circuit.
+    policy : shape (n_actions,)
+        q of the action circuit.
+    policy_entropy : float
+        Entropy of the policy (nats).
     """
 
     drive: np.ndarray
@@ -47,18 +50,13 @@ class Decision:
     v: np.ndarray
     spoke: np.ndarray
     action: int
-    action_q: np.ndarray
-
-    @property
-    def policy_entropy(self) -> float:
-        """Entropy of the policy in nats."""
-        p = self.action_q[self.action_q > 0]
-        return float(-(p * np.log(p)).sum())
+    policy: np.ndarray
+    policy_entropy: float
 
     @property
     def surprise(self) -> float:
         """-ln pi(action)."""
-        return float(-np.log(max(self.action_q[self.action], 1e-300)))
+        return -math.log(max(self.policy[self.action], 1e-300))
 
 
 class Factors(NamedTuple):

@@ -1,0 +1,128 @@
+"""The CartPole table: train the preset with many seeds, evaluate each, and write cartpole.json and cartpole.md.
+
+    python benchmarks/cartpole.py --seeds 10 --runs /tmp/cartpole
+
+Every row is made by the commands a user would type, in a process of its own:
+
+    rwta-sim train cartpole --seed N --run FOLDER [control]
+    rwta-sim evaluate FOLDER --episodes 100
+
+Finished rows in cartpole.json are kept, interrupted runs are resumed; delete the file to begin anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from rwta_sim.runs import versions
+
+HERE = Path(__file__).parent
+TABLE = HERE / "cartpole.json"
+
+#: Name: (options of `rwta-sim train`, what it shows, what must hold of the means of all seeds).
+CONDITIONS: dict[str, tuple[list[str], str, str]] = {
+    "learning": ([], "the preset", "at least 9 of 10 means >= 475"),
+    "off": (["--learning.control", "off"], "learning switched off", "every mean < 60"),
+    "shuffled": (["--learning.control", "shuffled"], "modulation shuffled in time", "every mean < 100"),
+}
+
+
+def command(*arguments: str) -> dict:
+    """Run rwta-sim with --json in this Python's environment."""
+    line = [str(Path(sys.executable).with_name("rwta-sim")), *arguments, "--json"]
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def row(condition: str, seed: int, runs: Path, engine: str) -> dict:
+    """Train (or resume) and evaluate one seed."""
+    folder = runs / f"{condition}-{seed}"
+    if (folder / "config.toml").exists():
+        trained = command("resume", str(folder), "--no-figures")
+    else:
+        options = ["--seed", str(seed), "--engine", engine, "--run", str(folder), "--no-figures"]
+        trained = command("train", "cartpole", *options, *CONDITIONS[condition][0])
+    evaluated = command("evaluate", str(folder), "--episodes", "100")
+    return {
+        "condition": condition,
+        "seed": seed,
+        "mean_return": evaluated["mean_return"],
+        "sd_return": evaluated["sd_return"],
+        **{key: trained[key] for key in ("episodes", "decisions", "seconds", "decisions_per_second")},
+    }
+
+
+def processor() -> str:
+    """The processor's name, where Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    names = [x.split(":")[1].strip() for x in info.read_text().splitlines() if x.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def write(table: dict) -> None:
+    """Write the table as JSON and as Markdown."""
+    TABLE.write_text(json.dumps(table, indent=1) + "\n")
+    lines = ["# CartPole-v1 (cap 500), SVPG preset", "", f"Command: `{table['command']}`", ""]
+    lines += [
+        f"Machine: {table['machine']}; one run at a time, one core each. Versions: "
+        + ", ".join(f"{name} {version}" for name, version in table["versions"].items())
+        + ".",
+        "",
+        "Mean ± sd of the return over 100 greedy evaluation episodes with the weights of the best validation; "
+        "`seconds` is the wall-clock of the training, compilation not included where the cache was warm.",
+    ]
+    for condition, (options, text, must) in CONDITIONS.items():
+        rows = sorted((r for r in table["rows"] if r["condition"] == condition), key=lambda r: r["seed"])
+        if not rows:
+            continue
+        means = np.array([r["mean_return"] for r in rows])
+        lines += [
+            "",
+            f"## {condition}: {text}" + (f" (`{' '.join(options)}`)" if options else ""),
+            "",
+            "| seed | mean return | sd | episodes | decisions | seconds | decisions/s |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+        ]
+        lines += [
+            f"| {r['seed']} | {r['mean_return']:.1f} | {r['sd_return']:.1f} | {r['episodes']} | {r['decisions']} "
+            f"| {r['seconds']:.0f} | {r['decisions_per_second']:.0f} |"
+            for r in rows
+        ]
+        lines += [
+            "",
+            f"{len(rows)} seeds: mean {means.mean():.1f}, lowest {means.min():.1f}, highest {means.max():.1f}; "
+            f"{(means >= 475).sum()} of {len(rows)} at 475 or more. Must hold: {must}.",
+        ]
+    (HERE / "cartpole.md").write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=10, help="seeds 0 ... N-1")
+    parser.add_argument("--runs", type=Path, required=True, help="where the run folders go")
+    parser.add_argument("--engine", default="runtime")
+    parser.add_argument("--conditions", nargs="+", default=list(CONDITIONS), choices=CONDITIONS)
+    arguments = parser.parse_args()
+    machine = f"{processor()}, {os.cpu_count()} cores, {platform.system()}"
+    name = f"python benchmarks/cartpole.py --seeds {arguments.seeds} --runs FOLDER --engine {arguments.engine}"
+    table = json.loads(TABLE.read_text()) if TABLE.exists() else {"rows": []}
+    table |= {"command": name, "machine": machine, "versions": versions()}
+    done = {(r["condition"], r["seed"]) for r in table["rows"]}
+    for condition in arguments.conditions:
+        for seed in range(arguments.seeds):
+            if (condition, seed) not in done:
+                table["rows"].append(row(condition, seed, arguments.runs, arguments.engine))
+                write(table)
+                print(table["rows"][-1], flush=True)
+
+
+if __name__ == "__main__":
+    main()

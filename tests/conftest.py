@@ -1,0 +1,74 @@
+"""Shared helpers. Most tests run Brian2 in NumPy: same equations, nothing to compile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import brian2
+import gymnasium as gym
+import numpy as np
+import pytest
+from brian2 import Hz, ms
+
+import rwta_sim
+from rwta_sim.arrays import NetworkArrays
+from rwta_sim.engines import RuntimeEngine
+from rwta_sim.kernels import Exponential
+from rwta_sim.network import NetworkSpec, RWTANetwork
+
+
+@pytest.fixture(autouse=True)
+def _numpy_target() -> Iterator[None]:
+    saved = brian2.prefs.codegen.target
+    brian2.prefs.codegen.target = "numpy"
+    yield
+    brian2.prefs.codegen.target = saved
+
+
+def poisson_spec(**changes: Any) -> NetworkSpec:
+    return NetworkSpec(**{"firing": "poisson", "rho_hat": 100 * Hz, "kernel": Exponential(tau=5 * ms), **changes})
+
+
+class Loop:
+    """A network on a NumPy runtime engine, with its arrays."""
+
+    def __init__(self, spec: NetworkSpec, n_inputs: int = 3, n_actions: int = 2, seed: int = 0) -> None:
+        self.engine = RuntimeEngine("numpy")
+        with self.engine.building():
+            self.network = RWTANetwork(spec, n_inputs, n_actions, rng=np.random.default_rng(seed), record=True)
+        self.engine.prepare(self.network.network)
+        self.engine.seed(np.random.SeedSequence(seed))
+        self.arrays = NetworkArrays(self.network, self.engine)
+
+    def each_step(self, steps: int, look: Callable[[], Any]) -> np.ndarray:
+        """Run `steps` steps and collect what `look` returns after each."""
+        seen: list[Any] = []
+        self.engine.run(steps, lambda: seen.append(np.copy(look())) is None, 1)
+        return np.array(seen)
+
+
+@pytest.fixture
+def cue() -> rwta_sim.Experiment:
+    """The smallest task, in NumPy."""
+    return rwta_sim.preset("cue").changed({"engine.target": "numpy"})
+
+
+class Scripted(gym.Env):
+    """Two-dimensional Box observations in [-1, 1]; what happens at which step is given by functions."""
+
+    def __init__(self, length: int = 5, observe: Callable[[int], Any] | None = None) -> None:
+        self.observation_space = gym.spaces.Box(-1.0, 1.0, (2,))
+        self.action_space = gym.spaces.Discrete(2)
+        self._length = length
+        self._observe = observe or (lambda step: np.zeros(2))
+        self._step = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+        super().reset(seed=seed)
+        self._step = 0
+        return self._observe(0), {}
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict]:
+        self._step += 1
+        return self._observe(self._step), 1.0, self._step >= self._length, False, {}
