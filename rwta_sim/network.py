@@ -34,7 +34,7 @@ from rwta_sim.circuits import MAX_CIRCUIT_SIZE, Firing
 from rwta_sim.kernels import Exponential, Kernel
 from rwta_sim.settings import PositiveInt, Rate, Settings, Time, format_quantity
 
-__all__ = ["BLOCKS", "Block", "NetworkSpec", "Projection", "RWTANetwork"]
+__all__ = ["BLOCKS", "WEIGHT_LIMIT", "Block", "NetworkSpec", "Projection", "RWTANetwork"]
 
 #: Connection blocks: s inputs, h hidden, a action neurons; "ha" reads "from hidden to action".
 Block = Literal["sh", "sa", "hh", "ha", "ah"]

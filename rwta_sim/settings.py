@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 __all__ = ["Fraction", "PositiveFloat", "PositiveInt", "Rate", "Settings", "Time", "format_quantity"]
 
-_UNITS = {str(unit): unit for unit in all_units}
+_UNITS = {name: unit for unit in all_units for name in (str(unit), unit.name)}
 _QUANTITY = re.compile(r"\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*\*?\s*([A-Za-z]+)\s*")
 
 
@@ -52,7 +52,7 @@ def _positive(unit: Quantity, kind: str, example: str) -> Callable[[Any], Quanti
 def format_quantity(value: Quantity) -> str:
     """Text that reads back as exactly the same quantity, in the handiest unit that allows it."""
     names = {
-        second.dim: ("ms", "us", "second"),
+        second.dim: ("ms", "us", "s"),
         hertz.dim: ("Hz", "kHz"),
     }.get(value.dim, ())
     for name in names:

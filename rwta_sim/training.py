@@ -19,6 +19,8 @@ from rwta_sim.agent import Agent, restore
 from rwta_sim.bridge import Episode, Session
 from rwta_sim.config import Experiment
 from rwta_sim.errors import EnvironmentFailure, RwtaSimError
+from rwta_sim.learning import Learner
+from rwta_sim.network import WEIGHT_LIMIT
 from rwta_sim.runs import RunFolder, versions
 from rwta_sim.seeding import Purpose, episode_seeds
 
@@ -62,6 +64,8 @@ class Trainer:
     ----------
     agent : Agent
         Not run yet.
+    learner : Learner
+        Of the agent.
     run : RunFolder
         Of the agent's experiment.
     report : callable, optional
@@ -73,6 +77,7 @@ class Trainer:
     def __init__(
         self,
         agent: Agent,
+        learner: Learner,
         run: RunFolder,
         report: Callable[[Progress], None] | None = None,
         began: float | None = None,
@@ -81,7 +86,7 @@ class Trainer:
         self.run_folder = run
         self.experiment = agent.experiment
         self.agent = agent
-        self.learner = agent.learner()
+        self.learner = learner
         self._report = report or (lambda progress: None)
         self._stop = False
         self.episode = 0
@@ -101,10 +106,10 @@ class Trainer:
     def save(self, best: bool = False) -> None:
         """Write a checkpoint of the present state."""
         arrays = self._arrays()
-        broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+        broken = [name for name, array in arrays.items() if not (np.abs(array) <= WEIGHT_LIMIT).all()]
         if broken:
             raise RwtaSimError(
-                f"learning diverged before episode {self.episode}: {broken[0]} is no longer finite. The last "
+                f"learning diverged before episode {self.episode}: {broken[0]} is beyond {WEIGHT_LIMIT:g}. The last "
                 "checkpoint is from before; lower learning.rate or critic.rate"
             )
         meta = {
@@ -284,8 +289,9 @@ def train(
     """
     began = time.perf_counter()
     RunFolder.check_free(folder)
-    agent = Agent(experiment, env=env)  # whatever is wrong with the experiment shows before the folder is made
-    return Trainer(agent, RunFolder.create(folder, experiment), report, began).train()
+    agent = Agent(experiment, env=env)
+    learner = agent.learner()  # whatever is wrong with the experiment has shown before the folder is made
+    return Trainer(agent, learner, RunFolder.create(folder, experiment), report, began).train()
 
 
 def resume(folder: Path | str, env: gym.Env | None = None, report: Callable[[Progress], None] | None = None) -> Summary:
@@ -303,7 +309,8 @@ def resume(folder: Path | str, env: gym.Env | None = None, report: Callable[[Pro
             RuntimeWarning,
             stacklevel=2,
         )
-    trainer = Trainer(Agent(run.experiment, env=env), run, report, began)
+    agent = Agent(run.experiment, env=env)
+    trainer = Trainer(agent, agent.learner(), run, report, began)
     if run.has_checkpoint:
         trainer.load()
     else:  # killed before there was anything to lose

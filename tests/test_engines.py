@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import brian2
 import numpy as np
 import pytest
@@ -152,6 +155,18 @@ def test_an_error_in_the_callback_leaves_a_whole_step():
     smooth.engine.advance(10)
     assert loop.engine.steps_done == 10
     np.testing.assert_array_equal(look_at(loop)(), look_at(smooth)())
+
+
+def test_ctrl_c_is_not_lost():
+    """Brian2 turns SIGINT into a quiet stop; a half-done decision must not look like an end."""
+    loop = make_loop(SPECS[0])
+
+    def interrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        return True
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.engine.run(None, interrupted, 5)
 
 
 def test_any_brian2_network():

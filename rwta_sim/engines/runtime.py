@@ -62,6 +62,7 @@ class RuntimeEngine(Engine):
         self._count = 0
         self._left = -1
         self._inside = False
+        self._ended = False
 
     # -- preparing -----------------------------------------------------------------------------------
 
@@ -178,6 +179,8 @@ class RuntimeEngine(Engine):
 
     def _simulate(self, steps: int) -> None:
         network = self._prepared()
+        self._ended = False
+        end = self.steps_done + steps
         with self._preferences(self._target), self._random.installed():
             try:
                 network.run(steps * self._clock.dt_ * second, namespace={})
@@ -185,6 +188,11 @@ class RuntimeEngine(Engine):
                 if self._inside:  # on_decision raised: the step itself is complete
                     network.t_ = self.steps_done * self._clock.dt_
                     self._inside = False
+                    # Brian2 does not do so on an error; it would swallow the next Ctrl-C, run or no run.
+                    Network._globally_running = False
+        if not self._ended and self.steps_done < end:
+            # Brian2 answers Ctrl-C by stopping quietly, in the middle of a decision.
+            raise KeyboardInterrupt
 
     def _tick(self) -> None:
         self._count += 1
@@ -198,6 +206,7 @@ class RuntimeEngine(Engine):
         self._random.step_in()
         self._inside = False
         if not go_on or self._left == 0:
+            self._ended = True
             self._network.stop()  # type: ignore[union-attr]
 
     # -- state ---------------------------------------------------------------------------------------

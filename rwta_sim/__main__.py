@@ -1,0 +1,5 @@
+"""``python -m rwta_sim`` is ``rwta-sim``."""
+
+from rwta_sim.cli import main
+
+main()

@@ -1,0 +1,151 @@
+"""The bridge: what the network is shown, what a decision reports, and environments that fail."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from conftest import Scripted
+
+import rwta_sim
+from rwta_sim.errors import EnvironmentFailure
+from rwta_sim.seeding import Purpose, episode_seeds
+
+
+def agent_for(env, cue, **changes):
+    settings = {"encoder.complementary": False, "critic.kind": "fourier", **changes}
+    return rwta_sim.Agent(cue.changed(settings), env=env)
+
+
+class Watcher:
+    """A learner that only looks."""
+
+    def __init__(self):
+        self.seen = []
+
+    def begin_episode(self, features):
+        self.seen.append(features)
+
+    def observe(self, decision, reward, features, terminated, rng):
+        self.seen.append((decision, reward, features, terminated))
+        return False
+
+    def end_episode(self, rng):
+        return False
+
+
+def play(agent, learner=None, greedy=False, number=0):
+    seeds = episode_seeds(0, Purpose.TRAINING, number)
+    return agent.run(agent.bridge.episode(agent.env, seeds, learner, greedy))
+
+
+def test_a_decision(cue):
+    """Traces, spikes and q belong together, the action is the last spike, and the drive is the observation."""
+    observations = [[0.0, 1.0], [0.5, -1.0], [-0.5, 0.0], [1.0, 1.0]]
+    agent = agent_for(Scripted(3, lambda step: observations[step]), cue)
+    agent.weights()["b"][:] = np.linspace(-1, 1, agent.network.n_neurons)
+    watcher = Watcher()
+    result = play(agent, watcher)
+    first, *decisions = watcher.seen
+    np.testing.assert_allclose(first, [0.5, 1.0])
+    assert (result.decisions, result.total) == (3, 3.0)
+    kappa = agent.network.spec.kernel.values(4, agent.network.spec.dt, agent.network.spec.circuit_rate)
+    for step, (decision, reward, features, terminated) in enumerate(decisions):
+        np.testing.assert_allclose(decision.drive, (np.array(observations[step]) + 1) / 2)
+        np.testing.assert_allclose(features, (np.array(observations[step + 1]) + 1) / 2)
+        assert (reward, terminated) == (1.0, step == 2)
+        starts = agent.network.starts[:-1]
+        np.testing.assert_array_equal(np.add.reduceat(decision.v, starts), 1)
+        np.testing.assert_allclose(np.add.reduceat(decision.q, starts), 1)
+        # Five steps from cleared traces: each circuit spiked four times before the last step.
+        np.testing.assert_allclose(np.add.reduceat(decision.trace, starts), kappa.sum())
+        assert decision.v[agent.network.action][decision.action] == 1
+        assert decision.policy_entropy == pytest.approx(-(decision.policy * np.log(decision.policy)).sum())
+        assert decision.surprise == pytest.approx(-np.log(decision.policy[decision.action]))
+    full = decisions[0][0].input_trace
+    assert full[1] == pytest.approx(kappa.sum())  # an input at 1 spikes in every step
+    assert result.rate == pytest.approx(1000 * 3 / agent.network.n_neurons)  # one spike per circuit and ms
+
+
+def test_greedy_takes_the_most_probable_action(cue):
+    agent = agent_for(Scripted(20), cue)
+    agent.weights()["b"][agent.network.action] = [0.0, 0.3]
+    assert play(agent, greedy=True).actions == [1] * 20
+    assert set(play(agent).actions) == {0, 1}
+
+
+def test_most_spikes_decoder(cue):
+    """With bias ln 4 one action has q = .8 and nearly always most of the spikes of five steps."""
+    agent = agent_for(Scripted(200), cue, **{"decision.decoder": "most_spikes"})
+    agent.weights()["b"][agent.network.action] = [0.0, np.log(4)]
+    share = np.mean(play(agent).actions)
+    expected = sum(p * 0.8**k * 0.2 ** (5 - k) for k, p in ((3, 10), (4, 5), (5, 1)))  # binomial, k > 5/2
+    assert abs(share - expected) < 3.9 * np.sqrt(expected * (1 - expected) / 200)
+
+
+def test_an_episode_depends_on_its_number_only(cue):
+    agent = rwta_sim.Agent(cue)
+    one = agent.play(5, seed=3, greedy=False)
+    again = agent.play(2, seed=3, greedy=False, first=3)
+    assert one[3:] == again
+    assert agent.play(5, seed=4, greedy=False) != one
+
+
+def test_traces_may_outlive_a_decision(cue):
+    agent = agent_for(Scripted(4), cue, **{"decision.clear": "episode"})
+    watcher = Watcher()
+    play(agent, watcher)
+    sums = [decision.trace[agent.network.action].sum() for decision, *_ in watcher.seen[1:]]
+    spec = agent.network.spec
+    np.testing.assert_allclose(sums, np.cumsum(spec.kernel.values(19, spec.dt, spec.circuit_rate))[[3, 8, 13, 18]])
+
+
+@pytest.mark.parametrize(
+    "observe, message",
+    [
+        (lambda step: [0.0, np.nan if step == 3 else 0.0], r"Scripted: step 3 gave observation\[1\] = nan"),
+        (lambda step: [np.inf, 0.0], r"Scripted: reset gave observation\[0\] = inf"),
+        (lambda step: [0.0] * (2 + step), "step 1 gave observation of 3 numbers"),
+        (lambda step: None if step else [0.0, 0.0], "Scripted: step 1 gave"),
+    ],
+)
+def test_bad_observations_name_environment_and_step(cue, observe, message):
+    with pytest.raises(EnvironmentFailure, match=message):
+        play(agent_for(Scripted(5, observe), cue))
+
+
+def test_environments_that_raise(cue):
+    def fails_at(bad):
+        def observe(step):
+            if step == bad:
+                raise RuntimeError("motor jammed")
+            return np.zeros(2)
+
+        return Scripted(5, observe)
+
+    with pytest.raises(EnvironmentFailure, match=r"step 2 \(action [01]\) raised RuntimeError\('motor jammed'\)"):
+        play(agent_for(fails_at(2), cue))
+    with pytest.raises(EnvironmentFailure, match=r"reset\(seed=\d+\) raised"):
+        play(agent_for(fails_at(0), cue))
+
+    class Unrewarding(Scripted):
+        def step(self, action):
+            observation, _, *rest = super().step(action)
+            return observation, float("nan"), *rest
+
+    with pytest.raises(EnvironmentFailure, match="step 1 gave the reward nan"):
+        play(agent_for(Unrewarding(), cue))
+
+
+def test_environments_that_do_not_exist(cue):
+    with pytest.raises(EnvironmentFailure, match="cannot make the environment 'CartPoll-v1'"):
+        rwta_sim.Agent(cue.changed({"environment.id": "CartPoll-v1"}))
+
+
+def test_actions_that_do_not_start_at_zero(cue):
+    env = Scripted(10)
+    env.action_space = gym.spaces.Discrete(2, start=4)
+    taken = []
+    env.step = lambda action: taken.append(action) or Scripted.step(env, action)
+    play(agent_for(env, cue))
+    assert set(taken) <= {4, 5}

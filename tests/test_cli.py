@@ -1,0 +1,127 @@
+"""The command line, in a process of its own as a user runs it, and its errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from rwta_sim import cli, tasks
+
+NUMPY = ("--engine.target", "numpy")
+
+
+def rwta_sim(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "rwta_sim", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A trained run, made by the command line."""
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    done = rwta_sim("train", "cue", "--seed", 1, "--episodes", 40, "--run", folder, "--json", *NUMPY)
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout), done.stderr
+
+
+def test_train_prints_one_json_object(run):
+    folder, summary, errors = run
+    assert set(summary) == {
+        "run",
+        "decisions",
+        "episodes",
+        "seconds",
+        "first_decision_seconds",
+        "decisions_per_second",
+        "best_validation_return",
+    }
+    assert summary["run"] == str(folder)
+    assert summary["decisions"] == 20 * summary["episodes"]
+    assert 0 < summary["first_decision_seconds"] < summary["seconds"]
+    assert "validation" in errors and "Traceback" not in errors
+    for name in ("learning_curve", "raster", "rates", "weights"):
+        assert (folder / "figures" / f"{name}.png").stat().st_size > 10_000
+
+
+def test_evaluate(run):
+    folder, *_ = run
+    done = rwta_sim("evaluate", folder, "--episodes", 7, "--seed", 5, "--json")
+    result = json.loads(done.stdout)
+    assert (result["task"], result["engine"], result["seed"], result["episodes"]) == ("cue", "runtime", 5, 7)
+    assert len(result["returns"]) == 7
+    assert result["mean_return"] == pytest.approx(sum(result["returns"]) / 7) and result["mean_return"] > 15
+    assert rwta_sim("evaluate", folder, "--episodes", 7, "--seed", 5, "--json").stdout == done.stdout
+    assert "mean return" in rwta_sim("evaluate", folder, "--episodes", 2).stdout
+
+
+def test_resume_of_a_finished_run_is_harmless(run):
+    folder, summary, _ = run
+    done = rwta_sim("resume", folder, "--json", "--no-figures")
+    assert json.loads(done.stdout)["episodes"] == summary["episodes"]
+
+
+def test_figures_again(run):
+    done = rwta_sim("figures", run[0])
+    assert len(done.stdout.splitlines()) == 4
+
+
+def test_default_folder_and_options(tmp_path):
+    (tmp_path / "mine.toml").write_text('seed = 7\n[network.kernel]\nkind = "rectangular"\nduration = "3 ms"\n')
+    line = ("train", "cue", "--config", "mine.toml", "--episodes", 1, "--learning.rate", "0.5", "--no-figures", *NUMPY)
+    assert "cue-seed7: 1 episodes" in rwta_sim(*line, cwd=tmp_path).stdout
+    assert "cue-seed7-2: 1 episodes" in rwta_sim(*line, cwd=tmp_path).stdout
+    config = (tmp_path / "runs" / "cue-seed7" / "config.toml").read_text()
+    assert 'duration = "3 ms"' in config and "rate = 0.5" in config and "[versions]" in config
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        (("train", "cuee"), "unknown task 'cuee': did you mean 'cue'"),
+        (("train", "cue", "--model", "svgp"), "did you mean 'svpg'"),
+        (("train", "cue", "--network.hiden_size", "3"), "No such option '--network.hiden_size'"),
+        (("train", "cue", "--network.hidden_size", "-3"), "network.hidden_size = -3"),
+        (("train", "cue", "--network.kernel.tau", "5"), "expected a time with its unit"),
+        (("train", "cue", "--network.kernel.tau", "50 ms"), "longer than a decision"),
+        (("train", "cue", "--engine", "warp"), "engine.name = 'warp'"),
+        (("train", "cue", "--config", "nowhere.toml"), "cannot read the configuration nowhere.toml"),
+        (("evaluate", "nowhere"), "nowhere is not a run"),
+        (("resume", "nowhere"), "nowhere is not a run"),
+        (("evaluate", "x", "--episodes", "0"), "not in the range"),
+        (("trian",), "No such command 'trian'"),
+    ],
+)
+def test_errors_are_one_line_without_traceback(line, message, tmp_path):
+    done = rwta_sim(*line, cwd=tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr and "WARNING" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_run_folder_in_the_way(run):
+    done = rwta_sim("train", "cue", "--run", run[0], *NUMPY)
+    assert done.returncode == 1 and "exists already" in done.stderr
+
+
+def test_tasks_and_help():
+    listed = json.loads(rwta_sim("tasks", "--json").stdout)["tasks"]
+    assert {t["task"] for t in listed} == {p.task for p in tasks()}
+    assert "cartpole" in rwta_sim("tasks").stdout
+    help_text = rwta_sim("train", "--help").stdout
+    for option in ("--seed", "--episodes", "--model", "--engine", "--run", "--network.kernel.tau", "time constant"):
+        assert option in help_text
+
+
+def test_values_are_toml_or_text():
+    values = [cli._value(text) for text in ("3", "0.5", "true", '["sh"]', "5 ms", "rms")]
+    assert values == [3, 0.5, True, ["sh"], "5 ms", "rms"]

@@ -1,0 +1,93 @@
+"""Encoders and decoders."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from conftest import Scripted
+
+from rwta_sim.decoders import action_count, choose_action
+from rwta_sim.encoders import EncoderSpec, make_encoder
+from rwta_sim.errors import EnvironmentFailure
+
+
+def env_with(observation=None, action=None):
+    env = Scripted()
+    env.observation_space = observation or env.observation_space
+    env.action_space = action or env.action_space
+    return env
+
+
+def test_box_is_scaled_clipped_and_complemented():
+    encoder = make_encoder(env_with(gym.spaces.Box(np.array([-1, 0]), np.array([1, 4]))), EncoderSpec())
+    features = encoder.features(np.array([0.5, 9.0]))
+    np.testing.assert_allclose(features, [0.75, 1.0])
+    np.testing.assert_allclose(encoder.drive(features), [0.75, 1.0, 0.25, 0.0])
+    assert (encoder.n_features, encoder.n_inputs) == (2, 4)
+    plain = make_encoder(env_with(), EncoderSpec(complementary=False))
+    assert plain.n_inputs == 2
+
+
+def test_given_bounds_replace_missing_ones():
+    cartpole = gym.make("CartPole-v1")
+    with pytest.raises(EnvironmentFailure, match=r"CartPole-v1: observation\[1\] has no low bound.*set encoder.low"):
+        make_encoder(cartpole, EncoderSpec())
+    encoder = make_encoder(cartpole, EncoderSpec(low=(-2.0,), high=(2.0, 2.0, 0.5, 2.0)))
+    np.testing.assert_allclose(encoder.features([0, 1, -0.75, -2]), [0.5, 0.75, 0.5, 0.0])
+
+
+def test_images_are_flattened():
+    space = gym.spaces.Box(0, 255, (4, 3, 2), np.uint8)
+    encoder = make_encoder(env_with(space), EncoderSpec(complementary=False))
+    image = np.arange(24, dtype=np.uint8).reshape(4, 3, 2)
+    np.testing.assert_allclose(encoder.features(image), np.arange(24) / 255)
+
+
+def test_discrete_is_one_hot():
+    encoder = make_encoder(env_with(gym.spaces.Discrete(3, start=5)), EncoderSpec())
+    np.testing.assert_array_equal(encoder.drive(encoder.features(np.int64(6))), [0, 1, 0])
+    for outside in (4, 8):
+        with pytest.raises(ValueError, match="expected an integer from 5 to 7"):
+            encoder.features(outside)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_observations_must_be_finite(bad):
+    with pytest.raises(ValueError, match=r"observation\[1\] = .*, expected a finite number"):
+        make_encoder(env_with(), EncoderSpec()).features(np.array([0.0, bad]))
+    with pytest.raises(ValueError, match="observation of 3 numbers, expected 2"):
+        make_encoder(env_with(), EncoderSpec()).features(np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "space, spec, message",
+    [
+        (gym.spaces.MultiBinary(3), {}, "not supported; supported observation spaces: Box"),
+        (gym.spaces.Tuple([gym.spaces.Discrete(2)]), {}, "not supported"),
+        (gym.spaces.Discrete(3), {"low": (0.0,)}, "are for Box observations"),
+        (None, {"low": (0.0, 0.0, 0.0)}, "has 3 numbers, expected 1 or 2"),
+        (None, {"low": (2.0,)}, r"encoder.low\[0\] = 2.0 must be below encoder.high\[0\] = 1.0"),
+    ],
+)
+def test_unusable_observation_spaces(space, spec, message):
+    with pytest.raises(EnvironmentFailure, match=message):
+        make_encoder(env_with(space), EncoderSpec(**spec))
+
+
+def test_actions_must_be_discrete():
+    assert action_count(env_with(action=gym.spaces.Discrete(7))) == 7
+    with pytest.raises(EnvironmentFailure, match="supported action spaces: Discrete"):
+        action_count(env_with(action=gym.spaces.Box(-1, 1, (1,))))
+
+
+def test_decoders():
+    rng = np.random.default_rng(0)
+    q, counts = np.array([0.2, 0.3, 0.5]), np.array([4.0, 1.0, 2.0])
+    assert choose_action("last_spike", np.array([0, 1.0, 0]), counts, q, rng) == 1
+    assert choose_action("most_spikes", np.array([0, 1.0, 0]), counts, q, rng) == 0
+    # Ties are broken at random, never for a loser; a silent circuit is drawn from q (3 sigma at n = 1000).
+    ties = [choose_action("most_spikes", np.zeros(3), np.array([3.0, 1, 3]), q, rng) for _ in range(200)]
+    assert set(ties) == {0, 2}
+    silent = [choose_action("last_spike", np.zeros(3), np.zeros(3), q, rng) for _ in range(1000)]
+    assert abs(silent.count(2) - 500) < 3.9 * np.sqrt(250)

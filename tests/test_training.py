@@ -1,0 +1,221 @@
+"""Training: it learns, its controls do not, and nothing that happens to the process changes what it learns."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import Scripted
+
+import rwta_sim
+from rwta_sim.errors import EnvironmentFailure, RwtaSimError
+from rwta_sim.runs import RunFolder
+from rwta_sim.training import Trainer
+
+#: No early stop: the whole course of learning.
+WHOLE = {"training.target": 1e9}
+
+
+def trained(cue, folder, **changes):
+    rwta_sim.train(cue.changed(changes), folder)
+    return RunFolder.open(folder)
+
+
+def end_of(run):
+    """Everything a run came to, as bytes."""
+    arrays = {name: array.tobytes() for name, array in run.last().arrays.items()}
+    return arrays, run.metrics_path.read_bytes(), run.best().meta["episode"]
+
+
+def test_it_learns_and_the_rule_does_it(cue, tmp_path):
+    """Four cues: chance is 5 of 20. Learning gets 20; without it, or with the modulation shuffled, chance.
+
+    Greedy without learning means one fixed choice: 5 +- 1.9. The bound of 12 is 3.6 standard deviations above
+    for the mean of one episode; five are averaged.
+    """
+    scores = {}
+    for control in ("none", "off", "shuffled"):
+        run = trained(cue, tmp_path / control, **{"learning.control": control, "training.episodes": 40, **WHOLE})
+        scores[control] = np.mean([e.total for e in rwta_sim.Agent.load(run).play(5)])
+    assert scores["none"] >= 19
+    assert scores["off"] < 12
+    assert scores["shuffled"] < 12
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network.firing": "poisson", "network.rho_hat": "400 Hz", "decision.steps": 8},
+        {"network.kernel.kind": "rectangular", "network.kernel.duration": "4 ms", "decision.clear": "episode"},
+        {"network.kernel.kind": "double_exponential", "network.kernel.tau": "4 ms", "network.kernel.tau_rise": "1 ms"},
+        {"learning.rule.presynaptic": "probabilities", "learning.optimiser.kind": "adam"},
+        {"learning.modulation.kind": "episode_advantage", "learning.modulation.trace": 0.0, "learning.rate": 0.03},
+        {"learning.optimiser.kind": "sgd", "learning.rate": 0.3, "decision.decoder": "most_spikes"},
+    ],
+    ids=["poisson", "rectangular", "double_exponential", "probabilities", "episode_advantage", "sgd"],
+)
+def test_every_variant_learns(cue, tmp_path, changes):
+    run = trained(cue, tmp_path / "run", **changes, **{"training.episodes": 60})
+    assert np.mean([e.total for e in rwta_sim.Agent.load(run).play(5)]) >= 15
+
+
+def test_same_seed_same_run(cue, tmp_path):
+    short = {"training.episodes": 8, **WHOLE}
+    one, same = (trained(cue, tmp_path / name, **short) for name in "ab")
+    other = trained(cue, tmp_path / "c", seed=1, **short)
+    assert end_of(one) == end_of(same)
+    assert end_of(one) != end_of(other)
+
+
+@pytest.mark.parametrize("clear", ["decision", "episode"])
+def test_resume_continues_exactly(cue, tmp_path, clear):
+    """Stopped by SIGINT in mid-run, resumed: bit for bit the run that was never stopped."""
+    experiment = cue.changed(
+        {
+            "training.episodes": 24,
+            "training.validate_every": 6,
+            "training.checkpoint_every": 5,
+            "network.firing": "poisson",
+            "network.rho_hat": "300 Hz",
+            "decision.clear": clear,
+            "network.kernel.kind": "rectangular",
+            "network.kernel.duration": "3 ms",
+            "learning.control": "shuffled",
+            **WHOLE,
+        }
+    )
+    rwta_sim.train(experiment, tmp_path / "whole")
+
+    def interrupt(progress):
+        if progress.episode == 13:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    summary = rwta_sim.train(experiment, tmp_path / "parts", report=interrupt)
+    assert not summary.finished and summary.episodes in (13, 14)
+    assert signal.getsignal(signal.SIGINT) is before
+    summary = rwta_sim.resume(tmp_path / "parts")
+    assert summary.finished and summary.episodes == 24
+    runs = [RunFolder.open(tmp_path / name) for name in ("whole", "parts")]
+    assert end_of(runs[0]) == end_of(runs[1])
+    assert RunFolder.open(tmp_path / "whole").last().meta["decisions"] == summary.decisions == 24 * 20
+
+
+def test_kill_at_any_moment(cue, tmp_path):
+    """SIGKILL at three moments; benchmarks/kill_resume.py does it twenty times on CartPole."""
+    experiment = cue.changed({"training.episodes": 60, "training.checkpoint_every": 3, **WHOLE})
+    rwta_sim.train(experiment, tmp_path / "whole")
+    config = (tmp_path / "whole" / "config.toml").read_text()
+    command = [sys.executable, "-m", "rwta_sim", "train", "cue", "--config", str(tmp_path / "c.toml"), "--no-figures"]
+    (tmp_path / "c.toml").write_text(config)
+    folder = tmp_path / "killed"
+    process = subprocess.Popen([*command, "--run", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for kill in range(3):
+        metrics = folder / "metrics.csv"
+        deadline = time.monotonic() + 120
+        while not metrics.exists() or len(metrics.read_bytes().splitlines()) < 10 + 15 * kill:
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rwta_sim", "resume", str(folder), "--no-figures"], stdout=subprocess.DEVNULL
+        )
+    assert process.wait(timeout=120) == 0
+    assert end_of(RunFolder.open(folder)) == end_of(RunFolder.open(tmp_path / "whole"))
+
+
+def test_killed_before_the_first_checkpoint(cue, tmp_path):
+    short = {"training.episodes": 3, **WHOLE}
+    whole = trained(cue, tmp_path / "whole", **short)
+    RunFolder.create(tmp_path / "new", cue.changed(short))
+    (tmp_path / "new" / "metrics.csv").unlink()
+    rwta_sim.resume(tmp_path / "new")
+    assert end_of(RunFolder.open(tmp_path / "new")) == end_of(whole)
+
+
+def test_early_stop_and_best_checkpoint(cue, tmp_path):
+    run = trained(cue, tmp_path / "run", **{"training.target": 18.0, "training.validate_every": 5})
+    metrics = run.metrics()
+    validated = metrics["validation_return"][np.isfinite(metrics["validation_return"])]
+    assert (validated[:-1] < 18).all() and validated[-1] >= 18
+    assert len(metrics["episode"]) == 5 * len(validated) < 60
+    best = run.best().meta
+    assert best["best_validation"] == validated.max() and best["episode"] == len(metrics["episode"])
+
+
+def test_failing_environment_is_checkpointed_first(cue, tmp_path):
+    """What was learned until the failure is saved, the message names the step, and the run can go on."""
+    calls = []
+
+    def observe(step):
+        calls.append(step)
+        if len(calls) == 40:
+            raise RuntimeError("cable broke")
+        return np.array([0.1 * step, 0.0])
+
+    experiment = cue.changed({"critic.kind": "fourier", "training.episodes": 10, **WHOLE})
+    with pytest.raises(EnvironmentFailure, match=r"Scripted: step 3 .*cable broke"):
+        rwta_sim.train(experiment, tmp_path / "run", env=Scripted(5, observe))
+    run = RunFolder.open(tmp_path / "run")
+    assert run.last().meta["episode"] == 6
+    assert len(run.metrics()["episode"]) == 6
+    assert rwta_sim.resume(tmp_path / "run", env=Scripted(5, observe)).episodes == 10
+
+
+def test_nothing_is_made_for_an_impossible_experiment(cue, tmp_path):
+    for changes, env in (({"environment.id": "NoSuch-v0"}, None), ({"critic.kind": "tabular"}, Scripted())):
+        with pytest.raises(EnvironmentFailure):
+            rwta_sim.train(cue.changed(changes), tmp_path / "run", env=env)
+        assert not (tmp_path / "run").exists()
+
+
+def test_divergence_is_not_saved(cue, tmp_path):
+    experiment = cue.changed(
+        {"learning.optimiser.kind": "sgd", "learning.rate": 1e308, "training.checkpoint_every": 1, **WHOLE}
+    )
+    with pytest.raises(RwtaSimError, match="learning diverged"), np.errstate(all="ignore"):
+        rwta_sim.train(experiment, tmp_path / "run")
+    assert np.isfinite(RunFolder.open(tmp_path / "run").last().arrays["weight.s"]).all()
+
+
+def test_other_versions_are_announced(cue, tmp_path):
+    trained(cue, tmp_path / "run", **{"training.episodes": 2, **WHOLE})
+    config = tmp_path / "run" / "config.toml"
+    lines = [f'{x.split(" = ")[0]} = "0.0"' if x.startswith("brian2") else x for x in config.read_text().splitlines()]
+    config.write_text("\n".join(lines))
+    with pytest.warns(RuntimeWarning, match=r"started with other versions \(brian2 0.0 -> .*not bit for bit"):
+        rwta_sim.resume(tmp_path / "run")
+
+
+def test_training_in_a_thread_leaves_signals_alone(cue, tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    experiment = cue.changed({"training.episodes": 2, **WHOLE})
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(rwta_sim.train, experiment, tmp_path / "run").result().episodes == 2
+
+
+def test_second_interrupt_stops_at_once(cue, tmp_path):
+    experiment = cue.changed({"training.episodes": 50, **WHOLE})
+    agent = rwta_sim.Agent(experiment)
+    trainer = Trainer(agent, agent.learner(), RunFolder.create(tmp_path / "run", experiment))
+    step = agent.env.unwrapped.step
+    count = []
+
+    def stepping(action):
+        count.append(1)
+        if len(count) in (30, 31):
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(action)
+
+    agent.env.unwrapped.step = stepping
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    assert len(count) == 31
+    assert RunFolder.open(tmp_path / "run").last().meta["episode"] == 0
