@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from rwta_sim.agent import Agent
+from rwta_sim.agent import saved_blocks
 from rwta_sim.analysis.curves import plot_learning_curve
 from rwta_sim.analysis.rasters import plot_raster
 from rwta_sim.analysis.rates import plot_rates
 from rwta_sim.analysis.weights import full_matrix, plot_weights
-from rwta_sim.network import RWTANetwork
 from rwta_sim.runs import Checkpoint, RunFolder
 
 __all__ = ["draw_figures"]
@@ -72,18 +71,17 @@ def _rates(run: RunFolder) -> Figure:
 def _weights(run: RunFolder) -> Figure:
     first, best = run.first(), run.best()
     signature = best.meta["signature"]
-    network = RWTANetwork(run.experiment.network, signature["inputs"], signature["actions"])
-    n_hidden = network.hidden.stop
+    spec, n_inputs = run.experiment.network, signature["inputs"]
 
     def matrix(checkpoint: Checkpoint) -> np.ndarray:
-        return full_matrix(Agent.checkpoint_blocks(network, checkpoint), network.n_inputs, n_hidden, network.n_actions)
+        return full_matrix(saved_blocks(spec, checkpoint), n_inputs, spec.n_hidden, signature["actions"])
 
     before, after = matrix(first), matrix(best)
     limit = float(np.nanmax(np.abs(after))) or 1.0
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for ax, shown, when in zip(axes, (before, after), ("before", "after"), strict=True):
-        image = plot_weights(ax, shown, network.n_inputs, n_hidden, limit)
+        image = plot_weights(ax, shown, n_inputs, spec.n_hidden, limit)
         ax.set_title(f"{when} learning")
     axes[1].set_ylabel("")
     figure.colorbar(image, ax=axes, label="weight")

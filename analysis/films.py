@@ -45,22 +45,18 @@ def save_film(
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
     picture = left.imshow(frames[0])
     left.set_axis_off()
-    total = count * step
-    plot_raster(right, recording, 0.0, total)
+    plot_raster(right, recording, 0.0, count * step)
     right.set_title("spikes")
-    now = right.axvline(0.0, color="C2", linewidth=1.5)
     returns = np.concatenate([[0.0], np.cumsum(recording["rewards"])])
 
     def draw(index: int) -> list:
         picture.set_data(frames[index])
-        time = index * step
-        start = max(0.0, time - 0.8 * window * step)
-        right.set_xlim(start * 1e3, (start + window * step) * 1e3)
-        now.set_xdata([time * 1e3] * 2)
+        now = index * step * 1e3
+        right.set_xlim(now - window * step * 1e3, now)
         left.set_title(f"decision {index}, return {returns[index]:g}")
         return []
 
-    film = animation.FuncAnimation(figure, draw, frames=count + 1, blit=False)  # type: ignore[arg-type]
+    film = animation.FuncAnimation(figure, draw, frames=count + 1, blit=False)
     film.save(path, writer=writer)
     return path
 

@@ -9,6 +9,9 @@ from matplotlib.axes import Axes
 
 __all__ = ["plot_raster"]
 
+#: Decisions whose actions can still be told apart.
+MOST_MARKED = 200
+
 
 def plot_raster(ax: Axes, recording: Mapping[str, np.ndarray], start: float = 0.0, stop: float | None = None) -> None:
     """Spikes of inputs, hidden circuits and the action circuit; triangles mark the chosen actions.
@@ -24,38 +27,37 @@ def plot_raster(ax: Axes, recording: Mapping[str, np.ndarray], start: float = 0.
     n_inputs, starts = int(recording["n_inputs"]), recording["starts"]
     step, actions = float(recording["decision_time"]), recording["actions"]
     stop = len(actions) * step if stop is None else stop
-    hidden = int(starts[-2])
+    hidden, n_actions = int(starts[-2]), int(starts[-1] - starts[-2])
+    below = n_inputs + hidden
+    # A few actions above many neurons get taller rows, to be seen at all.
+    tall = max(1.0, 0.15 * below / n_actions)
 
-    def spikes(name: str) -> tuple[np.ndarray, np.ndarray]:
-        t = recording[f"{name}_t"]
+    def heights(neurons: np.ndarray) -> np.ndarray:
+        rows = np.asarray(neurons) + n_inputs
+        return np.where(rows < below, rows, below - 0.5 + tall * (rows - below + 0.5))
+
+    def draw(t: np.ndarray, y: np.ndarray, color: str, label: str, size: float) -> None:
         shown = (t >= start) & (t < stop)
-        return t[shown] * 1e3, recording[f"{name}_i"][shown]
+        ax.plot(t[shown] * 1e3, y[shown], "|", color=color, markersize=size, label=label)
 
-    t, i = spikes("input")
-    ax.plot(t, i, "|", color="0.5", markersize=2.5, label="inputs")
-    t, i = spikes("neuron")
-    is_action = i >= hidden
-    ax.plot(t[~is_action], i[~is_action] + n_inputs, "|", color="C0", markersize=2.5, label="hidden")
-    ax.plot(t[is_action], i[is_action] + n_inputs, "|", color="C3", markersize=4, label="action")
+    draw(recording["input_t"], recording["input_i"], "0.5", "inputs", 2.5)
+    t, i = recording["neuron_t"], recording["neuron_i"]
+    draw(t[i < hidden], heights(i[i < hidden]), "C0", "hidden", 2.5)
+    draw(t[i >= hidden], heights(i[i >= hidden]), "C3", "action", 5)
     for first in starts[:-1]:
         ax.axhline(n_inputs + first - 0.5, color="0.85", linewidth=0.5, zorder=0)
 
-    # A small relative slack: the window's edges are decisions' edges up to rounding.
     decisions = np.arange(len(actions))
+    # A small slack: the window's edges are decisions' edges up to rounding.
     inside = (decisions * step >= start - 1e-9) & ((decisions + 1) * step <= stop + 1e-9)
-    top = n_inputs + int(starts[-1])
-    ends = (decisions[inside] + 1) * step * 1e3
-    chosen = n_inputs + hidden + actions[inside]
-    if inside.sum() <= 60:
+    if inside.sum() <= MOST_MARKED:
+        ends = (decisions[inside] + 1) * step * 1e3
         for end in ends:
             ax.axvline(end, color="0.9", linewidth=0.5, zorder=0)
-        ax.plot(ends, chosen, "<", color="black", markersize=4, label="chosen action", clip_on=False)
-    ax.set(
-        xlim=(start * 1e3, stop * 1e3),
-        ylim=(-0.5, top - 0.5),
-        xlabel="time (ms)",
-        ylabel="neuron",
-    )
-    middles = [n_inputs / 2 - 0.5, n_inputs + hidden / 2 - 0.5, n_inputs + (hidden + int(starts[-1])) / 2 - 0.5]
-    named = [(m, n) for m, n in zip(middles, ("inputs", "hidden", "action"), strict=True) if n != "hidden" or hidden]
-    ax.set_yticks([m for m, _ in named], [n for _, n in named])
+        ax.plot(ends, heights(hidden + actions[inside]), "<", color="black", markersize=4, label="chosen action")
+    top = below + tall * n_actions
+    ax.set(xlim=(start * 1e3, stop * 1e3), ylim=(-0.5, top - 0.5), xlabel="time (ms)", ylabel="neuron")
+    middles = {"inputs": n_inputs / 2, "hidden": n_inputs + hidden / 2, "action": (below + top) / 2}
+    if not hidden:
+        del middles["hidden"]
+    ax.set_yticks([middle - 0.5 for middle in middles.values()], list(middles))

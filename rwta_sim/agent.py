@@ -17,11 +17,11 @@ from rwta_sim.encoders import DiscreteEncoder, make_encoder
 from rwta_sim.engines import Engine, make_engine
 from rwta_sim.errors import CheckpointError, EnvironmentFailure
 from rwta_sim.learning import Learner
-from rwta_sim.network import RWTANetwork
+from rwta_sim.network import NetworkSpec, RWTANetwork
 from rwta_sim.runs import Checkpoint, RunFolder
 from rwta_sim.seeding import Purpose, episode_seeds, initial_generator
 
-__all__ = ["Agent", "make_environment"]
+__all__ = ["Agent", "make_environment", "restore", "saved_blocks"]
 
 _WEIGHT = "weight."
 
@@ -139,7 +139,7 @@ class Agent:
         }
 
     def saved_weights(self) -> dict[str, np.ndarray]:
-        """Weights by projection, and biases, for a checkpoint."""
+        """Weights by projection, and biases, as checkpoints hold them: views, not copies."""
         arrays = self.bridge.arrays
         return {**{_WEIGHT + name: w for name, w in arrays.weights.items()}, "bias": arrays.b}
 
@@ -158,16 +158,8 @@ class Agent:
                 f"checkpoint {checkpoint.name} is of another network: "
                 f"{_difference(theirs, signature)}; use the configuration it was trained with"
             )
-        arrays = self.bridge.arrays
-        restore({**{_WEIGHT + n: w for n, w in arrays.weights.items()}, "bias": arrays.b}, checkpoint)
-        arrays.refresh_currents()
-
-    @staticmethod
-    def checkpoint_blocks(network: RWTANetwork, checkpoint: Checkpoint) -> dict[str, np.ndarray]:
-        """The weight blocks in a checkpoint of `network`."""
-        prefix = len(_WEIGHT)
-        whole = {name[prefix:]: a for name, a in checkpoint.arrays.items() if name.startswith(_WEIGHT)}
-        return network.split_blocks(whole)
+        restore(self.saved_weights(), checkpoint)
+        self.bridge.arrays.refresh_currents()
 
     @classmethod
     def load(cls, run: RunFolder, **kwargs: Any) -> Agent:
@@ -175,6 +167,12 @@ class Agent:
         agent = cls(run.experiment, **kwargs)
         agent.load_weights(run.best())
         return agent
+
+
+def saved_blocks(spec: NetworkSpec, checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """The weight blocks in a checkpoint of a network with this spec."""
+    prefix = len(_WEIGHT)
+    return spec.split_blocks({n[prefix:]: a for n, a in checkpoint.arrays.items() if n.startswith(_WEIGHT)})
 
 
 def restore(targets: Mapping[str, np.ndarray], checkpoint: Checkpoint) -> None:

@@ -104,7 +104,7 @@ class NetworkArrays:
 
     def blocks(self) -> dict[str, np.ndarray]:
         """Views of the weight blocks (``"sh"``, ``"sa"``, ``"hh"``, ``"ha"``, ``"ah"``) and of ``"b"``."""
-        return {**self.network.split_blocks(self.weights), "b": self.b}
+        return {**self.network.spec.split_blocks(self.weights), "b": self.b}
 
     def set_weights(self, new: Mapping[str, np.ndarray]) -> None:
         """Set blocks by name, checked like `RWTANetwork.set_weights`."""

@@ -84,6 +84,24 @@ class NetworkSpec(Settings):
         return self
 
     @property
+    def n_hidden(self) -> int:
+        """Number of hidden neurons."""
+        return self.hidden_circuits * self.hidden_size
+
+    def split_blocks(self, whole: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Views of the blocks ("sh", "hh", ...) inside the matrices of the projections."""
+        h, a = slice(0, self.n_hidden), slice(self.n_hidden, None)
+        inside = {
+            "s": {"sh": (slice(None), h), "sa": (slice(None), a)},
+            "r": {"hh": (h, h), "ha": (h, a), "ah": (a, h)},
+        }
+        blocks = {}
+        for name, matrix in whole.items():
+            for block, where in inside.get(name, {name: (slice(None), slice(None))}).items():
+                blocks[block] = matrix[where]
+        return {block: blocks[block] for block in BLOCKS if block in blocks}
+
+    @property
     def circuit_rate(self) -> Quantity:
         """rho_hat, also where it follows from dt."""
         return 1 / self.dt if self.rho_hat is None else self.rho_hat
@@ -181,7 +199,7 @@ class RWTANetwork:
         self.spec = spec
         self.n_inputs = n_inputs
         self.n_actions = n_actions
-        n_hidden = spec.hidden_circuits * spec.hidden_size
+        n_hidden = spec.n_hidden
         self.hidden = slice(0, n_hidden)
         self.action = slice(n_hidden, n_hidden + n_actions)
         self.n_neurons = n_hidden + n_actions
@@ -361,7 +379,7 @@ class RWTANetwork:
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the weight blocks, ``{"sh": (n_inputs, n_hidden), ...}``, and of the biases ``"b"``."""
         whole = {p.name: np.array(p.synapses.w[:]).reshape(p.shape) for p in self.projections}
-        return {**self.split_blocks(whole), "b": np.array(self.neurons.b[:])}
+        return {**self.spec.split_blocks(whole), "b": np.array(self.neurons.b[:])}
 
     def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         """Set weight blocks (and ``"b"``) before the network runs; blocks not named keep their values.
@@ -379,23 +397,10 @@ class RWTANetwork:
             p.synapses.w = whole[p.name].ravel()
         self.neurons.b = bias
 
-    def split_blocks(self, whole: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Views of the blocks inside the matrices of the projections."""
-        h, a = self.hidden, self.action
-        inside = {
-            "s": {"sh": (slice(None), h), "sa": (slice(None), a)},
-            "r": {"hh": (h, h), "ha": (h, a), "ah": (a, h)},
-        }
-        blocks = {}
-        for name, matrix in whole.items():
-            for block, where in inside.get(name, {name: (slice(None), slice(None))}).items():
-                blocks[block] = matrix[where]
-        return {block: blocks[block] for block in BLOCKS if block in blocks}
-
     def assign(self, whole: Mapping[str, np.ndarray], bias: np.ndarray, new: Mapping[str, np.ndarray]) -> None:
         """Check `new` and write it into the matrices `whole` (by projection) and `bias`, or change nothing."""
         checked = {name: matrix.copy() for name, matrix in whole.items()}
-        blocks: dict[str, np.ndarray] = {**self.split_blocks(checked), "b": bias.copy()}
+        blocks: dict[str, np.ndarray] = {**self.spec.split_blocks(checked), "b": bias.copy()}
         for name, values in new.items():
             if name not in blocks:
                 raise ValueError(f"no weight block {name!r} in this network: it has {', '.join(blocks)}")

@@ -18,6 +18,10 @@ from rwta_sim.kernels import Exponential
 from rwta_sim.network import NetworkSpec, RWTANetwork
 
 
+# Many tests build networks that never run.
+brian2.BrianLogger.suppress_name("unused_brian_object")
+
+
 @pytest.fixture(autouse=True)
 def _numpy_target() -> Iterator[None]:
     saved = brian2.prefs.codegen.target

@@ -73,7 +73,7 @@ def test_gradient_is_the_rule_written_out(blocks, n):
     *gradients, bias = learner.gradient(pre_inputs, pre, post)
     whole = {p.name: g for p, g in zip(network.projections, gradients, strict=True)}
     where = {"s": slice(0, 3), "h": network.hidden, "a": network.action}
-    for name, block in network.split_blocks(whole).items():
+    for name, block in network.spec.split_blocks(whole).items():
         x = (pre_inputs if name[0] == "s" else pre)[:, where[name[0]]]
         expected = np.einsum("tj,tk->jk", x, post[:, where[name[1]]])
         if name[0] != "s" and symmetric:

@@ -1,0 +1,36 @@
+# Every target sets up what it needs in .venv, with the packages that setup.cfg names.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# With CI's two cores, one thread per process is fastest: the matrices are small.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: cartpole test lint pictures clean
+
+cartpole: $(BIN)/.installed  ## train CartPole, evaluate it and draw its figures in runs/cartpole
+	$(BIN)/rwta-sim train cartpole --run runs/cartpole
+	$(BIN)/rwta-sim evaluate runs/cartpole
+
+test: $(BIN)/.installed-dev lint  ## lint, type-check and test, with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+lint: $(BIN)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/typecheck.py
+
+pictures: $(BIN)/.installed  ## remake the pictures of the README
+	$(BIN)/python scripts/make_pictures.py
+
+$(BIN)/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(BIN)/.installed-dev: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache
