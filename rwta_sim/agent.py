@@ -21,7 +21,7 @@ from rwta_sim.network import NetworkSpec, RWTANetwork
 from rwta_sim.runs import Checkpoint, RunFolder
 from rwta_sim.seeding import Purpose, episode_seeds, initial_generator
 
-__all__ = ["Agent", "make_environment", "restore", "saved_blocks"]
+__all__ = ["Agent", "difference", "make_environment", "restore", "saved_blocks"]
 
 _WEIGHT = "weight."
 
@@ -37,6 +37,8 @@ def make_environment(spec: EnvironmentSpec, **kwargs: Any) -> gym.Env:
     try:
         return gym.make(spec.id, **{**spec.kwargs, **kwargs})
     except Exception as error:
+        if kwargs and "render_mode" in str(error):
+            raise EnvironmentFailure(f"{spec.id} cannot render pictures: it takes no render_mode") from error
         raise EnvironmentFailure(
             f"cannot make the environment {spec.id!r} with {spec.kwargs}: {error}. For an environment of your "
             "own, register it with Gymnasium and name it 'module:id'"
@@ -156,7 +158,7 @@ class Agent:
         if theirs != signature:
             raise CheckpointError(
                 f"checkpoint {checkpoint.name} is of another network: "
-                f"{_difference(theirs, signature)}; use the configuration it was trained with"
+                f"{difference(theirs, signature)}; use the configuration it was trained with"
             )
         restore(self.saved_weights(), checkpoint)
         self.bridge.arrays.refresh_currents()
@@ -189,9 +191,10 @@ def restore(targets: Mapping[str, np.ndarray], checkpoint: Checkpoint) -> None:
         target[...] = checkpoint.arrays[name]
 
 
-def _difference(theirs: Any, ours: Any, path: str = "") -> str:
+def difference(theirs: Any, ours: Any, path: str = "") -> str:
+    """The first setting in which two nested dictionaries differ, for a message."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key in sorted({*theirs, *ours}):
             if theirs.get(key) != ours.get(key):
-                return _difference(theirs.get(key), ours.get(key), f"{path}.{key}" if path else key)
+                return difference(theirs.get(key), ours.get(key), f"{path}.{key}" if path else key)
     return f"{path or 'signature'} is {theirs!r} there and {ours!r} here"

@@ -18,7 +18,7 @@ from rwta_sim.arrays import NetworkArrays
 from rwta_sim.decoders import Decoder, choose_action
 from rwta_sim.encoders import Encoder
 from rwta_sim.engines import Engine
-from rwta_sim.errors import EnvironmentFailure
+from rwta_sim.errors import DivergenceError, EnvironmentFailure
 from rwta_sim.learning import Decision, Learner
 from rwta_sim.network import RWTANetwork
 from rwta_sim.seeding import EpisodeSeeds
@@ -34,7 +34,7 @@ Session = Generator[None, None, Result]
 class DecisionSpec(Settings):
     """How a decision is taken."""
 
-    steps: PositiveInt = Field(10, description="time steps in a decision")
+    steps: PositiveInt = Field(10, le=1_000_000, description="time steps in a decision")
     decoder: Decoder = Field("last_spike", description="last_spike or most_spikes of the action circuit")
     clear: Literal["decision", "episode"] = Field(
         "decision", description="when traces and currents start from zero: at each decision or each episode"
@@ -143,6 +143,8 @@ class Bridge:
         arrays, where = self.arrays, self.network.action
         q, v = arrays.q.copy(), arrays.last_spikes()
         policy = q[where]
+        if not np.isfinite(policy).all():
+            raise DivergenceError(f"firing probabilities became {policy[~np.isfinite(policy)][0]}")
         action = (
             int(policy.argmax()) if greedy else choose_action(self.spec.decoder, v[where], counts[where], policy, rng)
         )
@@ -181,15 +183,23 @@ class _Watched:
             observation, reward, terminated, truncated, _ = self._env.step(int(space.start) + action)
         except Exception as error:
             raise EnvironmentFailure(f"{self._name}: step {self._step} (action {action}) raised {error!r}") from error
-        value = float(reward)
+        try:
+            value, flags = float(reward), (bool(terminated), bool(truncated))
+        except (TypeError, ValueError) as error:
+            raise EnvironmentFailure(
+                f"{self._name}: step {self._step} gave reward {reward!r}, terminated {terminated!r}, truncated "
+                f"{truncated!r}: expected a number and two booleans"
+            ) from error
         if not np.isfinite(value):
-            raise EnvironmentFailure(f"{self._name}: step {self._step} gave the reward {value}")
-        return self._features(observation), value, bool(terminated), bool(truncated)
+            raise EnvironmentFailure(
+                f"{self._name}: step {self._step} gave the reward {value}, expected a finite number"
+            )
+        return self._features(observation), value, *flags
 
     def _features(self, observation: Any) -> np.ndarray:
         try:
             return self._encoder.features(observation)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             where = f"step {self._step}" if self._step else "reset"
             raise EnvironmentFailure(f"{self._name}: {where} gave {error}") from error
 

@@ -26,7 +26,7 @@ from pydantic_core import PydanticUndefined
 from rwta_sim._version import __version__
 from rwta_sim.agent import Agent
 from rwta_sim.analysis import draw_figures, save_film
-from rwta_sim.config import options, read_toml
+from rwta_sim.config import ConfigError, options, read_toml
 from rwta_sim.display import TrainingDisplay
 from rwta_sim.errors import RwtaSimError
 from rwta_sim.models import preset, tasks
@@ -68,7 +68,7 @@ def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _print_json(content: dict[str, Any]) -> None:
-    click.echo(json.dumps(content))
+    click.echo(json.dumps(content, allow_nan=False))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -110,6 +110,9 @@ def train_command(
         tree = read_toml(config)
         tree.pop("versions", None)
         experiment = experiment.merged(tree)
+        if experiment.task != task:
+            raise ConfigError(f"{config} is for the task {experiment.task!r}, not for {task!r}")
+        preset(task, experiment.model)  # the model exists and has the task
     short = {"seed": seed, "training.episodes": episodes, "engine.name": engine}
     given: dict[str, Any] = {key: value for key, value in short.items() if value is not None}
     long = {name.replace("__", "."): _value(text) for name, text in settings.items() if text is not None}
@@ -140,14 +143,13 @@ def _finish(summary: Summary, figures: bool, as_json: bool) -> None:
         run.save_recording(record_episode(run))
         drawn = draw_figures(run)
     if as_json:
-        shown = asdict(summary)
-        del shown["finished"]
-        _print_json(shown)
+        _print_json(asdict(summary))
         return
     best = "none" if summary.best_validation_return is None else f"{summary.best_validation_return:.1f}"
+    speed = f" ({summary.decisions_per_second:.0f} decisions/s)" if summary.decisions_per_second else ""
     click.echo(
-        f"{summary.run}: {summary.episodes} episodes, {summary.decisions} decisions, {summary.seconds:.0f} s "
-        f"({summary.decisions_per_second:.0f} decisions/s), best validation return {best}"
+        f"{summary.run}: {summary.episodes} episodes, {summary.decisions} decisions, {summary.seconds:.0f} s{speed}, "
+        f"best validation return {best}"
     )
     if not summary.finished:
         click.echo(f"stopped early; continue with: rwta-sim resume {summary.run}")
@@ -157,7 +159,7 @@ def _finish(summary: Summary, figures: bool, as_json: bool) -> None:
 
 @cli.command()
 @_RUN
-@click.option("--episodes", type=click.IntRange(min=1), default=100, show_default=True, help="Greedy episodes.")
+@click.option("--episodes", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Greedy episodes.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
 @_JSON
 def evaluate(run: Path, episodes: int, seed: int | None, as_json: bool) -> None:
@@ -229,8 +231,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (RwtaSimError, ValueError) as error:
-        click.echo(f"error: {error}", err=True)
+    except (RwtaSimError, ValueError, OSError) as error:
+        # A path may hold bytes that are no text.
+        click.echo(f"error: {error}".encode(errors="backslashreplace").decode(), err=True)
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted: nothing after the last checkpoint was kept", err=True)

@@ -117,7 +117,7 @@ def _assign(tree: dict[str, Any], path: list[str], value: Any) -> None:
                 raise ConfigError(f"unknown setting {'.'.join(path)!r}: {nearest(name, known)}")
             tree[name] = {}
         tree = tree[name]
-    if last == "kind" and tree.get("kind") != value:
+    if parents and last == "kind" and tree.get("kind") != value:
         tree.clear()
     tree[last] = value
 
@@ -205,7 +205,10 @@ def options() -> dict[str, FieldInfo]:
 
 def to_toml(experiment: Experiment) -> str:
     """The experiment as TOML text that reads back as the same experiment."""
-    return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True))
+    try:
+        return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True))
+    except TypeError as error:
+        raise ConfigError(f"the configuration cannot be written as TOML (environment.kwargs?): {error}") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -70,10 +70,10 @@ class BoxEncoder(Encoder):
         flat = np.asarray(observation, dtype=float).reshape(-1)
         if flat.size != self.n_features:
             raise ValueError(f"observation of {flat.size} numbers, expected {self.n_features}")
-        features = (flat - self._low) * self._scale
-        if not np.isfinite(features).all():
-            bad = int(np.flatnonzero(~np.isfinite(features))[0])
+        if not np.isfinite(flat).all():
+            bad = int(np.flatnonzero(~np.isfinite(flat))[0])
             raise ValueError(f"observation[{bad}] = {flat[bad]}, expected a finite number")
+        features = (flat - self._low) * self._scale
         return np.clip(features, 0.0, 1.0, out=features)
 
     def drive(self, features: np.ndarray) -> np.ndarray:
@@ -88,7 +88,8 @@ class DiscreteEncoder(Encoder):
         self.n_features = self.n_inputs = n
 
     def features(self, observation: Any) -> np.ndarray:
-        index = int(observation) - self._start
+        given = np.asarray(observation)
+        index = int(given.reshape(-1)[0]) - self._start if given.size == 1 and given.dtype.kind in "iu" else -1
         if not 0 <= index < self.n_features:
             last = self._start + self.n_features - 1
             raise ValueError(f"observation {observation!r}, expected an integer from {self._start} to {last}")

@@ -5,7 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["CheckpointError", "EngineError", "EnvironmentFailure", "RunError", "RwtaSimError", "nearest"]
+__all__ = [
+    "CheckpointError",
+    "DivergenceError",
+    "EngineError",
+    "EnvironmentFailure",
+    "RunError",
+    "RwtaSimError",
+    "nearest",
+]
 
 
 class RwtaSimError(Exception):
@@ -22,6 +30,16 @@ class RunError(RwtaSimError):
 
 class CheckpointError(RunError):
     """A checkpoint is truncated, altered, of another version or of another network."""
+
+
+class DivergenceError(RwtaSimError):
+    """Weights or values grew without bounds."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"learning diverged: {what}. The last checkpoint, if there is one, is from before; "
+            "lower learning.rate or critic.rate"
+        )
 
 
 class EnvironmentFailure(RwtaSimError):

@@ -47,7 +47,7 @@ WEIGHT_LIMIT = 1e100
 class NetworkSpec(Settings):
     """Everything that defines a network except its numbers of inputs and actions, which the task gives."""
 
-    hidden_circuits: int = Field(8, ge=0, description="number of hidden circuits")
+    hidden_circuits: int = Field(8, ge=0, le=100_000, description="number of hidden circuits")
     hidden_size: PositiveInt = Field(8, le=MAX_CIRCUIT_SIZE, description="neurons in a hidden circuit")
     blocks: tuple[Block, ...] = Field(
         BLOCKS, description="connections that exist: sh, sa, hh, ha, ah (s inputs, h hidden, a action)"
@@ -57,7 +57,7 @@ class NetworkSpec(Settings):
     dt: Time = Field(1 * ms, description="time step")
     rho_hat: Rate | None = Field(None, description="rate of a circuit; 1/dt (the default) in one_hot firing")
     kernel: Kernel = Field(Exponential(tau=5 * ms), description="postsynaptic kernel")
-    weight_sd: float = Field(0.0, ge=0, description="standard deviation of the initial weights")
+    weight_sd: float = Field(0.0, ge=0, le=1e6, description="standard deviation of the initial weights")
 
     @model_validator(mode="after")
     def _consistent(self) -> NetworkSpec:

@@ -14,15 +14,17 @@ import json
 import os
 import platform
 import re
+import warnings
 import zipfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 import tomli_w
+from filelock import FileLock, Timeout
 
 from rwta_sim.config import ConfigError, Experiment, from_toml, read_toml, to_toml
 from rwta_sim.errors import CheckpointError, RunError
@@ -107,12 +109,12 @@ class RunFolder:
         """
         path = Path(path)
         cls.check_free(path)
+        text = to_toml(experiment) + "\n" + tomli_w.dumps({"versions": versions()})
         try:
             for folder in ("checkpoints", "figures", "recordings"):
                 (path / folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"cannot make the run folder {path}: {error.strerror}") from error
-        text = to_toml(experiment) + "\n" + tomli_w.dumps({"versions": versions()})
         _write(path / "config.toml", lambda file: file.write(text.encode()))
         run = cls(path, experiment)
         run.restart_metrics()
@@ -124,8 +126,7 @@ class RunFolder:
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunError(
-                f"{path} exists already: choose another --run folder, continue it with "
-                f"`rwta-sim resume {path}`, or delete it"
+                f"{path} exists already: choose another --run folder, or continue it with `rwta-sim resume {path}`"
             )
 
     @classmethod
@@ -147,7 +148,31 @@ class RunFolder:
 
     def saved_versions(self) -> dict[str, str]:
         """Versions that the run was started with."""
-        return dict(read_toml(self.path / "config.toml").get("versions", {}))
+        saved = read_toml(self.path / "config.toml").get("versions", {})
+        if not isinstance(saved, dict):
+            raise RunError(f"{self.path}/config.toml is damaged: versions = {saved!r}, expected a table")
+        return {str(name): str(number) for name, number in saved.items()}
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from training this run; the system frees the lock of a process that dies.
+
+        Raises
+        ------
+        RunError
+            If another process is training it.
+        """
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunError(f"{self.path} is being trained by another process: wait for it, or stop it") from None
+        except OSError as error:
+            raise RunError(f"cannot write in {self.path}: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     # -- metrics -------------------------------------------------------------------------------------
 
@@ -168,21 +193,32 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"cannot write {self.metrics_path}: {error.strerror}") from error
 
-    def metrics_size(self) -> int:
-        """Bytes in metrics.csv; a checkpoint remembers them."""
-        return self.metrics_path.stat().st_size
+    def sync_metrics(self) -> int:
+        """Bytes in metrics.csv, safely on disk; a checkpoint remembers them."""
+        try:
+            with open(self.metrics_path, "rb") as file:
+                os.fsync(file.fileno())
+                return os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise RunError(f"cannot read {self.metrics_path}: {error.strerror}") from error
 
     def rewind_metrics(self, size: int) -> None:
         """Drop what was written after a checkpoint."""
-        if not self.metrics_path.is_file() or self.metrics_size() < size:
-            raise RunError(f"{self.metrics_path} is shorter than at the last checkpoint: it was altered")
+        if not self.metrics_path.is_file() or self.metrics_path.stat().st_size < size:
+            raise RunError(
+                f"{self.metrics_path} is shorter than at the last checkpoint: put it back, or delete the newest "
+                f"checkpoint (both files in {self._checkpoints}) to go on from the one before"
+            )
         os.truncate(self.metrics_path, size)
 
     def metrics(self) -> dict[str, np.ndarray]:
         """Columns of metrics.csv as arrays; missing values are NaN."""
-        with open(self.metrics_path, encoding="ascii", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return {name: np.array([float(row[name] or "nan") for row in rows]) for name in METRICS}
+        try:
+            with open(self.metrics_path, encoding="ascii", newline="") as file:
+                rows = list(csv.DictReader(file))
+            return {name: np.array([float(row[name] or "nan") for row in rows]) for name in METRICS}
+        except (OSError, KeyError, ValueError) as error:
+            raise RunError(f"{self.metrics_path} cannot be read as metrics: {error!r}") from error
 
     # -- checkpoints ---------------------------------------------------------------------------------
 
@@ -198,9 +234,9 @@ class RunFolder:
         RunError
             If it cannot be written; the checkpoints before it stay valid.
         """
-        names = self._names()
         # Never the name of an older one: replacing its two files could be interrupted half-way.
-        name = f"checkpoint-{int(names[-1].removeprefix('checkpoint-')) + 1 if names else 0:06d}"
+        used = [*self._names(), *filter(None, [self._best_name()])]
+        name = f"checkpoint-{max((int(n.removeprefix('checkpoint-')) for n in used), default=-1) + 1:06d}"
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
         data = buffer.getvalue()
@@ -234,7 +270,7 @@ class RunFolder:
             return None
         try:
             return str(json.loads(path.read_text())["checkpoint"])
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{path} is damaged: delete it to use the last checkpoint instead") from error
 
     def first(self) -> Checkpoint:
@@ -247,7 +283,12 @@ class RunFolder:
 
     def best(self) -> Checkpoint:
         """The checkpoint with the best validation, or the newest where there was none."""
-        return self._load(self._best_name() or self._some_names()[-1])
+        names, best = self._some_names(), self._best_name()
+        if best is not None and best not in names:
+            warnings.warn(
+                f"{self.path}: the best checkpoint, {best}, is gone; using the newest", RuntimeWarning, stacklevel=2
+            )
+        return self._load(best if best in names else names[-1])
 
     @property
     def has_checkpoint(self) -> bool:
@@ -289,7 +330,8 @@ class RunFolder:
 
     def save_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a small JSON file into the folder."""
-        _write(self.path / name, lambda file: file.write(json.dumps(content, indent=1).encode()))
+        text = json.dumps(content, indent=1, allow_nan=False)
+        _write(self.path / name, lambda file: file.write(text.encode()))
 
     def save_recording(self, arrays: Mapping[str, np.ndarray], name: str = "episode") -> Path:
         """Save the recording of an episode as npz."""

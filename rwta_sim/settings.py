@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 __all__ = ["Fraction", "PositiveFloat", "PositiveInt", "Rate", "Settings", "Time", "format_quantity"]
 
 _UNITS = {name: unit for unit in all_units for name in (str(unit), unit.name)}
-_QUANTITY = re.compile(r"\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*\*?\s*([A-Za-z]+)\s*")
+_QUANTITY = re.compile(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*\*?\s*([A-Za-z]+)\s*")
 
 
 class Settings(BaseModel):

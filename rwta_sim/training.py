@@ -11,14 +11,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from rwta_sim.agent import Agent, restore
+from rwta_sim.agent import Agent, difference, restore
 from rwta_sim.bridge import Episode, Session
 from rwta_sim.config import Experiment
-from rwta_sim.errors import EnvironmentFailure, RwtaSimError
+from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure
 from rwta_sim.learning import Learner
 from rwta_sim.network import WEIGHT_LIMIT
 from rwta_sim.runs import RunFolder, versions
@@ -42,14 +43,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a training came to (`decisions` and `episodes` count all of the run, `seconds` this session)."""
+    """What a training came to.
+
+    `decisions` and `episodes` count all of the run, the times this session; None where it had nothing to do.
+    """
 
     run: str
     decisions: int
     episodes: int
     seconds: float
-    first_decision_seconds: float
-    decisions_per_second: float
+    first_decision_seconds: float | None
+    decisions_per_second: float | None
     best_validation_return: float | None
     finished: bool
 
@@ -89,13 +93,14 @@ class Trainer:
         self.learner = learner
         self._report = report or (lambda progress: None)
         self._stop = False
+        self._validating = False
         self.episode = 0
         self.best: float | None = None
         self._streak = 0
         self._validations = 0
         self._decisions_before = 0
         self._training_decisions = 0
-        self._first_decision = float("nan")
+        self._first_decision: float | None = None
 
     # -- checkpoints ---------------------------------------------------------------------------------
 
@@ -108,18 +113,16 @@ class Trainer:
         arrays = self._arrays()
         broken = [name for name, array in arrays.items() if not (np.abs(array) <= WEIGHT_LIMIT).all()]
         if broken:
-            raise RwtaSimError(
-                f"learning diverged before episode {self.episode}: {broken[0]} is beyond {WEIGHT_LIMIT:g}. The last "
-                "checkpoint is from before; lower learning.rate or critic.rate"
-            )
+            raise DivergenceError(f"{broken[0]} is beyond {WEIGHT_LIMIT:g} after {self.episode} episodes")
         meta = {
             "episode": self.episode,
             "best_validation": self.best,
             "streak": self._streak,
             "validations": self._validations,
             "decisions": self._decisions(),
-            "metrics_size": self.run_folder.metrics_size(),
+            "metrics_size": self.run_folder.sync_metrics(),
             "signature": self.agent.signature(),
+            "experiment": self._fixed(),
         }
         self.run_folder.save_checkpoint(arrays, meta, best)
 
@@ -133,12 +136,22 @@ class Trainer:
         """
         checkpoint = self.run_folder.last()
         self.agent.load_weights(checkpoint)
+        if checkpoint.meta["experiment"] != self._fixed():
+            changed = difference(checkpoint.meta["experiment"], self._fixed())
+            raise CheckpointError(
+                f"{self.run_folder.path}/config.toml was changed since checkpoint {checkpoint.name}: {changed}. Put it "
+                "back, or train anew (training.* and engine.* may be changed)"
+            )
         restore(self._arrays(), checkpoint)
         meta = checkpoint.meta
         self.episode, self.best = meta["episode"], meta["best_validation"]
         self._streak, self._validations = meta["streak"], meta["validations"]
         self._decisions_before = meta["decisions"]
         self.run_folder.rewind_metrics(meta["metrics_size"])
+
+    def _fixed(self) -> dict[str, Any]:
+        """The settings that a run may not change on its way."""
+        return self.experiment.model_dump(mode="json", exclude={"training", "engine"})
 
     def _decisions(self) -> int:
         return self._decisions_before + self._training_decisions
@@ -152,24 +165,27 @@ class Trainer:
         without.
         """
         try:
-            with self._interruptible():
+            with self.run_folder.lock(), self._interruptible():
                 self.agent.run(self._session())
         except EnvironmentFailure:
-            self.save()  # with what the unfinished episode taught; resuming plays it again
+            # In a validation the checkpoint before stays the last one: from there everything happens again exactly.
+            if not self._validating:
+                self.save()  # with what the unfinished episode taught; resuming plays it again
             raise
         seconds = time.perf_counter() - self._began
-        loop = seconds - self._first_decision
+        first = self._first_decision
         summary = Summary(
             run=str(self.run_folder.path),
             decisions=self._decisions(),
             episodes=self.episode,
             seconds=round(seconds, 3),
-            first_decision_seconds=round(self._first_decision, 3),
-            decisions_per_second=round(self.agent.bridge.decisions / loop, 1) if loop > 0 else 0.0,
+            first_decision_seconds=None if first is None else round(first, 3),
+            decisions_per_second=None if first is None else round(self.agent.bridge.decisions / (seconds - first), 1),
             best_validation_return=self.best,
             finished=self._finished(),
         )
-        self.run_folder.save_json("summary.json", {**asdict(summary), "versions": versions()})
+        if first is not None:  # not for the resumption of a finished run
+            self.run_folder.save_json("summary.json", {**asdict(summary), "versions": versions()})
         return summary
 
     def _finished(self) -> bool:
@@ -203,7 +219,7 @@ class Trainer:
 
     def _timed(self, episode: Session[Episode]) -> Session[Episode]:
         """The episode, noting when the first decision of this session was done."""
-        if self._first_decision == self._first_decision:  # already noted
+        if self._first_decision is not None:
             return (yield from episode)
         next(episode)
         yield
@@ -211,12 +227,14 @@ class Trainer:
         return (yield from episode)
 
     def _validate(self) -> Session[float]:
-        training, returns = self.experiment.training, []
-        for _ in range(training.validation_episodes):
-            seeds = episode_seeds(self.experiment.seed, Purpose.VALIDATION, self._validations)
-            self._validations += 1
+        count, returns = self.experiment.training.validation_episodes, []
+        self._validating = True
+        for number in range(self._validations, self._validations + count):
+            seeds = episode_seeds(self.experiment.seed, Purpose.VALIDATION, number)
             result = yield from self.agent.bridge.episode(self.agent.env, seeds, greedy=True)
             returns.append(result.total)
+        self._validations += count
+        self._validating = False
         return float(np.mean(returns))
 
     def _log(self, result: Episode, rate: float, validation: float | None) -> None:
@@ -239,7 +257,7 @@ class Trainer:
                 validation=validation,
                 best_validation=self.best,
                 decisions=self.agent.bridge.decisions,
-                seconds=time.perf_counter() - self._began - self._first_decision,
+                seconds=time.perf_counter() - self._began - (self._first_decision or 0.0),
             )
         )
 

@@ -17,7 +17,6 @@ from rwta_sim.engines import RuntimeEngine
 from rwta_sim.kernels import Exponential
 from rwta_sim.network import NetworkSpec, RWTANetwork
 
-
 # Many tests build networks that never run.
 brian2.BrianLogger.suppress_name("unused_brian_object")
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import Scripted
 
 import rwta_sim
-from rwta_sim.errors import EnvironmentFailure
+from rwta_sim.errors import DivergenceError, EnvironmentFailure
 from rwta_sim.seeding import Purpose, episode_seeds
 
 
@@ -135,6 +135,24 @@ def test_environments_that_raise(cue):
 
     with pytest.raises(EnvironmentFailure, match="step 1 gave the reward nan"):
         play(agent_for(Unrewarding(), cue))
+
+
+@pytest.mark.parametrize("wrong", [(None, False), (np.array([1.0, 2.0]), False), ("x", False), (1.0, np.zeros(2))])
+def test_rewards_and_flags_of_the_wrong_kind(cue, wrong):
+    class Wrong(Scripted):
+        def step(self, action):
+            observation, *_ = super().step(action)
+            return observation, *wrong, False, {}
+
+    with pytest.raises(EnvironmentFailure, match=r"Wrong: step 1 gave reward .* expected a number and two booleans"):
+        play(agent_for(Wrong(), cue))
+
+
+def test_divergence_is_named(cue):
+    agent = agent_for(Scripted(), cue)
+    agent.weights()["b"][agent.network.action] = np.nan
+    with pytest.raises(DivergenceError, match="learning diverged: firing probabilities became nan"):
+        play(agent)
 
 
 def test_environments_that_do_not_exist(cue):

@@ -43,6 +43,7 @@ def test_train_prints_one_json_object(run):
         "first_decision_seconds",
         "decisions_per_second",
         "best_validation_return",
+        "finished",
     }
     assert summary["run"] == str(folder)
     assert summary["decisions"] == 20 * summary["episodes"]
@@ -65,8 +66,11 @@ def test_evaluate(run):
 
 def test_resume_of_a_finished_run_is_harmless(run):
     folder, summary, _ = run
+    before = (folder / "summary.json").read_text()
     done = rwta_sim("resume", folder, "--json", "--no-figures")
-    assert json.loads(done.stdout)["episodes"] == summary["episodes"]
+    again = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert again["episodes"] == summary["episodes"] and again["decisions_per_second"] is None
+    assert (folder / "summary.json").read_text() == before
 
 
 def test_figures_again(run):
@@ -98,6 +102,10 @@ def test_default_folder_and_options(tmp_path):
         (("resume", "nowhere"), "nowhere is not a run"),
         (("evaluate", "x", "--episodes", "0"), "not in the range"),
         (("trian",), "No such command 'trian'"),
+        (("evaluate", "x" * 300), "File name too long"),
+        (("train", "cue", "--network.dt", "1.1.1 ms"), "is not a number with a unit"),
+        (("train", "cue", "--network.hidden_circuits", "1" + "0" * 30), "network.hidden_circuits = 1"),
+        (("train", "cue", "--learning.rate", "1e308", "--run", "r", *NUMPY), "learning diverged"),
     ],
 )
 def test_errors_are_one_line_without_traceback(line, message, tmp_path):

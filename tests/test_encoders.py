@@ -47,7 +47,7 @@ def test_images_are_flattened():
 def test_discrete_is_one_hot():
     encoder = make_encoder(env_with(gym.spaces.Discrete(3, start=5)), EncoderSpec())
     np.testing.assert_array_equal(encoder.drive(encoder.features(np.int64(6))), [0, 1, 0])
-    for outside in (4, 8):
+    for outside in (4, 8, 6.5, "6", np.nan, None):
         with pytest.raises(ValueError, match="expected an integer from 5 to 7"):
             encoder.features(outside)
 

@@ -255,6 +255,14 @@ def test_fourier_critic():
     assert critic.td_error(0.0, s, True, learn=False) == pytest.approx(-value)
     with pytest.raises(EnvironmentFailure, match="features, more than"):
         Fourier(order=3).make(64, False)
+    with pytest.raises(EnvironmentFailure, match=r"critic.coupled = false"):
+        Fourier(order=3).make(32 * 32 * 3, False)  # an image
+    image = Fourier(order=2, coupled=False).make(3072, False)
+    assert image.theta.size == 2 * 3072 + 1
+    x = np.zeros(3072)
+    x[5] = 0.25  # the basis: 1, then cos(pi x_i), cos(2 pi x_i) for each dimension
+    basis = image._basis(x)
+    np.testing.assert_allclose(basis[[0, 11, 12, 13]], [1, np.cos(np.pi / 4), np.cos(np.pi / 2), 1], atol=1e-12)
     with pytest.raises(EnvironmentFailure, match="needs a Discrete observation space"):
         Tabular().make(4, False)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import rwta_sim
 from rwta_sim.agent import Agent
+from rwta_sim.config import ConfigError
 from rwta_sim.errors import CheckpointError, RunError
 from rwta_sim.runs import RunFolder, free_folder
 from rwta_sim.training import Trainer
@@ -92,7 +95,7 @@ def test_checkpoint_of_another_network(run, cue):
 def test_checkpoint_of_another_configuration(run, cue):
     trainer(cue.changed({"critic.kind": "fourier", "critic.order": 1}), run).save()
     with pytest.raises(
-        CheckpointError, match=r"array 'learner.critic.theta' should have shape \(4,\), found shape \(16,\)"
+        CheckpointError, match=r"was changed since .*: critic"
     ):
         trainer(cue, run).load()
 
@@ -154,6 +157,59 @@ def test_disk_full_leaves_the_checkpoint_before(run, monkeypatch, moment):
     assert run.last().meta["episode"] == 2
 
 
+def test_best_checkpoint_that_is_gone(run):
+    for episode in range(4):
+        save(run, episode, best=episode == 3)
+    for suffix in ("json", "npz"):
+        (run.path / "checkpoints" / f"checkpoint-000003.{suffix}").unlink()
+    with pytest.warns(RuntimeWarning, match="is gone; using the newest"):
+        assert run.best().meta["episode"] == 2
+    assert save(run, 4) == "checkpoint-000004"  # never a name that best.json knows for another
+    (run.path / "checkpoints" / "best.json").write_text("[]")
+    with pytest.raises(CheckpointError, match=r"best.json is damaged"):
+        run.best()
+
+
+def test_one_process_at_a_time(run):
+    with run.lock():
+        code = "import sys, rwta_sim; rwta_sim.resume(sys.argv[1])"
+        done = subprocess.run([sys.executable, "-c", code, str(run.path)], capture_output=True, text=True)
+    assert "is being trained by another process" in done.stderr
+    with run.lock():
+        pass
+
+
+def test_config_edited_in_mid_run(run, cue):
+    trainer(cue, run).save()
+    config = run.path / "config.toml"
+    config.write_text(config.read_text().replace("seed = 0", "seed = 9"))
+    again = RunFolder.open(run.path)
+    with pytest.raises(CheckpointError, match=r"was changed since .*: seed is 0 there and 9 here"):
+        trainer(again.experiment, again).load()
+    longer = cue.changed({"training.episodes": 99})
+    trainer(longer, RunFolder(run.path, longer)).load()
+
+
+@pytest.mark.parametrize("text", [None, "foo,bar\n1,2\n", "episode,return\nx,y\n"])
+def test_damaged_metrics(run, text):
+    run.metrics_path.unlink() if text is None else run.metrics_path.write_text(text)
+    with pytest.raises(RunError, match=r"metrics.csv cannot be read"):
+        run.metrics()
+
+
+def test_damaged_versions(run):
+    config = run.path / "config.toml"
+    config.write_text("versions = 3\n" + config.read_text().partition("[versions]")[0])
+    with pytest.raises(RunError, match="versions = 3, expected a table"):
+        run.saved_versions()
+
+
+def test_what_toml_cannot_hold_makes_no_folder(tmp_path, cue):
+    with pytest.raises(ConfigError, match=r"environment.kwargs"):
+        RunFolder.create(tmp_path / "new", cue.changed({"environment.kwargs": {"a": [None]}}))
+    assert not (tmp_path / "new").exists()
+
+
 def test_nothing_is_pickled(run):
     np.savez(run.path / "recordings" / "episode.npz", a=np.array([object()], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle"):
@@ -165,13 +221,13 @@ def test_nothing_is_pickled(run):
 def test_metrics_rewind(run):
     row = {"episode": 1, "return": 0.1, "decisions": 3, "entropy": 1 / 3, "rate_hz": 2.0, "learning_rate": 1e-3}
     run.append_metrics({**row, "validation_return": None})
-    size = run.metrics_size()
+    size = run.sync_metrics()
     run.append_metrics({**row, "episode": 2, "validation_return": 7.0})
     metrics = run.metrics()
     assert metrics["entropy"][0] == 1 / 3 and np.isnan(metrics["validation_return"][0])
     run.rewind_metrics(size)
     assert list(run.metrics()["episode"]) == [1]
-    with pytest.raises(RunError, match="it was altered"):
+    with pytest.raises(RunError, match="is shorter than at the last checkpoint"):
         run.rewind_metrics(size + 1)
 
 

@@ -13,6 +13,7 @@ import pytest
 from conftest import Scripted
 
 import rwta_sim
+from rwta_sim.envs.cue_action import CueAction
 from rwta_sim.errors import EnvironmentFailure, RwtaSimError
 from rwta_sim.runs import RunFolder
 from rwta_sim.training import Trainer
@@ -166,6 +167,29 @@ def test_failing_environment_is_checkpointed_first(cue, tmp_path):
     assert run.last().meta["episode"] == 6
     assert len(run.metrics()["episode"]) == 6
     assert rwta_sim.resume(tmp_path / "run", env=Scripted(5, observe)).episodes == 10
+
+
+@pytest.mark.parametrize("failing_reset", [4, 9])
+def test_failure_in_a_validation_is_repeated_exactly(cue, tmp_path, failing_reset):
+    """Resets 3-5 and 8-10 are validations: the run resumes from the checkpoint before, to the same end."""
+    experiment = cue.changed(
+        {"training.episodes": 4, "training.validate_every": 2, "training.validation_episodes": 3, **WHOLE}
+    )
+    rwta_sim.train(experiment, tmp_path / "smooth")
+
+    class Fails(CueAction):
+        resets = 0
+
+        def reset(self, **kwargs):
+            Fails.resets += 1
+            if Fails.resets == failing_reset:
+                raise RuntimeError("cable broke")
+            return super().reset(**kwargs)
+
+    with pytest.raises(EnvironmentFailure, match="cable broke"):
+        rwta_sim.train(experiment, tmp_path / "failed", env=Fails())
+    assert rwta_sim.resume(tmp_path / "failed", env=Fails()).finished
+    assert end_of(RunFolder.open(tmp_path / "failed")) == end_of(RunFolder.open(tmp_path / "smooth"))
 
 
 def test_nothing_is_made_for_an_impossible_experiment(cue, tmp_path):

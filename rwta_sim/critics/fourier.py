@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ class Fourier(TDSettings):
 
     kind: Literal["fourier"] = "fourier"
     order: int = Field(3, ge=1, description="highest frequency per dimension; (order + 1)**d features")
+    coupled: bool = Field(True, description="false: each dimension by itself, order*d + 1 features (images)")
 
     def make(self, n_features: int, discrete: bool) -> LinearTD:
         """The critic for observations of `n_features` dimensions.
@@ -34,13 +36,17 @@ class Fourier(TDSettings):
         EnvironmentFailure
             If that makes more features than can be learned.
         """
-        count = float(self.order + 1) ** n_features
-        if count > _MOST:
+        if not self.coupled:
+            single = [order * row for row in np.eye(n_features) for order in range(1, self.order + 1)]
+            frequencies = np.array([np.zeros(n_features), *single])
+        elif n_features * math.log(self.order + 1) > math.log(_MOST):
             raise EnvironmentFailure(
-                f"a Fourier critic of order {self.order} on {n_features} dimensions has {count:.3g} features, "
-                f"more than {_MOST}: lower critic.order, or use critic.kind = 'tabular' for discrete observations"
+                f"a coupled Fourier critic of order {self.order} on {n_features} dimensions has "
+                f"{self.order + 1}**{n_features} features, more than {_MOST}: lower critic.order, set critic.coupled = "
+                "false, or use critic.kind = 'tabular' for discrete observations"
             )
-        frequencies = np.array(list(itertools.product(range(self.order + 1), repeat=n_features)), dtype=float)
+        else:
+            frequencies = np.array(list(itertools.product(range(self.order + 1), repeat=n_features)), dtype=float)
         norms = np.linalg.norm(frequencies, axis=1)
         norms[norms == 0] = 1.0
         angular = np.pi * frequencies
