@@ -72,7 +72,7 @@ def write(table: dict) -> None:
     TABLE.write_text(json.dumps(table, indent=1) + "\n")
     lines = ["# CartPole-v1 (cap 500), SVPG preset", "", f"Command: `{table['command']}`", ""]
     lines += [
-        f"Machine: {table['machine']}; one run at a time, one core each. Versions: "
+        f"Machine: {table['machine']}; one run a core, beside other work, so the times are upper bounds. Versions: "
         + ", ".join(f"{name} {version}" for name, version in table["versions"].items())
         + ".",
         "",

@@ -94,9 +94,7 @@ def test_checkpoint_of_another_network(run, cue):
 
 def test_checkpoint_of_another_configuration(run, cue):
     trainer(cue.changed({"critic.kind": "fourier", "critic.order": 1}), run).save()
-    with pytest.raises(
-        CheckpointError, match=r"was changed since .*: critic"
-    ):
+    with pytest.raises(CheckpointError, match=r"was changed since .*: critic"):
         trainer(cue, run).load()
 
 
