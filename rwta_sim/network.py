@@ -233,7 +233,7 @@ class RWTANetwork:
             self.input_spikes = SpikeMonitor(self.inputs, name="rwta_input_spikes")
             self.neuron_spikes = SpikeMonitor(self.neurons, name="rwta_neuron_spikes")
             objects += [self.input_spikes, self.neuron_spikes]
-        self.network = Network(*objects)
+        self.network = Network(*objects, name="rwta_network")
 
     # -- building ------------------------------------------------------------------------------------
 

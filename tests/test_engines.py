@@ -169,6 +169,18 @@ def test_ctrl_c_is_not_lost():
         loop.engine.run(None, interrupted, 5)
 
 
+def test_networks_on_the_default_clock():
+    """Brian2's default clock belongs to all networks; each engine counts the steps of its own."""
+    for steps in (7, 3):
+        group = NeuronGroup(1, "dv/dt = 1/second : 1", method="euler", name="ramp")
+        engine = RuntimeEngine("numpy")
+        engine.prepare(Network(group))
+        assert engine.steps_done == 0
+        engine.advance(steps)
+        assert engine.steps_done == steps
+        assert group.v[0] == pytest.approx(steps * 1e-4)
+
+
 def test_any_brian2_network():
     """A network that has nothing to do with circuits: delays, monitors, two clocks."""
     group = NeuronGroup(

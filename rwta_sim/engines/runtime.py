@@ -6,8 +6,6 @@ compiler. A `run` per decision would cost tens of milliseconds each; here a deci
 
 from __future__ import annotations
 
-import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,21 +14,17 @@ from typing import Any, Literal
 
 import brian2
 import numpy as np
-import platformdirs
 from brian2 import Network, NetworkOperation, prefs, second
 from brian2.codegen.runtime.cython_rt import CythonCodeObject
-from brian2.core.base import BrianObject
-from brian2.core.network import _get_all_objects
-from brian2.core.variables import ArrayVariable, Subexpression, VariableView
-from brian2.groups.group import VariableOwner
 from brian2.synapses.synapses import SynapticPathway
 from brian2.utils.logger import catch_logs
 
+from rwta_sim.engines._brian import BrianEngine, check_run
+from rwta_sim.engines._cache import cache_folder, writable
 from rwta_sim.engines._random import PrivateRandom
-from rwta_sim.engines.base import Engine
-from rwta_sim.errors import EngineError, nearest
+from rwta_sim.errors import EngineError
 
-__all__ = ["RuntimeEngine", "cache_folder"]
+__all__ = ["RuntimeEngine"]
 
 Target = Literal["auto", "cython", "numpy"]
 
@@ -38,12 +32,7 @@ Target = Literal["auto", "cython", "numpy"]
 _FOREVER = 2**39
 
 
-def cache_folder() -> Path:
-    """Folder for compiled code: ``$RWTA_SIM_CACHE``, or the user's cache folder."""
-    return Path(os.environ.get("RWTA_SIM_CACHE") or platformdirs.user_cache_path("rwta_sim"))
-
-
-class RuntimeEngine(Engine):
+class RuntimeEngine(BrianEngine):
     """Plain Brian2, clock-driven, with the bridge called from inside one long run.
 
     Parameters
@@ -54,8 +43,8 @@ class RuntimeEngine(Engine):
     """
 
     def __init__(self, target: Target = "auto") -> None:
+        super().__init__()
         self.target = target
-        self._network: Network | None = None
         self._random = PrivateRandom(brian2.get_device())
         self._on_decision: Callable[[], bool] | None = None
         self._every = 1
@@ -67,26 +56,18 @@ class RuntimeEngine(Engine):
     # -- preparing -----------------------------------------------------------------------------------
 
     def prepare(self, network: Network) -> None:
-        if self._network is not None:
-            raise EngineError("this engine already serves a network: make a new engine for another one")
         if type(brian2.get_device()).__name__ != "RuntimeDevice":
             raise EngineError(
                 f"the runtime engine needs Brian2's runtime device, but {brian2.get_device()!r} is active: "
                 "call brian2.set_device('runtime') before building the network"
             )
         self._target = self._choose_target()
-        clocks = {obj.clock for obj in _get_all_objects(network.objects)}
-        if not clocks:
-            raise EngineError("the network is empty: add its groups and synapses before preparing it")
-        self._clocks = sorted(clocks, key=lambda clock: (clock.dt_, clock.name))
-        self._clock = self._clocks[0]
-        self._timestep = self._clock.variables["timestep"].get_value()
+        self._adopt(network)
         self._operation = NetworkOperation(
             self._tick, clock=self._clock, when="end", order=2**31, name="rwta_sim_decision"
         )
         self._operation.active = False
         network.add(self._operation)
-        self._network = network
 
     def _choose_target(self) -> str:
         if self.target == "numpy":
@@ -111,20 +92,8 @@ class RuntimeEngine(Engine):
 
     @staticmethod
     def _writable_cache() -> str:
-        if prefs.codegen.runtime.cython.cache_dir is not None:
-            folder = Path(prefs.codegen.runtime.cython.cache_dir)
-        else:
-            folder = cache_folder() / "cython"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise EngineError(
-                f"the cache folder {folder} cannot be written ({error.strerror}): "
-                "set RWTA_SIM_CACHE to a folder you can write to"
-            ) from error
-        return str(folder)
+        preferred = prefs.codegen.runtime.cython.cache_dir
+        return str(writable(Path(preferred) if preferred is not None else cache_folder() / "cython"))
 
     @contextmanager
     def _preferences(self, target: str) -> Iterator[None]:
@@ -139,17 +108,13 @@ class RuntimeEngine(Engine):
         finally:
             prefs.codegen.target, cython.cache_dir = saved
 
-    def _prepared(self) -> Network:
-        if self._network is None:
-            raise EngineError("no network yet: call prepare(network) first")
-        return self._network
-
     # -- advancing -----------------------------------------------------------------------------------
 
     @property
     def steps_done(self) -> int:
-        # Brian2 ticks its clock after on_decision, which sees a complete step.
-        return int(self._timestep[0]) + self._inside
+        # By the network's time: the clock may be Brian2's default one, which other networks move too. Brian2 goes on
+        # to the next step after on_decision, which sees a complete one.
+        return round(self._prepared().t_ / self._clock.dt_) + self._inside
 
     def seed(self, seed: np.random.SeedSequence) -> None:
         self._random.seed(seed)
@@ -161,12 +126,8 @@ class RuntimeEngine(Engine):
         self._simulate(steps)
 
     def run(self, decisions: int | None, on_decision: Callable[[], bool], every: int) -> None:
-        if every < 1:
-            raise ValueError(f"every = {every}: a decision has at least one step")
-        if decisions is not None and decisions < 1:
-            if decisions == 0:
-                return
-            raise ValueError(f"decisions = {decisions}: expected None, 0 or more")
+        if not check_run(decisions, every):
+            return
         self._prepared()
         self._on_decision, self._every = on_decision, every
         self._count, self._left = 0, -1 if decisions is None else decisions
@@ -211,77 +172,22 @@ class RuntimeEngine(Engine):
 
     # -- state ---------------------------------------------------------------------------------------
 
-    def view(self, owner: Any, variable: str) -> np.ndarray:
-        if variable not in owner.variables:
-            raise EngineError(f"{owner.name} has no variable {variable!r}: {nearest(variable, owner.variables)}")
-        found = owner.variables[variable]
-        if isinstance(found, Subexpression):
-            with self._preferences("numpy"):
-                values = VariableView(variable, found, owner, dimensions=None).get_item(slice(None), level=1)
-            values = np.array(values)
-            values.flags.writeable = False
-            return values
-        return np.asarray(found.get_value())
+    def _queue_state(self, pathway: SynapticPathway) -> dict[str, np.ndarray]:
+        return _pack_queue(pathway.queue)
 
-    def _objects(self) -> list[BrianObject]:
-        return sorted(_get_all_objects(self._prepared().objects), key=lambda obj: obj.name)
+    def _set_queue_state(self, pathway: SynapticPathway, state: dict[str, np.ndarray]) -> None:
+        pathway.queue._restore_from_full_state(_unpack_queue(state))
 
-    def _variables(self) -> Iterator[tuple[str, ArrayVariable]]:
-        """The state variables; what is read-only is structure (indices) or a recording (monitors)."""
-        for obj in self._objects():
-            for name, variable in sorted(obj.variables.items()) if isinstance(obj, VariableOwner) else ():
-                if (
-                    isinstance(variable, ArrayVariable)
-                    and not variable.read_only
-                    and getattr(variable.owner, "name", None) == obj.name
-                ):
-                    yield f"{obj.name}.{name}", variable
+    def _random_state(self) -> dict[str, np.ndarray]:
+        return self._random.state()
 
-    def _pathways(self) -> list[SynapticPathway]:
-        return [obj for obj in self._objects() if isinstance(obj, SynapticPathway)]
-
-    def state(self) -> dict[str, np.ndarray]:
-        state = {name: np.array(variable.get_value()) for name, variable in self._variables()}
-        for pathway in self._pathways():
-            for part, values in _pack_queue(pathway.queue).items():
-                state[f"{pathway.name}.queue.{part}"] = values
-        now = self.steps_done * self._clock.dt_
-        for clock in self._clocks:
-            state[f"{clock.name}.timestep"] = np.array(clock._calc_timestep(now))
-        state.update({f"random.{name}": values for name, values in self._random.state().items()})
-        return state
+    def _set_random_state(self, state: dict[str, np.ndarray]) -> None:
+        self._random.set_state(state)
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         if self._inside:
             raise EngineError("set_state inside on_decision would be undone by the running simulation")
-        mine = self.state()
-        fixed = {name for name in mine if not name.startswith("random.") and ".queue." not in name}
-        given = {name for name in state if not name.startswith("random.") and ".queue." not in name}
-        if fixed != given:
-            odd = sorted(fixed ^ given)[:3]
-            raise EngineError(f"this state is of another network: it differs in {', '.join(odd)}")
-        for name, variable in self._variables():
-            values = state[name]
-            if variable.get_value().shape != values.shape:
-                raise EngineError(
-                    f"this state is of another network: {name} has shape {values.shape}, "
-                    f"expected {variable.get_value().shape}"
-                )
-            variable.set_value(values)
-        for pathway in self._pathways():
-            prefix = f"{pathway.name}.queue."
-            parts = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
-            pathway.queue._restore_from_full_state(_unpack_queue(parts))
-        network = self._prepared()
-        for clock in self._clocks:
-            step = int(state[f"{clock.name}.timestep"])
-            clock.variables["timestep"].set_value(step)
-            clock.variables["t"].set_value(step * clock.dt_)
-        network.t_ = self._clock.t_
-        prefix = "random."
-        self._random.set_state(
-            {name.removeprefix(prefix): values for name, values in state.items() if name.startswith(prefix)}
-        )
+        super().set_state(state)
 
 
 def _pack_queue(queue: Any) -> dict[str, np.ndarray]:

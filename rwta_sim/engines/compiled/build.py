@@ -1,0 +1,136 @@
+"""From sources to a shared library, through a cache."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import brian2
+from brian2.codegen.cpp_prefs import get_compiler_and_args
+
+from rwta_sim.errors import EngineError
+
+__all__ = ["build", "compiler", "require_compiler"]
+
+
+@functools.cache
+def compiler() -> str | None:
+    """The C++ compiler: ``$CXX``, or the first of c++, g++, clang++; None if there is none that works."""
+    for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
+        path = shutil.which(name) if name else None
+        if path and subprocess.run([path, "--version"], capture_output=True).returncode == 0:
+            return path
+    return None
+
+
+def require_compiler() -> str:
+    """The C++ compiler.
+
+    Raises
+    ------
+    EngineError
+        If there is none.
+    """
+    found = compiler()
+    if found is None or platform.system() == "Windows":
+        raise EngineError(
+            "the compiled engine needs a C++ compiler (Debian: apt install g++; macOS: xcode-select --install) on "
+            "Linux or macOS: use --engine runtime, which also runs without one"
+        )
+    return found
+
+
+@functools.cache
+def _machine(path: str) -> str:
+    """What besides code and flags decides the binary: compiler, processor (for -march=native), versions."""
+    version = subprocess.run([path, "--version"], capture_output=True, text=True).stdout
+    cpuinfo = Path("/proc/cpuinfo")
+    processor = platform.processor() or platform.machine()
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        processor = "\n".join(sorted({x for x in lines if x.startswith(("model name", "flags", "Features"))}))
+    return "\n".join([path, version, processor, platform.platform(), brian2.__version__])
+
+
+def build(sources: dict[str, str], cache: Path) -> Path:
+    """The library compiled from `sources`, from the cache if it is there and whole.
+
+    Two processes may build the same at once: each works in a folder of its own and moves the finished file into
+    place. A file whose digest does not match is built again.
+
+    Raises
+    ------
+    EngineError
+        If there is no compiler or it fails.
+    """
+    path = require_compiler()
+    _, flags = get_compiler_and_args()
+    flags = [*flags, "-fPIC"]
+    key = hashlib.sha256(json.dumps([sources, flags, _machine(path)], sort_keys=True).encode()).hexdigest()
+    library, digest = cache / f"{key}.so", cache / f"{key}.sha256"
+    with suppress(OSError):
+        if digest.read_text() == hashlib.sha256(library.read_bytes()).hexdigest():
+            return library
+    with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as folder:
+        built = _compile(sources, Path(folder), path, flags)
+        text = hashlib.sha256(built.read_bytes()).hexdigest()
+        (Path(folder) / "sha256").write_text(text)
+        os.replace(built, library)
+        os.replace(Path(folder) / "sha256", digest)
+    return library
+
+
+def _compile(sources: dict[str, str], folder: Path, path: str, flags: list[str]) -> Path:
+    for name, text in sources.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def compile_one(name: str) -> str:
+        target = f"{name}.o"
+        _run([path, *flags, f"-I{folder}", "-c", name, "-o", target], folder)
+        return target
+
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:
+        objects = list(pool.map(compile_one, _merged(sources, folder, 2 * cores)))
+    # Not with -ffast-math here: linked so, a library switches the whole process to flush denormals.
+    symbolic = [] if platform.system() == "Darwin" else ["-Wl,-Bsymbolic"]
+    _run([path, "-shared", *symbolic, *objects, "-o", "library.so"], folder)
+    return folder / "library.so"
+
+
+def _merged(sources: dict[str, str], folder: Path, count: int) -> list[str]:
+    """Names of at most `count` files with all the code objects, and of the other sources.
+
+    Every code object of Brian2 is a file that includes the same headers and holds the same support code in an
+    anonymous namespace; reading those takes the compiler most of its time. Merged, each needs a namespace of its own.
+    """
+    single = [name for name in sources if name.endswith(".cpp") and not name.startswith("code_objects/")]
+    parts = [name for name in sources if name.endswith(".cpp") and name.startswith("code_objects/")]
+    merged = []
+    for unit in range(min(count, len(parts))):
+        text = ""
+        for number, name in enumerate(parts[unit::count]):
+            space = f"support_{number}"
+            code = sources[name].replace("\nnamespace {", f"\nnamespace {space} {{", 1)
+            code = code.replace("using namespace brian;", f"using namespace brian; using namespace {space};")
+            text += code if f"namespace {space} {{" in code else f"namespace {space} {{}}\n{code}"
+        (folder / f"merged_{unit}.cpp").write_text(text)
+        merged.append(f"merged_{unit}.cpp")
+    return merged + single
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise EngineError(f"the C++ compiler failed ({' '.join(command[:1])}):\n{done.stderr[-2000:]}")

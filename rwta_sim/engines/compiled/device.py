@@ -1,0 +1,283 @@
+"""A Brian2 standalone device whose program is a library: started once, advanced as often as one likes.
+
+Brian2 generates the C++ code of a standalone simulation; nothing of that is changed, except where a variable,
+a file or a random number comes from. The generated `main` sets the network up and would then run it; it is kept up to
+that point, and a few functions are added to be called from Python.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from brian2 import Network, prefs, second
+from brian2.core.variables import ArrayVariable, DynamicArrayVariable, Variable
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from brian2.synapses.synapses import SynapticPathway
+
+from rwta_sim.engines.compiled.library import Library
+from rwta_sim.errors import EngineError
+
+__all__ = ["CompiledDevice"]
+
+HEADER = """
+#pragma once
+// What the generated code needs besides Brian2's: a folder for its data, and a random generator whose state is plain.
+#include <cstdint>
+#include <string>
+
+namespace rwta_sim {
+extern std::string folder;
+
+// MT19937 (Matsumoto and Nishimura 1998): the numbers of std::mt19937 and of NumPy's MT19937.
+struct MersenneTwister {
+    uint32_t key[624];
+    int32_t pos = 624;
+    void seed(uint32_t value) {
+        key[0] = value;
+        for (uint32_t i = 1; i < 624; i++) key[i] = 1812433253u * (key[i - 1] ^ (key[i - 1] >> 30)) + i;
+        pos = 624;
+    }
+    void refill() {
+        for (int i = 0; i < 624; i++) {
+            const uint32_t y = (key[i] & 0x80000000u) | (key[(i + 1) % 624] & 0x7fffffffu);
+            key[i] = key[(i + 397) % 624] ^ (y >> 1) ^ ((y & 1u) ? 0x9908b0dfu : 0u);
+        }
+        pos = 0;
+    }
+    uint32_t operator()() {
+        if (pos == 624) refill();
+        uint32_t y = key[pos++];
+        y ^= y >> 11;
+        y ^= (y << 7) & 0x9d2c5680u;
+        y ^= (y << 15) & 0xefc60000u;
+        return y ^ (y >> 18);
+    }
+};
+}  // namespace rwta_sim
+"""
+
+LIBRARY = """
+#include "objects.h"
+#include "rwta_sim.h"
+#include <algorithm>
+#include <vector>
+
+std::string rwta_sim::folder;
+int rwta_sim_setup(int argc, char** argv);  // the generated main, up to its network run
+
+using namespace brian;
+
+template <class T> static void copy_matrix(DynamicArray2D<T>& matrix, int64_t* rows, int64_t* columns, void* data) {
+    *rows = matrix.n;
+    *columns = matrix.m;
+    if (data)
+        for (int i = 0; i < matrix.n; i++)
+            for (int j = 0; j < matrix.m; j++) static_cast<T*>(data)[int64_t(i) * matrix.m + j] = matrix(i, j);
+}
+
+extern "C" {
+
+void rwta_sim_start(const char* folder) {
+    rwta_sim::folder = folder;
+    char name[] = "rwta_sim";
+    char* argv[] = {name, nullptr};
+    rwta_sim_setup(1, argv);
+}
+
+void rwta_sim_array(int which, void** data, int64_t* size) {
+    switch (which) {
+%ARRAYS%
+    }
+}
+
+// A recording of a StateMonitor: its size, and, given room, a copy of its rows.
+void rwta_sim_matrix(int which, int64_t* rows, int64_t* columns, void* data) {
+    switch (which) {
+%MATRICES%
+    }
+}
+
+void rwta_sim_advance(int64_t steps) {
+    auto& objects = %NETWORK%.objects;
+    const size_t count = objects.size();
+%ADVANCE%
+}
+
+void rwta_sim_random(void** key, void** pos, void** gauss, void** has_gauss) {
+    auto& generator = _random_generators[0];
+    *key = generator.gen.key;
+    *pos = &generator.gen.pos;
+    *gauss = &generator.stored_gauss;
+    *has_gauss = &generator.has_stored_gauss;
+}
+
+static SynapticPathway* pathway(int which) {
+    switch (which) {
+%PATHWAYS%
+    }
+    return nullptr;
+}
+
+// The spikes on their way: offset and row lengths; then, given room, the events of all rows.
+int64_t rwta_sim_queue_rows(int which) { return pathway(which)->queue[0]->_full_state().second.size(); }
+
+void rwta_sim_queue_get(int which, int64_t* offset, int64_t* lengths, int32_t* events) {
+    const auto state = pathway(which)->queue[0]->_full_state();
+    *offset = state.first;
+    for (const auto& row : state.second) {
+        *lengths++ = row.size();
+        if (events)
+            for (int32_t event : row) *events++ = event;
+    }
+}
+
+void rwta_sim_queue_set(int which, int64_t offset, int64_t rows, const int64_t* lengths, const int32_t* events) {
+    std::vector<std::vector<int32_t>> queue(rows);
+    for (auto& row : queue) {
+        row.assign(events, events + *lengths);
+        events += *lengths++;
+    }
+    pathway(which)->queue[0]->_restore_from_full_state(std::make_pair((int)offset, queue));
+}
+}
+"""
+
+ONE_CLOCK = """
+    for (; steps > 0; steps--) {
+        for (size_t i = 0; i < count; i++)
+            if (objects[i].second) objects[i].second();
+        %CLOCK%.tick();
+    }
+"""
+
+#: Brian2's own loop: the clocks that are due are those with the smallest time, within a relative epsilon.
+MANY_CLOCKS = """
+    Clock* clocks[] = {%CLOCKS%};
+    while (true) {
+        double now = clocks[0]->t[0];
+        for (Clock* clock : clocks) now = std::min(now, clock->t[0]);
+        auto due = [now](Clock* clock) { return clock->t[0] - now <= 1e-4 * clock->dt[0]; };
+        if (due(&%CLOCK%) && steps-- == 0) return;
+        bool is_due[%COUNT%];
+        for (int i = 0; i < %COUNT%; i++) is_due[i] = due(clocks[i]);
+        for (size_t i = 0; i < count; i++)
+            if (objects[i].second && due(objects[i].first)) objects[i].second();
+        for (int i = 0; i < %COUNT%; i++)
+            if (is_due[i]) clocks[i]->tick();
+    }
+"""
+
+
+class CompiledDevice(CPPStandaloneDevice):
+    """Generates the library of one network and, once it is loaded, gives access to its variables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._library: Library | None = None
+        self._index: dict[Variable, int] = {}
+
+    # -- generating ----------------------------------------------------------------------------------
+
+    def generate(self, network: Network, folder: Path) -> dict[str, str]:
+        """Write the project of `network` to `folder` and return its sources by file name.
+
+        To be called while this device is the active one.
+        """
+        self.insert_code("before_network_run", "return 0;")
+        saved = prefs.core.stop_on_keyboard_interrupt
+        prefs.core.stop_on_keyboard_interrupt = False  # no signal handler inside a library
+        try:
+            network.run(0 * second, namespace={})
+            self.build(directory=str(folder), compile=False, run=False)
+        finally:
+            prefs.core.stop_on_keyboard_interrupt = saved
+        sources = {
+            str(path.relative_to(folder)): path.read_text()
+            for path in sorted(folder.rglob("*"))
+            if path.suffix in (".cpp", ".h")
+        }
+        sources = self._renamed(sources)
+        self._adapt(sources)
+        sources["rwta_sim.h"] = HEADER
+        sources["rwta_sim.cpp"] = self._library_source(network)
+        return sources
+
+    def _renamed(self, sources: dict[str, str]) -> dict[str, str]:
+        """The sources with code objects numbered: Brian2 names them uniquely in a process, so that the same network
+        built a second time would have other code and miss the cache."""
+        numbers = {name: f"code_{number}" for number, name in enumerate(self.code_objects)}
+        pattern = re.compile(f"({'|'.join(sorted(map(re.escape, numbers), key=len, reverse=True))})(?![0-9])")
+
+        def rename(text: str) -> str:
+            return pattern.sub(lambda match: numbers[match.group(1)], text)
+
+        return {rename(name): rename(text) for name, text in sources.items()}
+
+    def _adapt(self, sources: dict[str, str]) -> None:
+        for name, old, new in (
+            ("objects.h", "std::mt19937 gen;", "rwta_sim::MersenneTwister gen;"),
+            ("objects.h", "    private:\n", "    public:\n"),
+            ("objects.h", "#include<random>", '#include "rwta_sim.h"\n#include<random>'),
+            ("main.cpp", "int main(int argc, char **argv)", "int rwta_sim_setup(int argc, char **argv)"),
+        ):
+            if old not in sources[name]:
+                raise EngineError(
+                    f"this version of Brian2 generates a {name} that the compiled engine does not know "
+                    f"(no {old.strip()!r}): use the runtime engine"
+                )
+            sources[name] = sources[name].replace(old, new)
+        sources["objects.cpp"] = sources["objects.cpp"].replace(
+            'open("static_arrays/', 'open(rwta_sim::folder + "/static_arrays/'
+        )
+
+    def _library_source(self, network: Network) -> str:
+        cases, matrices = [], []
+        for index, (var, name) in enumerate(sorted(self.arrays.items(), key=lambda item: item[1])):
+            self._index[var] = index
+            if isinstance(var, DynamicArrayVariable):
+                dynamic = self.get_array_name(var, access_data=False)
+                if var.ndim == 2:
+                    matrices.append(f"    case {index}: copy_matrix({dynamic}, rows, columns, data); break;")
+                    continue
+                pointer, size = f"{dynamic}.data()", f"{dynamic}.size()"
+            else:
+                pointer, size = name, str(int(np.prod(var.size)))
+            cases.append(f"    case {index}: *data = (void*){pointer}; *size = {size}; break;")
+        clocks = sorted(network._clocks, key=lambda clock: (clock.dt_, clock.name))
+        self.pathways = sorted(p.name for s in self.synapses for p in s._pathways)
+        advance = ONE_CLOCK if len(clocks) == 1 else MANY_CLOCKS
+        advance = advance.replace("%CLOCKS%", ", ".join(f"&{clock.name}" for clock in clocks))
+        advance = advance.replace("%CLOCK%", clocks[0].name).replace("%COUNT%", str(len(clocks)))
+        return (
+            LIBRARY.replace("%ARRAYS%", "\n".join(cases))
+            .replace("%MATRICES%", "\n".join(matrices))
+            .replace("%PATHWAYS%", "\n".join(f"    case {i}: return &{n};" for i, n in enumerate(self.pathways)))
+            .replace("%ADVANCE%", advance)
+            .replace("%NETWORK%", network.name)
+        )
+
+    # -- variables of the loaded library -------------------------------------------------------------
+
+    def connect(self, library: Library) -> None:
+        """From now on variables are those of the library."""
+        self._library = library
+
+    def get_value(self, var: ArrayVariable, access_data: bool = True) -> np.ndarray:
+        if self._library is None:
+            return super().get_value(var, access_data)
+        if isinstance(var, DynamicArrayVariable) and var.ndim == 2:
+            return self._library.matrix(self._index[var], var.dtype)
+        return self._library.array(self._index[var], var.dtype)
+
+    def fill_with_array(self, var: ArrayVariable, arr: Any) -> None:
+        if self._library is None:
+            super().fill_with_array(var, arr)
+        else:
+            self.get_value(var)[...] = arr
+
+    def pathway_index(self, pathway: SynapticPathway) -> int:
+        """Where a pathway is in the library's table."""
+        return self.pathways.index(pathway.name)

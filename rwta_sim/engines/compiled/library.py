@@ -1,0 +1,99 @@
+"""A loaded library, and its arrays without a copy."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["Library"]
+
+
+class Library:
+    """One network in memory. Each instance is a copy of its own, with its own state.
+
+    Parameters
+    ----------
+    path : Path
+        The shared library.
+    data : Path
+        Folder with the data (``static_arrays``) that sets the network up.
+    """
+
+    def __init__(self, path: Path, data: Path) -> None:
+        # The loader gives the same memory to the same file: a network of its own needs a file of its own.
+        with tempfile.TemporaryDirectory(prefix="rwta_sim-") as folder:
+            copy = Path(folder) / path.name
+            shutil.copyfile(path, copy)
+            self._dll = ctypes.CDLL(str(copy), mode=ctypes.RTLD_LOCAL)
+        for name, arguments in {
+            "start": [ctypes.c_char_p],
+            "advance": [ctypes.c_int64],
+            "array": [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p],
+            "matrix": [ctypes.c_int, *[ctypes.c_void_p] * 3],
+            "random": [ctypes.c_void_p] * 4,
+            "queue_get": [ctypes.c_int, *[ctypes.c_void_p] * 3],
+            "queue_set": [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 2],
+        }.items():
+            function = getattr(self._dll, f"rwta_sim_{name}")
+            function.argtypes, function.restype = arguments, None
+        self._dll.rwta_sim_queue_rows.argtypes = [ctypes.c_int]
+        self._dll.rwta_sim_queue_rows.restype = ctypes.c_int64
+        #: Simulate so many steps; the interpreter lock is released meanwhile.
+        self.advance = self._dll.rwta_sim_advance
+        self._dll.rwta_sim_start(str(data).encode())
+        self._find_random()
+
+    def array(self, index: int, dtype: np.dtype) -> np.ndarray:
+        """The values of variable number `index`; a view, valid until the variable is resized."""
+        data, size = ctypes.c_void_p(), ctypes.c_int64()
+        self._dll.rwta_sim_array(index, ctypes.byref(data), ctypes.byref(size))
+        return _at(data.value, size.value, dtype)
+
+    def matrix(self, index: int, dtype: np.dtype) -> np.ndarray:
+        """A copy of the values of two-dimensional variable number `index`."""
+        rows, columns = ctypes.c_int64(), ctypes.c_int64()
+        size = ctypes.byref(rows), ctypes.byref(columns)
+        self._dll.rwta_sim_matrix(index, *size, None)
+        values = np.zeros((rows.value, columns.value), dtype)
+        self._dll.rwta_sim_matrix(index, *size, values.ctypes.data)
+        return values
+
+    def _find_random(self) -> None:
+        pointers = [ctypes.c_void_p() for _ in range(4)]
+        self._dll.rwta_sim_random(*(ctypes.byref(p) for p in pointers))
+        key, pos, gauss, has_gauss = (p.value for p in pointers)
+        #: State of the random generator: views.
+        self.random = {
+            "key": _at(key, 624, np.uint32),
+            "pos": _at(pos, 1, np.int32),
+            "gauss": _at(gauss, 1, np.float64),
+            "has_gauss": _at(has_gauss, 1, np.bool_),
+        }
+
+    def queue(self, index: int) -> dict[str, np.ndarray]:
+        """The spikes on their way along pathway number `index`."""
+        rows = self._dll.rwta_sim_queue_rows(index)
+        offset, lengths = np.zeros(1, np.int64), np.zeros(rows, np.int64)
+        self._dll.rwta_sim_queue_get(index, offset.ctypes.data, lengths.ctypes.data, None)
+        events = np.zeros(int(lengths.sum()), np.int32)
+        self._dll.rwta_sim_queue_get(index, offset.ctypes.data, lengths.ctypes.data, events.ctypes.data)
+        return {"offset": offset, "lengths": lengths, "events": events}
+
+    def set_queue(self, index: int, queue: dict[str, np.ndarray]) -> None:
+        """Restore what `queue` gave."""
+        lengths = np.ascontiguousarray(queue["lengths"], np.int64)
+        events = np.ascontiguousarray(queue["events"], np.int32)
+        offset = int(np.ravel(queue["offset"])[0])
+        self._dll.rwta_sim_queue_set(index, offset, lengths.size, lengths.ctypes.data, events.ctypes.data)
+
+
+def _at(address: int | None, size: int, kind: type | np.dtype) -> np.ndarray:
+    dtype: np.dtype = np.dtype(kind)
+    if not address or not size:
+        return np.empty(0, dtype)
+    memory = (ctypes.c_uint8 * (size * dtype.itemsize)).from_address(address)
+    return np.asarray(memory).view(dtype)

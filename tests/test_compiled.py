@@ -1,0 +1,247 @@
+"""The compiled engine: the runtime engine's numbers, exactly, for circuits and for any Brian2 network."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import brian2
+import numpy as np
+import pytest
+from brian2 import (
+    Clock,
+    Network,
+    NetworkOperation,
+    NeuronGroup,
+    PoissonGroup,
+    PopulationRateMonitor,
+    SpikeMonitor,
+    StateMonitor,
+    Synapses,
+    TimedArray,
+    ms,
+)
+from conftest import poisson_spec
+
+import rwta_sim
+from rwta_sim.arrays import NetworkArrays
+from rwta_sim.engines import CompiledEngine, RuntimeEngine
+from rwta_sim.engines.compiled import build as build_module
+from rwta_sim.errors import EngineError
+from rwta_sim.kernels import Exponential, Rectangular
+from rwta_sim.network import NetworkSpec, RWTANetwork
+from rwta_sim.runs import RunFolder
+
+SPECS = {
+    "one_hot": NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=5 * ms), weight_sd=1.0),
+    "poisson": poisson_spec(hidden_circuits=2, hidden_size=3, kernel=Rectangular(duration=6 * ms), weight_sd=1.0),
+}
+
+
+class Circuits:
+    def __init__(self, firing, engine=None, seed=1):
+        self.engine = engine or CompiledEngine()
+        with self.engine.building():
+            self.network = RWTANetwork(SPECS[firing], 3, 2, rng=np.random.default_rng(0), record=True)
+        self.engine.prepare(self.network.network)
+        self.engine.seed(np.random.SeedSequence(seed))
+        self.arrays = NetworkArrays(self.network, self.engine)
+        self.arrays.p[:] = 0.4
+
+    def look(self):
+        return np.concatenate([self.arrays.q, self.arrays.trace(), self.arrays.input_trace(), self.arrays.fired()])
+
+    def each_step(self, steps):
+        seen = []
+        self.engine.run(steps, lambda: seen.append(self.look()) is None, 1)
+        return np.array(seen)
+
+
+@pytest.mark.parametrize("firing", SPECS)
+def test_same_numbers_as_the_runtime_engine(firing):
+    """The same seed gives the same spikes, and values that agree to rounding."""
+    compiled, runtime = Circuits(firing), Circuits(firing, RuntimeEngine("cython"))
+    one, other = compiled.each_step(60), runtime.each_step(60)
+    np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
+    for name in ("input_spikes", "neuron_spikes"):
+        mine, theirs = getattr(compiled.network, name), getattr(runtime.network, name)
+        np.testing.assert_array_equal(mine.i, theirs.i)
+        np.testing.assert_array_equal(mine.t / ms, theirs.t / ms)
+    np.testing.assert_allclose(
+        compiled.engine.view(compiled.network.neurons, "u"),
+        runtime.engine.view(runtime.network.neurons, "u"),
+        rtol=1e-12,
+    )
+    assert compiled.engine.steps_done == runtime.engine.steps_done == 60
+
+
+@pytest.mark.parametrize("firing", SPECS)
+def test_state_restores_bit_for_bit(firing):
+    loop, states = Circuits(firing), []
+    before = loop.each_step(11)
+    states.append(loop.engine.state())
+    after = loop.each_step(14)
+    assert before.shape == (11, after.shape[1])
+    other = Circuits(firing, seed=9)
+    other.engine.advance(3)
+    other.engine.set_state(states[0])
+    np.testing.assert_array_equal(other.each_step(14), after)
+    with pytest.raises(EngineError, match="another network"):
+        loop.engine.set_state({"a": np.zeros(1)})
+
+
+def test_chunks_equal_one_run():
+    one, chunks = Circuits("poisson"), Circuits("poisson")
+    one.engine.advance(20)
+    for steps in (1, 7, 0, 12):
+        chunks.engine.advance(steps)
+    np.testing.assert_array_equal(one.look(), chunks.look())
+
+
+def test_networks_in_threads_have_memories_of_their_own():
+    alone = Circuits("one_hot")
+    expected = alone.each_step(400)
+    loops = [Circuits("one_hot") for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda loop: loop.each_step(400), loops))
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+    loops[0].arrays.weights["s"][:] = 7.0
+    assert (loops[1].arrays.weights["s"] != 7.0).all()
+
+
+def any_network():
+    """Nothing to do with circuits: delays, refractoriness, a TimedArray, run_regularly, two clocks, monitors."""
+    stimulus = TimedArray([1.0, 1.6, 0.7], dt=5 * ms, name="stimulus")
+    group = NeuronGroup(
+        3,
+        "dv/dt = (stimulus(t) - v + 0.1*i)/(5*ms) : 1 (unless refractory)",
+        threshold="v > 0.8",
+        reset="v = 0",
+        refractory=1 * ms,
+        method="exact",
+        namespace={"stimulus": stimulus},
+        name="lif",
+    )
+    group.run_regularly("v += 0.01*rand()", clock=group.clock, name="kick")
+    noise = PoissonGroup(5, 200 * brian2.Hz, name="noise")
+    synapses = Synapses(noise, group, "w : 1", on_pre="v += w", name="delayed")
+    synapses.connect()
+    synapses.w = "0.02*(i + 1)"
+    synapses.delay = "(0.5 + j)*ms"
+    slow = NeuronGroup(1, "dz/dt = 1/second : 1", dt=1 * ms, method="euler", name="slow")
+    monitors = [
+        SpikeMonitor(group, name="spikes"),
+        StateMonitor(group, "v", record=True, name="states"),
+        PopulationRateMonitor(group, name="rate"),
+    ]
+    return Network(group, noise, synapses, slow, *monitors, name="any_network"), group, slow, monitors
+
+
+def test_any_brian2_network():
+    """Spikes, states and rates of the runtime engine, also when advanced in uneven chunks."""
+    results = []
+    for engine, chunks in (
+        (RuntimeEngine("cython"), [300]),
+        (CompiledEngine(), [300]),
+        (CompiledEngine(), [1, 7, 292]),
+    ):
+        with engine.building():
+            network, group, slow, (spikes, states, rate) = any_network()
+        engine.prepare(network)
+        engine.seed(np.random.SeedSequence(5))
+        for steps in chunks:
+            engine.advance(steps)
+        results.append([np.array(x) for x in (spikes.i, spikes.t, states.v, states.t, rate.rate, group.v, slow.z)])
+        assert spikes.num_spikes > 10
+        assert engine.view(slow, "z")[0] == pytest.approx(0.03)
+    for mine in results[1:]:
+        for one, other in zip(mine, results[0], strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+    for one, other in zip(*results[1:], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_training_is_the_same_on_both_engines(tmp_path):
+    experiment = rwta_sim.preset("cue").changed({"training.episodes": 6, "training.validate_every": 3})
+    for name in ("runtime", "compiled"):
+        rwta_sim.train(experiment.changed({"engine.name": name}), tmp_path / name)
+    runtime, compiled = (RunFolder.open(tmp_path / name).metrics() for name in ("runtime", "compiled"))
+    for name, column in runtime.items():
+        np.testing.assert_allclose(compiled[name], column, rtol=1e-9, err_msg=name)
+
+
+def coin(name="coin"):
+    engine = CompiledEngine()
+    with engine.building():
+        clock = Clock(1 * ms, name="coin_clock")  # a name of its own, so that the code is always the same
+        group = NeuronGroup(2, "p : 1", threshold="rand() < p", clock=clock, name=name)
+        network = Network(group, name="coin_network")
+    return engine, network, group
+
+
+def test_the_cache_is_used_and_mended(monkeypatch, tmp_path):
+    monkeypatch.setenv("RWTA_SIM_CACHE", str(tmp_path))
+    built = []
+    real = build_module._compile
+    monkeypatch.setattr(build_module, "_compile", lambda *a: built.append(1) or real(*a))
+    for damage in (None, None, b"", b"half a library"):
+        if damage is not None:
+            next((tmp_path / "compiled").glob("*.so")).write_bytes(damage)
+        engine, network, group = coin()
+        engine.prepare(network)
+        engine.view(group, "p")[:] = 1.0
+        engine.advance(3)
+        assert list(engine.view(group, "_spikespace")) == [0, 1, 2]
+    assert len(built) == 3  # the first, and the two that were damaged
+    assert len(list((tmp_path / "compiled").iterdir())) == 2  # nothing left behind
+
+
+def test_two_processes_build_at_once(tmp_path):
+    code = (
+        "import os, sys; os.environ['RWTA_SIM_CACHE'] = sys.argv[1]; sys.path.insert(0, sys.argv[2]); "
+        "from test_compiled import coin; e, n, g = coin(); e.prepare(n); e.advance(5); print(e.steps_done)"
+    )
+    folder = str(__file__).rpartition("/")[0]
+    line = [sys.executable, "-c", code, str(tmp_path), folder]
+    processes = [subprocess.Popen(line, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate()[0].strip() for process in processes] == ["5", "5"]
+
+
+def test_refusals(monkeypatch):
+    engine = CompiledEngine()
+    with engine.building():
+        network = Network(NetworkOperation(lambda: None, name="python_code"))
+    with pytest.raises(EngineError, match="python_code is a NetworkOperation"):
+        engine.prepare(network)
+    outside = Network(NeuronGroup(1, "v : 1", name="outside"))
+    with pytest.raises(EngineError, match="outside was not built inside"):
+        CompiledEngine().prepare(outside)
+    with pytest.raises(EngineError, match="call prepare"):
+        CompiledEngine().advance(1)
+    with pytest.raises(EngineError, match="call prepare"):
+        CompiledEngine().seed(np.random.SeedSequence(0))
+    assert type(brian2.get_device()).__name__ == "RuntimeDevice"
+    monkeypatch.setattr(build_module, "compiler", lambda: None)
+    with pytest.raises(EngineError, match=r"needs a C\+\+ compiler .* use --engine runtime"):
+        CompiledEngine()
+
+
+def test_a_compiler_that_fails(monkeypatch, tmp_path):
+    monkeypatch.setenv("RWTA_SIM_CACHE", str(tmp_path))
+    engine, network, _ = coin()
+    monkeypatch.setattr(build_module, "get_compiler_and_args", lambda: ("unix", ["--no-such-flag"]))
+    with pytest.raises(EngineError, match=r"the C\+\+ compiler failed .*\n.*no-such-flag"):
+        engine.prepare(network)
+
+
+def test_negative_steps():
+    engine, network, _ = coin()
+    engine.prepare(network)
+    with pytest.raises(ValueError, match="steps = -1"):
+        engine.advance(-1)
+    engine.run(0, lambda: pytest.fail("called"), 1)
+    calls = []
+    engine.run(3, lambda: calls.append(engine.steps_done) is None, 4)
+    assert calls == [4, 8, 12]
