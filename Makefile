@@ -9,11 +9,11 @@ export OPENBLAS_NUM_THREADS ?= 1
 .PHONY: cartpole test lint pictures clean
 
 cartpole: $(BIN)/.installed  ## train CartPole, evaluate it and draw its figures in runs/cartpole
-	$(BIN)/rwta-sim train cartpole --run runs/cartpole
+	$(BIN)/rwta-sim train cartpole --engine compiled --run runs/cartpole
 	$(BIN)/rwta-sim evaluate runs/cartpole
 
 test: $(BIN)/.installed-dev lint  ## lint, type-check and test, with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: $(BIN)/.installed-dev
 	$(BIN)/ruff check .

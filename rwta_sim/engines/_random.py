@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from brian2.devices.device import RuntimeDevice
@@ -17,39 +18,86 @@ from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
 __all__ = ["PrivateRandom"]
 
-_BUFFER_SIZE = 20_000  # fixed in brian2/codegen/generators/cython_generator.py
-_KINDS = ("rand", "randn")
+_SIZE = 20_000  # numbers in a buffer: fixed in brian2/codegen/generators/cython_generator.py
+
+
+class _InlineBuffer:
+    """From Brian2 2.11 on: the device holds the numbers, and the index of the next one (0: refill first)."""
+
+    def __init__(self, device: RuntimeDevice, kind: str) -> None:
+        self._numbers = getattr(device, f"{kind}_buffer")
+        self._index = getattr(device, f"{kind}_buffer_index")
+
+    def new(self, index: int = 0, rest: np.ndarray | None = None, old: Any = 0) -> tuple[Any, int]:
+        """A buffer of which `rest` is left, beginning at `index`; `old` is one that is no longer needed."""
+        numbers = np.zeros(_SIZE)
+        if rest is not None:
+            numbers[index:] = rest
+        return numbers, index
+
+    def take(self) -> tuple[Any, int]:
+        return self._numbers.copy(), int(self._index[0])
+
+    def put(self, buffer: tuple[Any, int]) -> None:
+        self._numbers[:], self._index[0] = buffer
+
+    def rest(self, buffer: tuple[Any, int]) -> np.ndarray:
+        numbers, index = buffer
+        return np.array(numbers[index:])
+
+
+class _PointerBuffer(_InlineBuffer):
+    """Before: the device holds a pointer to numbers that Brian2's code allocates and frees (0: none yet)."""
+
+    def new(self, index: int = 0, rest: np.ndarray | None = None, old: Any = 0) -> tuple[Any, int]:
+        if rest is None:
+            return old, index
+        if old:
+            rest = np.ascontiguousarray(rest, dtype=float)
+            ctypes.memmove(old + 8 * index, rest.ctypes.data, rest.nbytes)
+            return old, index
+        numbers = np.zeros(_SIZE)
+        numbers[index:] = rest
+        # Like Brian2 itself, hand over the memory of an array. Brian2 clears the array's ownership flag; that has no
+        # Python spelling, so the array object is kept alive for ever instead (its header, some 100 bytes).
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(numbers))
+        return int(numbers.ctypes.data), index
+
+    def take(self) -> tuple[Any, int]:
+        return int(self._numbers[0]), int(self._index[0])
+
+    def put(self, buffer: tuple[Any, int]) -> None:
+        self._numbers[0], self._index[0] = buffer
+
+    def rest(self, buffer: tuple[Any, int]) -> np.ndarray:
+        pointer, index = buffer
+        return np.array((ctypes.c_double * _SIZE).from_address(pointer)[index:])
 
 
 class PrivateRandom:
     """A Mersenne Twister (what Brian2's targets draw from) with Brian2's buffers."""
 
     def __init__(self, device: RuntimeDevice) -> None:
-        # The device's arrays hold one pointer (0: no buffer yet) and one index (0: refill at next use).
-        self._slots = {
-            kind: (getattr(device, f"{kind}_buffer"), getattr(device, f"{kind}_buffer_index")) for kind in _KINDS
-        }
-        self._own: dict[str, tuple[int, int]] = dict.fromkeys(_KINDS, (0, 0))
+        inline = device.rand_buffer.dtype == np.float64
+        self._slots = {kind: (_InlineBuffer if inline else _PointerBuffer)(device, kind) for kind in ("rand", "randn")}
+        self._own = {kind: slot.new() for kind, slot in self._slots.items()}
         self._generator = np.random.MT19937()
         self._installed = False
 
     def seed(self, seed: np.random.SeedSequence) -> None:
         """Restart from `seed`."""
         self._generator.state = np.random.MT19937(seed).state
-        buffers = self._current()
-        self._set({kind: (buffers[kind][0], 0) for kind in _KINDS})
+        self._set({kind: (numbers, 0) for kind, (numbers, _) in self._current().items()})
 
-    def _current(self) -> dict[str, tuple[int, int]]:
-        if not self._installed:
-            return self._own
-        return {kind: (int(pointer[0]), int(index[0])) for kind, (pointer, index) in self._slots.items()}
+    def _current(self) -> dict[str, tuple[Any, int]]:
+        return {kind: slot.take() for kind, slot in self._slots.items()} if self._installed else self._own
 
-    def _set(self, buffers: dict[str, tuple[int, int]]) -> None:
+    def _set(self, buffers: dict[str, tuple[Any, int]]) -> None:
         if not self._installed:
             self._own = buffers
             return
-        for kind, (pointer, index) in self._slots.items():
-            pointer[0], index[0] = buffers[kind]
+        for kind, slot in self._slots.items():
+            slot.put(buffers[kind])
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -79,11 +127,10 @@ class PrivateRandom:
         """Generator and the unused numbers of the buffers, as arrays."""
         generator = self._generator.state["state"]
         state = {"key": generator["key"].copy(), "pos": np.array(generator["pos"])}
-        for kind, (pointer, index) in self._current().items():
-            state[f"{kind}_index"] = np.array(index)
-            if pointer and index:
-                buffer = (ctypes.c_double * _BUFFER_SIZE).from_address(pointer)
-                state[f"{kind}_rest"] = np.array(buffer[index:])
+        for kind, buffer in self._current().items():
+            state[f"{kind}_index"] = np.array(buffer[1])
+            if buffer[1]:
+                state[f"{kind}_rest"] = self._slots[kind].rest(buffer)
         return state
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
@@ -92,23 +139,8 @@ class PrivateRandom:
             "bit_generator": "MT19937",
             "state": {"key": state["key"], "pos": int(state["pos"])},
         }
-        buffers = {}
-        for kind, (pointer, _) in self._current().items():
+        buffers, old = {}, self._current()
+        for kind, slot in self._slots.items():
             index = int(state[f"{kind}_index"])
-            if index:
-                pointer = pointer or _new_buffer()
-                rest = np.ascontiguousarray(state[f"{kind}_rest"], dtype=float)
-                ctypes.memmove(pointer + 8 * index, rest.ctypes.data, rest.nbytes)
-            buffers[kind] = (pointer, index)
+            buffers[kind] = slot.new(index, state[f"{kind}_rest"] if index else None, old[kind][0])
         self._set(buffers)
-
-
-def _new_buffer() -> int:
-    """Address of a buffer that Brian2 may free: like Brian2 itself, hand over the memory of an array.
-
-    Brian2 clears the array's ownership flag; that has no Python spelling, so the array object is kept alive
-    for ever instead (its header, some 100 bytes, once per process and engine).
-    """
-    array = np.zeros(_BUFFER_SIZE)
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(array))
-    return int(array.ctypes.data)
