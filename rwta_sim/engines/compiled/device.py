@@ -26,6 +26,8 @@ HEADER = """
 #pragma once
 // What the generated code needs besides Brian2's: a folder for its data, and a random generator whose state is plain.
 #include <cstdint>
+#include <istream>
+#include <ostream>
 #include <string>
 
 namespace rwta_sim {
@@ -56,6 +58,16 @@ struct MersenneTwister {
         return y ^ (y >> 18);
     }
 };
+
+// Brian2 from 2.10 on saves its generators as text.
+inline std::ostream& operator<<(std::ostream& out, const MersenneTwister& generator) {
+    for (uint32_t word : generator.key) out << word << ' ';
+    return out << generator.pos;
+}
+inline std::istream& operator>>(std::istream& in, MersenneTwister& generator) {
+    for (uint32_t& word : generator.key) in >> word;
+    return in >> generator.pos;
+}
 }  // namespace rwta_sim
 """
 
