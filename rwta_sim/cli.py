@@ -136,12 +136,14 @@ def resume_command(run: Path, figures: bool, as_json: bool) -> None:
     _finish(summary, figures, as_json)
 
 
+def _record_and_draw(run: RunFolder) -> list[Path]:
+    run.save_recording(record_episode(run))
+    return draw_figures(run)
+
+
 def _finish(summary: Summary, figures: bool, as_json: bool) -> None:
     run = RunFolder.open(summary.run)
-    drawn: list[Path] = []
-    if figures and summary.finished:
-        run.save_recording(record_episode(run))
-        drawn = draw_figures(run)
+    drawn = _record_and_draw(run) if figures and summary.finished else []
     if as_json:
         _print_json(asdict(summary))
         return
@@ -204,9 +206,7 @@ def watch(run: Path, out: Path | None, episode: int, decisions: int, seed: int |
 @_RUN
 def figures(run: Path) -> None:
     """Draw the figures of RUN again, from a new recording."""
-    opened = RunFolder.open(run)
-    opened.save_recording(record_episode(opened))
-    for path in draw_figures(opened):
+    for path in _record_and_draw(RunFolder.open(run)):
         click.echo(str(path))
 
 

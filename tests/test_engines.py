@@ -241,6 +241,12 @@ def test_misuse():
         loop.engine.run(1, lambda: loop.engine.set_state({}), 1)
 
 
+def test_another_device_is_active(monkeypatch):
+    monkeypatch.setattr(brian2, "get_device", lambda: brian2.all_devices["cpp_standalone"])
+    with pytest.raises(EngineError, match=r"needs Brian2's runtime device"):
+        RuntimeEngine("numpy")
+
+
 def test_no_compiler(monkeypatch, tmp_path):
     monkeypatch.setenv("RWTA_SIM_CACHE", str(tmp_path))
     monkeypatch.setattr(runtime_module.CythonCodeObject, "is_available", classmethod(lambda cls: False))

@@ -17,7 +17,7 @@ from brian2.synapses.synapses import SynapticPathway
 from rwta_sim.engines.base import Engine
 from rwta_sim.errors import EngineError, nearest
 
-__all__ = ["BrianEngine", "check_run"]
+__all__ = ["BrianEngine", "check_run", "check_steps"]
 
 
 def check_run(decisions: int | None, every: int) -> bool:
@@ -27,6 +27,12 @@ def check_run(decisions: int | None, every: int) -> bool:
     if decisions is not None and decisions < 0:
         raise ValueError(f"decisions = {decisions}: expected None, 0 or more")
     return decisions != 0
+
+
+def check_steps(steps: int) -> None:
+    """Check the argument of `Engine.advance`."""
+    if steps < 0:
+        raise ValueError(f"steps = {steps}: expected 0 or more")
 
 
 class BrianEngine(Engine):

@@ -16,10 +16,11 @@ import brian2
 import numpy as np
 from brian2 import Network, NetworkOperation, prefs, second
 from brian2.codegen.runtime.cython_rt import CythonCodeObject
+from brian2.devices.device import RuntimeDevice
 from brian2.synapses.synapses import SynapticPathway
 from brian2.utils.logger import catch_logs
 
-from rwta_sim.engines._brian import BrianEngine, check_run
+from rwta_sim.engines._brian import BrianEngine, check_run, check_steps
 from rwta_sim.engines._cache import cache_folder, writable
 from rwta_sim.engines._random import PrivateRandom
 from rwta_sim.errors import EngineError
@@ -30,6 +31,17 @@ Target = Literal["auto", "cython", "numpy"]
 
 #: Steps that one run is allowed when no number of decisions is given: 17 years of biological time at 1 ms.
 _FOREVER = 2**39
+
+
+def _runtime_device() -> RuntimeDevice:
+    """Brian2's active device, which must be the runtime device."""
+    device = brian2.get_device()
+    if not isinstance(device, RuntimeDevice):
+        raise EngineError(
+            f"the runtime engine needs Brian2's runtime device, but {device!r} is active: "
+            "call brian2.set_device('runtime') before building the network"
+        )
+    return device
 
 
 class RuntimeEngine(BrianEngine):
@@ -45,7 +57,7 @@ class RuntimeEngine(BrianEngine):
     def __init__(self, target: Target = "auto") -> None:
         super().__init__()
         self.target = target
-        self._random = PrivateRandom(brian2.get_device())
+        self._random = PrivateRandom(_runtime_device())
         self._on_decision: Callable[[], bool] | None = None
         self._every = 1
         self._count = 0
@@ -56,11 +68,7 @@ class RuntimeEngine(BrianEngine):
     # -- preparing -----------------------------------------------------------------------------------
 
     def prepare(self, network: Network) -> None:
-        if type(brian2.get_device()).__name__ != "RuntimeDevice":
-            raise EngineError(
-                f"the runtime engine needs Brian2's runtime device, but {brian2.get_device()!r} is active: "
-                "call brian2.set_device('runtime') before building the network"
-            )
+        _runtime_device()
         self._target = self._choose_target()
         self._adopt(network)
         self._operation = NetworkOperation(
@@ -121,8 +129,7 @@ class RuntimeEngine(BrianEngine):
 
     def advance(self, steps: int) -> None:
         """Simulate `steps` steps in a `Network.run` of their own: tens of milliseconds each time."""
-        if steps < 0:
-            raise ValueError(f"steps = {steps}: expected 0 or more")
+        check_steps(steps)
         self._simulate(steps)
 
     def run(self, decisions: int | None, on_decision: Callable[[], bool], every: int) -> None:

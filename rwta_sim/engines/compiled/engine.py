@@ -14,7 +14,7 @@ from brian2.core.variables import ArrayVariable
 from brian2.devices.device import reset_device, set_device
 from brian2.synapses.synapses import SynapticPathway
 
-from rwta_sim.engines._brian import BrianEngine, check_run
+from rwta_sim.engines._brian import BrianEngine, check_run, check_steps
 from rwta_sim.engines._cache import cache_folder, writable
 from rwta_sim.engines.compiled.build import build, require_compiler
 from rwta_sim.engines.compiled.device import CompiledDevice
@@ -90,8 +90,7 @@ class CompiledEngine(BrianEngine):
         random["gauss"][0], random["has_gauss"][0] = 0.0, False
 
     def advance(self, steps: int) -> None:
-        if steps < 0:
-            raise ValueError(f"steps = {steps}: expected 0 or more")
+        check_steps(steps)
         self._loaded().advance(steps)
 
     def run(self, decisions: int | None, on_decision: Callable[[], bool], every: int) -> None:
