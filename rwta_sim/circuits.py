@@ -14,6 +14,9 @@ overflow nor vanish. Potentials saturate at +-U_MAX, far beyond where a softmax 
 Order within one step, which is Brian2's own: state updates (decay) -> inhibition and q -> thresholds ->
 synapses and traces. A spike of step t therefore acts from step t + 1 on. At the end of a step `q` and `x_seen`
 are what the network had when it fired; `x`, `I` and `u` already hold that step's spikes.
+
+With ``inhibition = "equations"`` all of this is sums over Synapses, as written below. With ``"fused"`` (the default)
+one `Function` does the same in one pass over each circuit (`rwta_sim.competition`): same numbers, a fraction of the time.
 """
 
 from __future__ import annotations
@@ -22,9 +25,10 @@ from typing import Literal
 
 from rwta_sim.kernels import Kernel
 
-__all__ = ["COMPRESSION", "MAX_CIRCUIT_SIZE", "U_MAX", "WHEN_INHIBIT", "Firing"]
+__all__ = ["COMPRESSION", "MAX_CIRCUIT_SIZE", "U_MAX", "WHEN_INHIBIT", "Firing", "Inhibition"]
 
 Firing = Literal["one_hot", "poisson"]
+Inhibition = Literal["fused", "equations"]
 
 #: Potentials saturate here: exp(U_MAX/COMPRESSION) times the largest circuit is still a finite double.
 U_MAX = 70_000.0
@@ -53,13 +57,8 @@ INPUT_THRESHOLD = "rand() < p"
 INPUT_SEEN = "x_seen = x"
 
 
-def neuron_equations(kernel: Kernel, firing: Firing) -> str:
+def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition) -> str:
     """Hidden and action neurons: current I = sum w (kappa*S), trace x = kappa*S, probability q."""
-    one_hot = """
-    draw : 1 (linked)  # the circuit's uniform random number of this step
-    below : 1  # summed q of the circuit's neurons before this one
-    last : boolean (constant)  # last neuron of its circuit
-    """
     return f"""
     {kernel.equations("I")}
     {kernel.equations("x")}
@@ -69,11 +68,27 @@ def neuron_equations(kernel: Kernel, firing: Firing) -> str:
     q : 1  # firing probability within the circuit
     n_spikes : 1  # spikes since the counter was cleared
     t_spike : second  # time of the last spike
+    circuit : integer (constant)
+    {_SHARED[inhibition, firing]}
+    """
+
+
+#: What a neuron reads from its circuit's inhibitory unit.
+_SHARED = {
+    ("equations", "poisson"): """
     coarse : 1 (linked)
     Z : 1 (linked)
-    circuit : integer (constant)
-    {one_hot if firing == "one_hot" else ""}
-    """
+    """,
+    ("equations", "one_hot"): """
+    coarse : 1 (linked)
+    Z : 1 (linked)
+    draw : 1 (linked)  # the circuit's uniform random number of this step
+    below : 1  # summed q of the circuit's neurons before this one
+    last : boolean (constant)  # last neuron of its circuit
+    """,
+    ("fused", "poisson"): "",
+    ("fused", "one_hot"): "winner : integer (linked)  # who fires in this step",
+}
 
 
 #: Run in slot WHEN_INHIBIT, after the inhibitory sums.
@@ -81,6 +96,15 @@ NEURON_PROBABILITY = """
 q = exp(u - COMPRESSION*log(coarse))/Z
 x_seen = x
 """
+
+#: Run in slot WHEN_INHIBIT, before COMPETE, which turns potentials into probabilities.
+NEURON_POTENTIAL = """
+q = u
+x_seen = x
+"""
+
+#: Run by the inhibitory units; a scalar statement, so once per step for all of them.
+COMPETE = "competed = compete(N)"
 
 #: Run at a spike, with the jump of the trace.
 COUNT_SPIKES = """
@@ -90,19 +114,27 @@ t_spike = t
 
 NEURON_THRESHOLD = {
     # Exactly one neuron satisfies this: `below` of the next neuron is bit for bit below + q of this one.
-    "one_hot": "draw >= below and (draw < below + q or last)",
+    ("equations", "one_hot"): "draw >= below and (draw < below + q or last)",
+    ("fused", "one_hot"): "i == winner",
     # Escape rate rho = rho_hat*q, held for a step: P(spike in dt) = 1 - exp(-rho*dt) for every dt.
-    "poisson": "rand() < -expm1(-q*rho_hat*dt)",
+    ("equations", "poisson"): "rand() < -expm1(-q*rho_hat*dt)",
+    # The same to the 53 bits of rand().
+    ("fused", "poisson"): "rand() < 1 - flat_exp(-q*rho_hat*dt)",
 }
 
 
-def inhibition_equations(firing: Firing) -> str:
+def inhibition_equations(firing: Firing, inhibition: Inhibition) -> str:
     """One inhibitory unit per circuit; `coarse` and `Z` are summed over the circuit."""
-    draw = "draw = rand() : 1 (constant over dt)"
-    return f"""
+    sums = """
     coarse : 1
     Z : 1
+    """
+    draw = "draw = rand() : 1 (constant over dt)  # uniform random number of this step"
+    winner = "winner : integer  # index of the neuron that fires in this step"
+    return f"""
+    {sums if inhibition == "equations" else "competed : integer (shared)"}
     {draw if firing == "one_hot" else ""}
+    {winner if (inhibition, firing) == ("fused", "one_hot") else ""}
     """
 
 

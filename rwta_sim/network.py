@@ -30,7 +30,8 @@ from brian2.core.base import BrianObject
 from pydantic import Field, model_validator
 
 from rwta_sim import circuits
-from rwta_sim.circuits import MAX_CIRCUIT_SIZE, Firing
+from rwta_sim.circuits import MAX_CIRCUIT_SIZE, Firing, Inhibition
+from rwta_sim.competition import competition, flat_exp
 from rwta_sim.kernels import Exponential, Kernel
 from rwta_sim.settings import PositiveInt, Rate, Settings, Time, format_quantity
 
@@ -57,6 +58,10 @@ class NetworkSpec(Settings):
     dt: Time = Field(1 * ms, description="time step")
     rho_hat: Rate | None = Field(None, description="rate of a circuit; 1/dt (the default) in one_hot firing")
     kernel: Kernel = Field(Exponential(tau=5 * ms), description="postsynaptic kernel")
+    inhibition: Inhibition = Field(
+        "fused", description="fused: one pass over each circuit; equations: the same as sums over Synapses, slower"
+    )
+    precision: Literal["double", "single"] = Field("double", description="precision of weights and synaptic currents")
     weight_sd: float = Field(0.0, ge=0, le=1e6, description="standard deviation of the initial weights")
 
     @model_validator(mode="after")
@@ -213,7 +218,9 @@ class RWTANetwork:
             **spec.kernel.namespace(),
             "kappa_0": self.kappa_0,
             "rho_hat": spec.circuit_rate,
+            "flat_exp": flat_exp,
         }
+        self._float = np.float32 if spec.precision == "single" else np.float64
         self.clock = Clock(dt=spec.dt, name="rwta_clock")
         with _quick_setup():
             self._build_neurons()
@@ -255,22 +262,44 @@ class RWTANetwork:
         )
         self.neurons = self._group(
             self.n_neurons,
-            circuits.neuron_equations(kernel, firing),
+            circuits.neuron_equations(kernel, firing, self.spec.inhibition),
             "rwta_neurons",
-            threshold=circuits.NEURON_THRESHOLD[firing],
+            threshold=circuits.NEURON_THRESHOLD[self.spec.inhibition, firing],
             reset=trace + circuits.COUNT_SPIKES,
+            dtype=dict.fromkeys(kernel.variables("I"), self._float),
         )
+        fused = self.spec.inhibition == "fused"
+        probability = circuits.NEURON_POTENTIAL if fused else circuits.NEURON_PROBABILITY
         for group, code, name in (
             (self.inputs, circuits.INPUT_SEEN, "rwta_seen"),
-            (self.neurons, circuits.NEURON_PROBABILITY, "rwta_probability"),
+            (self.neurons, probability, "rwta_probability"),
         ):
             group.run_regularly(code, clock=self.clock, when=circuits.WHEN_INHIBIT, order=2, name=name)
         self.neurons.circuit = self.circuit
         self.neurons.t_spike = -1 * second
 
     def _build_inhibition(self) -> None:
+        spec = self.spec
+        self.inhibition = self._group(
+            len(self.starts) - 1, circuits.inhibition_equations(spec.firing, spec.inhibition), "rwta_inhibition"
+        )
+        self._circuit_synapses: list[Synapses] = []
+        if spec.inhibition == "fused":
+            self._fuse()
+        else:
+            self._sum()
+
+    def _fuse(self) -> None:
+        draws = self.spec.firing == "one_hot"
+        if draws:
+            self.neurons.winner = linked_var(self.inhibition, "winner", index=self.circuit)
+        self._namespace["compete"] = competition(self.starts, self.neurons, self.inhibition, draws)
+        self.inhibition.run_regularly(
+            circuits.COMPETE, clock=self.clock, when=circuits.WHEN_INHIBIT, order=3, name="rwta_compete"
+        )
+
+    def _sum(self) -> None:
         firing = self.spec.firing
-        self.inhibition = self._group(len(self.starts) - 1, circuits.inhibition_equations(firing), "rwta_inhibition")
         for name in ("coarse", "Z", *(["draw"] if firing == "one_hot" else [])):
             setattr(self.neurons, name, linked_var(self.inhibition, name, index=self.circuit))
         # Until the first step has summed the circuits, a plain state is a uniform one.
@@ -278,7 +307,7 @@ class RWTANetwork:
 
         pool = self._synapses(self.neurons, self.inhibition, circuits.POOL_EQUATIONS, "rwta_pool")
         pool.connect(i=np.arange(self.n_neurons), j=self.circuit)
-        self._circuit_synapses = [pool]
+        self._circuit_synapses.append(pool)
         order = {"coarse_post": 0, "Z_post": 1, "below_post": 3}
         if firing == "one_hot":
             last = np.zeros(self.n_neurons, dtype=bool)
@@ -318,15 +347,16 @@ class RWTANetwork:
         pre = self.inputs if origin == "inputs" else self.neurons
         n_pre = self.n_inputs if origin == "inputs" else self.n_neurons
         kernel = self.spec.kernel
-        on_pre = {"pre": kernel.jump("I", "kappa_0*w", post=True)}
+        on_pre = {"pre": kernel.jump("I", "jump*w", post=True)}
         delay = {"pre": 0 * ms}
-        model = "w : 1"
+        model = "w : 1\njump : 1 (shared)  # kappa_0, in the precision of w"
         if kernel.off_delay is not None:
             # A spike from before the last clearing has nothing left to take back.
-            on_pre["off"] = kernel.jump("I", f"kappa_0*w*{_SINCE_CLEARED}", "-", post=True)
+            on_pre["off"] = kernel.jump("I", f"jump*w*{_SINCE_CLEARED}", "-", post=True)
             delay["off"] = kernel.off_delay
             model += "\nt_clear : second (shared)"
-        synapses = self._synapses(pre, self.neurons, model, f"rwta_{name}", on_pre=on_pre, delay=delay)
+        dtype = {"w": self._float, "jump": self._float}
+        synapses = self._synapses(pre, self.neurons, model, f"rwta_{name}", on_pre=on_pre, delay=delay, dtype=dtype)
         if kernel.off_delay is not None:
             synapses.namespace["off_delay"] = kernel.off_delay
         if (source, target) == (slice(0, n_pre), slice(0, self.n_neurons)):
@@ -334,6 +364,7 @@ class RWTANetwork:
         else:  # Brian2 has no subgroups of groups with linked variables
             i, j = np.arange(source.start, source.stop), np.arange(target.start, target.stop)
             synapses.connect(i=np.repeat(i, j.size), j=np.tile(j, i.size))
+        synapses.jump = self.kappa_0
         mask = None
         if origin == "neurons":
             mask = self.circuit[source][:, None] != self.circuit[target][None, :]

@@ -35,9 +35,13 @@ def frozen(spec, b, **kwargs):
     return loop
 
 
+_ONE_HOT = NetworkSpec(hidden_circuits=2, hidden_size=4, kernel=Exponential(tau=5 * ms), weight_sd=1.0)
+_POISSON = poisson_spec(hidden_circuits=2, hidden_size=4, weight_sd=1.0)
 SPECS = {
-    "one_hot": NetworkSpec(hidden_circuits=2, hidden_size=4, kernel=Exponential(tau=5 * ms), weight_sd=1.0),
-    "poisson": poisson_spec(hidden_circuits=2, hidden_size=4, weight_sd=1.0),
+    "one_hot": _ONE_HOT,
+    "poisson": _POISSON,
+    "one_hot, equations": _ONE_HOT.model_copy(update={"inhibition": "equations"}),
+    "poisson, equations": _POISSON.model_copy(update={"inhibition": "equations"}),
 }
 
 

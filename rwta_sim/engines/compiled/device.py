@@ -17,6 +17,7 @@ from brian2.core.variables import ArrayVariable, DynamicArrayVariable, Variable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.synapses.synapses import SynapticPathway
 
+from rwta_sim.engines.compiled.codeobject import CompiledCodeObject
 from rwta_sim.engines.compiled.library import Library
 from rwta_sim.errors import EngineError
 
@@ -25,37 +26,69 @@ __all__ = ["CompiledDevice"]
 HEADER = """
 #pragma once
 // What the generated code needs besides Brian2's: a folder for its data, and a random generator whose state is plain.
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <istream>
 #include <ostream>
 #include <string>
+#include <vector>
 
 namespace rwta_sim {
 extern std::string folder;
 
-// MT19937 (Matsumoto and Nishimura 1998): the numbers of std::mt19937 and of NumPy's MT19937.
+// MT19937 (Matsumoto and Nishimura 1998): the numbers of std::mt19937 and of NumPy's MT19937. A whole block is tempered
+// at once, in loops that the compiler can vectorise.
 struct MersenneTwister {
     uint32_t key[624];
     int32_t pos = 624;
+    uint32_t words[624];  // the key, tempered
     void seed(uint32_t value) {
         key[0] = value;
         for (uint32_t i = 1; i < 624; i++) key[i] = 1812433253u * (key[i - 1] ^ (key[i - 1] >> 30)) + i;
         pos = 624;
     }
+    static uint32_t twist(uint32_t high, uint32_t low) {
+        const uint32_t y = (high & 0x80000000u) | (low & 0x7fffffffu);
+        return (y >> 1) ^ ((0u - (y & 1u)) & 0x9908b0dfu);
+    }
     void refill() {
-        for (int i = 0; i < 624; i++) {
-            const uint32_t y = (key[i] & 0x80000000u) | (key[(i + 1) % 624] & 0x7fffffffu);
-            key[i] = key[(i + 397) % 624] ^ (y >> 1) ^ ((y & 1u) ? 0x9908b0dfu : 0u);
-        }
+        for (int i = 0; i < 227; i++) key[i] = key[i + 397] ^ twist(key[i], key[i + 1]);
+        for (int i = 227; i < 623; i++) key[i] = key[i - 227] ^ twist(key[i], key[i + 1]);
+        key[623] = key[396] ^ twist(key[623], key[0]);
+        temper();
         pos = 0;
+    }
+    void temper() {
+        for (int i = 0; i < 624; i++) {
+            uint32_t y = key[i];
+            y ^= y >> 11;
+            y ^= (y << 7) & 0x9d2c5680u;
+            y ^= (y << 15) & 0xefc60000u;
+            words[i] = y ^ (y >> 18);
+        }
     }
     uint32_t operator()() {
         if (pos == 624) refill();
-        uint32_t y = key[pos++];
-        y ^= y >> 11;
-        y ^= (y << 7) & 0x9d2c5680u;
-        y ^= (y << 15) & 0xefc60000u;
-        return y ^ (y >> 18);
+        return words[pos++];
+    }
+    // n numbers of RandomGenerator::rand()
+    void fill(double* out, size_t n) {
+        while (n) {
+            if (pos == 624) refill();
+            const size_t pairs = std::min<size_t>(n, (624 - pos) / 2);
+            const uint32_t* word = words + pos;
+            for (size_t i = 0; i < pairs; i++)
+                out[i] = (int32_t(word[2 * i] >> 5) * 67108864.0 + int32_t(word[2 * i + 1] >> 6)) / 9007199254740992.0;
+            pos += 2 * pairs;
+            out += pairs;
+            n -= pairs;
+            if (n && pos == 623) {  // a pair that straddles two blocks
+                const int32_t a = (*this)() >> 5, b = (*this)() >> 6;
+                *out++ = (a * 67108864.0 + b) / 9007199254740992.0;
+                n--;
+            }
+        }
     }
 };
 
@@ -66,8 +99,41 @@ inline std::ostream& operator<<(std::ostream& out, const MersenneTwister& genera
 }
 inline std::istream& operator>>(std::istream& in, MersenneTwister& generator) {
     for (uint32_t& word : generator.key) in >> word;
-    return in >> generator.pos;
+    in >> generator.pos;
+    generator.temper();
+    return in;
 }
+
+// The synapses of each source of a pathway as a row: consecutive, onto consecutive targets, all with one delay. The
+// pathway's queue then holds sources (counted from the pathway's first) instead of synapses.
+struct Rows {
+    bool contiguous = false, uniform = true;  // uniform: every source has the same targets, or none
+    int32_t pre = 0;
+    std::vector<int32_t> first, length, post;
+    template <class Queue> void prepare(const Queue& queue, const std::vector<int32_t>& targets) {
+        contiguous = queue.scalar_delay;
+        pre = queue.source_start;
+        int32_t common_length = -1, common_post = -1;
+        for (const auto& row : queue.synapses) {
+            first.push_back(row.empty() ? 0 : row[0]);
+            post.push_back(row.empty() ? 0 : targets[row[0]]);
+            length.push_back(row.size());
+            if (!row.empty()) {
+                if (common_length < 0) common_length = length.back(), common_post = post.back();
+                uniform = uniform && length.back() == common_length && post.back() == common_post;
+            }
+            for (size_t k = 0; k < row.size() && contiguous; k++)
+                contiguous = row[k] == first.back() + int32_t(k) && targets[row[k]] == post.back() + int32_t(k);
+        }
+    }
+    template <class Queue> void push(Queue& queue, const int32_t* spikes, int32_t count) const {
+        auto& events = queue.queue[(queue.offset + queue.delays[0]) % queue.queue.size()];
+        for (const int32_t* spike = std::lower_bound(spikes, spikes + count, queue.source_start);
+             spike < spikes + count && *spike < queue.source_end; spike++)
+            if (length[*spike - pre]) events.push_back(*spike - pre);
+    }
+};
+%ROWS%
 }  // namespace rwta_sim
 """
 
@@ -81,6 +147,8 @@ std::string rwta_sim::folder;
 int rwta_sim_setup(int argc, char** argv);  // the generated main, up to its network run
 
 using namespace brian;
+
+%ROWS%
 
 template <class T> static void copy_matrix(DynamicArray2D<T>& matrix, int64_t* rows, int64_t* columns, void* data) {
     *rows = matrix.n;
@@ -125,6 +193,9 @@ void rwta_sim_random(void** key, void** pos, void** gauss, void** has_gauss) {
     *gauss = &generator.stored_gauss;
     *has_gauss = &generator.has_stored_gauss;
 }
+
+// To be called when key or pos were changed from outside.
+void rwta_sim_random_changed() { _random_generators[0].gen.temper(); }
 
 static SynapticPathway* pathway(int which) {
     switch (which) {
@@ -186,10 +257,16 @@ MANY_CLOCKS = """
 class CompiledDevice(CPPStandaloneDevice):
     """Generates the library of one network and, once it is loaded, gives access to its variables."""
 
-    def __init__(self) -> None:
+    def __init__(self, fast: bool = True) -> None:
         super().__init__()
+        self._fast = fast
         self._library: Library | None = None
         self._index: dict[Variable, int] = {}
+
+    def code_object_class(self, codeobj_class: type | None = None, fallback_pref: str | None = None) -> type:
+        if codeobj_class is None and self._fast:
+            return CompiledCodeObject
+        return super().code_object_class(codeobj_class, fallback_pref)
 
     # -- generating ----------------------------------------------------------------------------------
 
@@ -213,7 +290,8 @@ class CompiledDevice(CPPStandaloneDevice):
         }
         sources = self._renamed(sources)
         self._adapt(sources)
-        sources["rwta_sim.h"] = HEADER
+        self.pathways = sorted(p.name for s in self.synapses for p in s._pathways)
+        sources["rwta_sim.h"] = HEADER.replace("%ROWS%", "\n".join(f"extern Rows rows_{p};" for p in self.pathways))
         sources["rwta_sim.cpp"] = self._library_source(network)
         return sources
 
@@ -259,12 +337,12 @@ class CompiledDevice(CPPStandaloneDevice):
                 pointer, size = name, str(int(np.prod(var.size)))
             cases.append(f"    case {index}: *data = (void*){pointer}; *size = {size}; break;")
         clocks = sorted(network._clocks, key=lambda clock: (clock.dt_, clock.name))
-        self.pathways = sorted(p.name for s in self.synapses for p in s._pathways)
         advance = ONE_CLOCK if len(clocks) == 1 else MANY_CLOCKS
         advance = advance.replace("%CLOCKS%", ", ".join(f"&{clock.name}" for clock in clocks))
         advance = advance.replace("%CLOCK%", clocks[0].name).replace("%COUNT%", str(len(clocks)))
         return (
             LIBRARY.replace("%ARRAYS%", "\n".join(cases))
+            .replace("%ROWS%", "\n".join(f"rwta_sim::Rows rwta_sim::rows_{p};" for p in self.pathways))
             .replace("%MATRICES%", "\n".join(matrices))
             .replace("%PATHWAYS%", "\n".join(f"    case {i}: return &{n};" for i, n in enumerate(self.pathways)))
             .replace("%ADVANCE%", advance)

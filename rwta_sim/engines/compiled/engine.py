@@ -34,16 +34,22 @@ class CompiledEngine(BrianEngine):
     through `view` or through Brian2's own attributes, and `advance` costs what the C++ code costs. Several networks
     may live in one process, each advanced from a thread of its own.
 
+    Parameters
+    ----------
+    fast : bool
+        Use faster loops than Brian2's where they give the same numbers: thresholds in blocks, and synapses as rows
+        where those of each source are contiguous and have one delay (all-to-all connections, for example).
+
     Raises
     ------
     EngineError
         If there is no C++ compiler.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fast: bool = True) -> None:
         super().__init__()
         require_compiler()
-        self._device = CompiledDevice()
+        self._device = CompiledDevice(fast)
         self._library: Library | None = None
 
     @contextmanager
@@ -88,6 +94,7 @@ class CompiledEngine(BrianEngine):
         random = self._loaded().random
         random["key"][:], random["pos"][0] = state["key"], state["pos"]
         random["gauss"][0], random["has_gauss"][0] = 0.0, False
+        self._loaded().random_changed()
 
     def advance(self, steps: int) -> None:
         check_steps(steps)
@@ -117,3 +124,4 @@ class CompiledEngine(BrianEngine):
     def _set_random_state(self, state: dict[str, np.ndarray]) -> None:
         for name, values in self._loaded().random.items():
             values[...] = state[name]
+        self._loaded().random_changed()

@@ -35,6 +35,7 @@ class Library:
             "array": [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p],
             "matrix": [ctypes.c_int, *[ctypes.c_void_p] * 3],
             "random": [ctypes.c_void_p] * 4,
+            "random_changed": [],
             "queue_get": [ctypes.c_int, *[ctypes.c_void_p] * 3],
             "queue_set": [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 2],
         }.items():
@@ -44,6 +45,8 @@ class Library:
         self._dll.rwta_sim_queue_rows.restype = ctypes.c_int64
         #: Simulate so many steps; the interpreter lock is released meanwhile.
         self.advance = self._dll.rwta_sim_advance
+        #: To be called after a change of `random`.
+        self.random_changed = self._dll.rwta_sim_random_changed
         self._dll.rwta_sim_start(str(data).encode())
         self._find_random()
 

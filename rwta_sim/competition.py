@@ -1,0 +1,210 @@
+"""The competition within circuits as one pass: a Brian2 `Function` in C++, Cython and NumPy.
+
+`circuits.py` writes lateral inhibition and the categorical draw as sums over Synapses, which is how to read them, but a
+sum costs a look-up and an exponential per synapse. Here the same is done in one pass over the potentials of all
+circuits: the softmax of each circuit, relative to its largest potential, and, in one_hot firing, the winner, the first
+neuron at which the cumulative sum of q exceeds the circuit's uniform random number. Same numbers from the same random
+numbers, to rounding (tests/test_competition.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from brian2 import Function, NeuronGroup, get_device
+
+__all__ = ["competition", "flat_exp"]
+
+#: exp in a form that compilers vectorise; within 2 ulp, and 0 below -708. The rational part is Cody and Waite's: exp(x) =
+#: 2^n exp(r), |r| <= ln(2)/2, with ln(2) in two parts; exp(r) is its Taylor series of degree 13 (remainder 4e-18).
+_EXP_CPP = """
+static inline double _rwta_exp(double x) {
+#ifdef __FMA__
+    const double bounded = x < -708.0 ? -708.0 : (x > 709.0 ? 709.0 : x);
+    const double n = __builtin_rint(bounded * 1.4426950408889634);
+    double r = __builtin_fma(n, -6.93147180369123816490e-01, bounded);
+    r = __builtin_fma(n, -1.90821492927058770002e-10, r);
+    double p = 1.0/6227020800.0;
+    p = __builtin_fma(p, r, 1.0/479001600.0);
+    p = __builtin_fma(p, r, 1.0/39916800.0);
+    p = __builtin_fma(p, r, 1.0/3628800.0);
+    p = __builtin_fma(p, r, 1.0/362880.0);
+    p = __builtin_fma(p, r, 1.0/40320.0);
+    p = __builtin_fma(p, r, 1.0/5040.0);
+    p = __builtin_fma(p, r, 1.0/720.0);
+    p = __builtin_fma(p, r, 1.0/120.0);
+    p = __builtin_fma(p, r, 1.0/24.0);
+    p = __builtin_fma(p, r, 1.0/6.0);
+    p = __builtin_fma(p, r, 0.5);
+    p = __builtin_fma(p, r, 1.0);
+    p = __builtin_fma(p, r, 1.0);
+    int64_t bits = (int64_t(int32_t(n)) + 1023) << 52;
+    double scale;
+    __builtin_memcpy(&scale, &bits, 8);
+    return x < -708.0 ? 0.0 : p * scale;
+#else
+    return std::exp(x);
+#endif
+}
+"""
+
+_EXP_CYTHON = """
+from libc.math cimport exp as _rwta_libc_exp
+cdef inline double _rwta_exp(double x) noexcept:
+    return _rwta_libc_exp(x)
+"""
+
+#: exp for code that runs once per neuron and step.
+flat_exp = Function(np.exp, arg_units=[1], return_unit=1)
+flat_exp.implementations.add_implementation("cpp", _EXP_CPP, name="_rwta_exp")
+flat_exp.implementations.add_implementation("cython", _EXP_CYTHON, name="_rwta_exp")
+
+_CPP = """
+// `count` circuits of `size` neurons each: potentials u become probabilities; size is a constant wherever it is called.
+static inline void _rwta_circuits(int count, int size, double* __restrict u,
+                                  const double* __restrict draw, int32_t* __restrict winner, int32_t first) {
+    for (int c = 0; c < count; c++) {
+        double* __restrict v = u + c * size;
+        double largest = v[0];
+        for (int i = 1; i < size; i++) largest = v[i] > largest ? v[i] : largest;
+        for (int i = 0; i < size; i++) v[i] -= largest;
+    }
+    for (int i = 0; i < count * size; i++) u[i] = _rwta_exp(u[i]);
+    for (int c = 0; c < count; c++) {
+        double* __restrict v = u + c * size;
+        double Z = 0.0;
+        for (int i = 0; i < size; i++) Z += v[i];
+        const double scale = 1.0 / Z;
+        for (int i = 0; i < size; i++) v[i] *= scale;
+        if (winner) {
+            double below = v[0];
+            int i = 0;
+            while (draw[c] >= below && i < size - 1) below += v[++i];
+            winner[c] = first + c * size + i;
+        }
+    }
+}
+static inline int32_t %NAME%(int32_t circuits) {
+%CALLS%
+    return circuits;
+}
+"""
+
+_CYTHON = """
+from libc.math cimport exp as _rwta_c_exp
+cdef int %NAME%(int circuits) noexcept:
+    global %GLOBALS%
+    cdef int c, i, low, high
+    cdef double largest, Z, below
+    cdef double* u = <double*> _namespace_rwta_q
+    for c in range(circuits):
+        low, high = _namespace_rwta_starts[c], _namespace_rwta_starts[c + 1]
+        largest = u[low]
+        for i in range(low + 1, high):
+            largest = max(largest, u[i])
+        Z = 0
+        for i in range(low, high):
+            u[i] = _rwta_c_exp(u[i] - largest)
+            Z += u[i]
+        for i in range(low, high):
+            u[i] *= 1/Z
+%WINNER%
+    return circuits
+"""
+
+_CYTHON_WINNER = """
+        below, i = u[low], low
+        while _namespace_rwta_draw[c] >= below and i < high - 1:
+            i += 1
+            below += u[i]
+        _namespace_rwta_winner[c] = i
+"""
+
+
+def competition(starts: np.ndarray, neurons: NeuronGroup, inhibition: NeuronGroup, draws: bool) -> Function:
+    """The function ``compete(N)``: turns the potentials in `q` of `neurons` into probabilities, and draws the winners.
+
+    Parameters
+    ----------
+    starts : ndarray of int, shape (n_circuits + 1,)
+        Circuit c is ``neurons[starts[c]:starts[c + 1]]``.
+    neurons : NeuronGroup
+        With the variable `q`, which holds the potentials before the call.
+    inhibition : NeuronGroup
+        One neuron per circuit; if `draws`, with the variables `draw` (uniform in [0, 1)) and `winner` (set by the call
+        to the index of the neuron that fires).
+    draws : bool
+
+    Returns
+    -------
+    Function
+        To be called once per step, in scalar code, with the number of circuits, which it also returns.
+    """
+    arrays = {"q": (neurons, "q")}
+    if draws:
+        arrays |= {"draw": (inhibition, "draw"), "winner": (inhibition, "winner")}
+
+    def values(name: str) -> np.ndarray:
+        group, variable = arrays[name]
+        found: np.ndarray = group.variables[variable].get_value()
+        return found
+
+    def in_numpy(circuits: Any) -> Any:
+        q, low = values("q"), starts[:-1]
+        circuit = np.repeat(np.arange(low.size), np.diff(starts))
+        np.exp(q - np.maximum.reduceat(q, low)[circuit], out=q)
+        q *= (1 / np.add.reduceat(q, low))[circuit]
+        if draws:
+            total = np.cumsum(q)
+            below = total - q - (total - q)[low][circuit]  # of the neurons before, within the circuit
+            passed = np.add.reduceat((values("draw")[circuit] >= below + q).astype(int), low)
+            values("winner")[:] = np.minimum(low + passed, starts[1:] - 1)
+        return circuits
+
+    compete = Function(in_numpy, arg_units=[1], arg_types=["integer"], return_unit=1, return_type="integer")
+    compete.stateless = False
+    compete.implementations.add_numpy_implementation(in_numpy)
+    compete.implementations.add_dynamic_implementation(
+        "cpp", _cpp(starts, arrays), namespace=lambda owner: {}, name="_rwta_compete"
+    )
+    compete.implementations.add_dynamic_implementation(
+        "cython",
+        lambda owner: _cython(list(arrays)),
+        namespace=lambda owner: {
+            "_rwta_starts": starts.astype(np.int32),
+            **{f"_rwta_{name}": values(name) for name in arrays},
+        },
+        name="_rwta_compete",
+    )
+    return compete
+
+
+def _cpp(starts: np.ndarray, arrays: dict[str, tuple[NeuronGroup, str]]) -> Callable[[Any], str]:
+    """Code that knows the sizes of the circuits, so that the compiler can unroll their loops."""
+    sizes = np.diff(starts)
+    changes = [0, *(np.flatnonzero(np.diff(sizes)) + 1), sizes.size]
+
+    def code(owner: Any) -> str:
+        device = get_device()
+        name = {
+            key: f"brian::{device.get_array_name(group.variables[variable])}"
+            for key, (group, variable) in arrays.items()
+        }
+        calls = []
+        for circuit, end in zip(changes, changes[1:], strict=False):
+            first, size, count = int(starts[circuit]), int(sizes[circuit]), end - circuit
+            drawing = (
+                f"{name['draw']} + {circuit}, {name['winner']} + {circuit}" if "draw" in name else "nullptr, nullptr"
+            )
+            calls.append(f"    _rwta_circuits({count}, {size}, {name['q']} + {first}, {drawing}, {first});")
+        return _EXP_CPP + _CPP.replace("%NAME%", "_rwta_compete").replace("%CALLS%", "\n".join(calls))
+
+    return code
+
+
+def _cython(names: list[str]) -> str:
+    variables = ", ".join(f"_namespace_rwta_{name}" for name in ["starts", *names])
+    code = _CYTHON.replace("%NAME%", "_rwta_compete").replace("%GLOBALS%", variables)
+    return code.replace("%WINNER%", _CYTHON_WINNER if "draw" in names else "")
