@@ -13,8 +13,10 @@ from loop_paths import Precision, make_path
 __all__ = ["Worker"]
 
 
-def _serve(connection: Connection, name: str, case: Case, precision: Precision, seconds: float) -> None:
+def _serve(ends: tuple[Connection, Connection], name: str, case: Case, precision: Precision, seconds: float) -> None:
     """Build the path, say how many decisions a round has, then time a round for each message."""
+    connection, parents = ends
+    parents.close()  # so that the parent's death ends this process too
     os.dup2(2, 1)  # standard output is for the results
     BrianLogger.suppress_name("unused_brian_object")  # the C loop only reads weights from a network
     path = make_path(name, case, precision)
@@ -43,9 +45,10 @@ class Worker:
 
     def __init__(self, name: str, case: Case, precision: Precision, seconds: float) -> None:
         self.name = name
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("fork")  # everything is imported already
         self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, name, case, precision, seconds), daemon=True)
+        arguments = ((other, self._connection), name, case, precision, seconds)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         other.close()
 
