@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+from machine import machine
 
 from rwta_sim.runs import versions
 
@@ -58,13 +57,6 @@ def row(condition: str, seed: int, runs: Path, engine: str) -> dict:
         "sd_return": evaluated["sd_return"],
         **{key: trained[key] for key in ("episodes", "decisions", "seconds", "decisions_per_second")},
     }
-
-
-def processor() -> str:
-    """The processor's name, where Linux tells it."""
-    info = Path("/proc/cpuinfo")
-    names = [x.split(":")[1].strip() for x in info.read_text().splitlines() if x.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def write(table: dict) -> None:
@@ -111,10 +103,9 @@ def main() -> None:
     parser.add_argument("--engine", default="runtime")
     parser.add_argument("--conditions", nargs="+", default=list(CONDITIONS), choices=CONDITIONS)
     arguments = parser.parse_args()
-    machine = f"{processor()}, {os.cpu_count()} cores, {platform.system()}"
     name = f"python benchmarks/cartpole.py --seeds {arguments.seeds} --runs FOLDER --engine {arguments.engine}"
     table = json.loads(TABLE.read_text()) if TABLE.exists() else {"rows": []}
-    table |= {"command": name, "machine": machine, "versions": versions()}
+    table |= {"command": name, "machine": machine(), "versions": versions()}
     done = {(r["condition"], r["seed"]) for r in table["rows"]}
     for condition in arguments.conditions:
         for seed in range(arguments.seeds):

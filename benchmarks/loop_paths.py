@@ -1,0 +1,120 @@
+"""The ways through the closed loop that the benchmark compares, each built for one network and timed by `time`."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import brian2
+import numpy as np
+from brian2 import second
+from c_loop import CLoop
+from loop_cases import STEPS, Case
+
+from rwta_sim.arrays import NetworkArrays
+from rwta_sim.engines import CompiledEngine, Engine, RuntimeEngine, cache_folder
+from rwta_sim.network import NetworkSpec, RWTANetwork
+
+__all__ = ["PATHS", "Precision", "make_path"]
+
+Precision = Literal["single", "double"]
+
+#: Name: what it is, for the table.
+PATHS = {
+    "naive": "textbook Brian2: a `Network.run` of 20 steps per decision, default preferences, Cython",
+    "runtime": "`RuntimeEngine`: one long `Network.run`",
+    "compiled_general": "`CompiledEngine(fast=False)`, inhibition as equations: Brian2's own C++ code",
+    "compiled": "`CompiledEngine`: fused inhibition, dense rows of weights",
+    "c_loop": "hand-written event-driven C, single precision, through ctypes (benchmarks/c_loop.c): the limit",
+}
+
+
+class Path(ABC):
+    """A decision: write the inputs' probabilities, simulate STEPS steps, read q of the action circuit."""
+
+    @abstractmethod
+    def time(self, decisions: int) -> float:
+        """Seconds that so many decisions take."""
+
+
+class _Naive(Path):
+    def __init__(self, case: Case) -> None:
+        # Where the code is kept is no matter of speed; so RWTA_SIM_CACHE decides whether this path starts cold too.
+        brian2.prefs.codegen.runtime.cython.cache_dir = str(cache_folder() / "cython")
+        self._network, self._p = _network(case.spec(), case), case.p()
+        self._duration = STEPS * float(case.spec().dt) * second
+        self.q = np.empty(0)
+
+    def time(self, decisions: int) -> float:
+        network, drive, action = self._network, self._p, self._network.action
+        began = time.perf_counter()
+        for _ in range(decisions):
+            network.inputs.p = drive  # not "p": Brian2 would warn of a name that means two things
+            network.network.run(self._duration)
+            self.q = np.array(network.neurons.q[action])
+        return time.perf_counter() - began
+
+
+class _OnEngine(Path):
+    """Timed from the end of one decision to the end of another: a run is long, its start does not count."""
+
+    def __init__(self, case: Case, engine: Engine, spec: NetworkSpec) -> None:
+        with engine.building():
+            network = _network(spec, case)
+        engine.prepare(network.network)
+        engine.seed(np.random.SeedSequence(1))
+        self._engine, self._arrays, self._p = engine, NetworkArrays(network, engine), case.p()
+        self._action = network.action
+        self.q = np.empty(0)
+
+    def time(self, decisions: int) -> float:
+        arrays, p, action = self._arrays, self._p, self._action
+        count, began, ended = 0, 0.0, 0.0
+
+        def on_decision() -> bool:
+            nonlocal count, began, ended
+            self.q = arrays.q[action].copy()
+            arrays.p[:] = p
+            if count == 0:
+                began = time.perf_counter()
+            elif count == decisions:
+                ended = time.perf_counter()
+            count += 1
+            return True
+
+        self._engine.run(decisions + 1, on_decision, STEPS)
+        return ended - began
+
+
+class _InC(Path):
+    def __init__(self, case: Case) -> None:
+        network = _network(case.spec(), case)
+        self._loop, self._p, self._action = CLoop(network, np.random.SeedSequence(1)), case.p(), network.action
+        self.q = np.empty(0)
+
+    def time(self, decisions: int) -> float:
+        loop, p, action, q = self._loop, self._p, self._action, self._loop.view("q")
+        began = time.perf_counter()
+        for _ in range(decisions):
+            loop.set_p(p)
+            loop.advance(STEPS)
+            self.q = q[action].copy()
+        return time.perf_counter() - began
+
+
+def _network(spec: NetworkSpec, case: Case) -> RWTANetwork:
+    return RWTANetwork(spec, case.size.inputs, case.size.actions, rng=case.rng())
+
+
+def make_path(name: str, case: Case, precision: Precision) -> Path:
+    """Build one path; `precision` is that of `compiled`, the others have no choice."""
+    if name == "naive":
+        return _Naive(case)
+    if name == "runtime":
+        return _OnEngine(case, RuntimeEngine("cython"), case.spec())
+    if name == "compiled_general":
+        return _OnEngine(case, CompiledEngine(fast=False), case.spec(inhibition="equations"))
+    if name == "compiled":
+        return _OnEngine(case, CompiledEngine(), case.spec(precision=precision))
+    return _InC(case)

@@ -1,0 +1,38 @@
+"""The benchmarks measure what they say."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from c_check import compare
+from loop_cases import MODES, Case
+from loop_table import write_section
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_c_loop_is_the_same_network(mode):
+    """Mean spikes, traces and q of 69 neurons and 4 inputs agree over 1000 independent decisions of 20 steps.
+
+    z of the difference of means for each of 215; seeds are fixed, and others would fail one time in 10,000.
+    """
+    agreement = compare(Case("S1", mode, weight_sd=1.0), decisions=1000)
+    assert agreement.means == 3 * 69 + 2 * 4
+    assert agreement.holds, str(agreement)
+
+
+def test_table(monkeypatch, tmp_path):
+    """Sections are written one by one; the others stay."""
+    monkeypatch.setattr("loop_table.TABLE", tmp_path / "closed_loop.json")
+    section = {"command": "python x.py", "machine": "a machine", "versions": {"python": "3"}, "text": ["How."]}
+    speed = {"what": "decisions per second", "median": 1234.5, "lowest": 1e3, "highest": 2e3}
+    path = {"network": "S1", "mode": "poisson", "path": "c_loop", "precision": "single", "us_per_step": 0.1234}
+    path |= {"us_per_step_min": 0.1, "us_per_step_max": 0.2, "decisions_per_second": 4e5, "relative_to_compiled": 0.5}
+    write_section("loop", {**section, "networks": {"S1": "4 inputs"}, "rows": [path]})
+    write_section("training", {**section, "rows": [speed]})
+    assert list(json.loads((tmp_path / "closed_loop.json").read_text())) == ["loop", "training"]
+    text = (tmp_path / "closed_loop.md").read_text()
+    assert "| c_loop (single) | 0.123 | 0.1–0.2 | 400,000 | 0.5 |" in text
+    assert "| decisions per second | 1,234 | 1,000–2,000 |" in text
+    assert np.char.count(text, "Command: `python x.py`") == 2
