@@ -82,7 +82,7 @@ def cli() -> None:
 @click.option("--model", help="Published system; the default is the first that has the task.")
 @click.option("--seed", type=int, help="The one seed from which everything random flows.")
 @click.option("--episodes", type=int, help="Training episodes (training.episodes).")
-@click.option("--engine", help="Engine that advances the network (engine.name).")
+@click.option("--engine", help="Engine (engine.name): auto, compiled or runtime.")
 @click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder; default runs/TASK-seedN.")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings that replace the preset's.")
 @click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
@@ -151,7 +151,7 @@ def _finish(summary: Summary, figures: bool, as_json: bool) -> None:
     speed = f" ({summary.decisions_per_second:.0f} decisions/s)" if summary.decisions_per_second else ""
     click.echo(
         f"{summary.run}: {summary.episodes} episodes, {summary.decisions} decisions, {summary.seconds:.0f} s{speed}, "
-        f"best validation return {best}"
+        f"best validation return {best}, {summary.engine} engine"
     )
     if not summary.finished:
         click.echo(f"stopped early; continue with: rwta-sim resume {summary.run}")
@@ -169,7 +169,7 @@ def evaluate(run: Path, episodes: int, seed: int | None, as_json: bool) -> None:
     opened = RunFolder.open(run)
     agent = Agent.load(opened)
     returns = [episode.total for episode in agent.play(episodes, seed=seed)]
-    experiment = opened.experiment
+    experiment = agent.experiment
     result = {
         "task": experiment.task,
         "engine": experiment.engine.name,

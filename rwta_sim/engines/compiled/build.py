@@ -19,7 +19,10 @@ from brian2.codegen.cpp_prefs import get_compiler_and_args
 
 from rwta_sim.errors import EngineError
 
-__all__ = ["build", "compiler", "require_compiler"]
+__all__ = ["build", "can_build", "compiler", "require_compiler"]
+
+#: Seconds to wait for a process that builds the same library; then it is built beside it.
+PATIENCE = 600.0
 
 
 @functools.cache
@@ -34,6 +37,11 @@ def compiler() -> str | None:
 
 def require_compiler() -> str:
     """The C++ compiler.
+def can_build() -> bool:
+    """Whether the compiled engine can work on this machine."""
+    return platform.system() != "Windows" and compiler() is not None
+
+
 
     Raises
     ------
@@ -41,10 +49,11 @@ def require_compiler() -> str:
         If there is none.
     """
     found = compiler()
-    if found is None or platform.system() == "Windows":
+    if found is None or not can_build():
         raise EngineError(
             "the compiled engine needs a C++ compiler (Debian: apt install g++; macOS: xcode-select --install) on "
-            "Linux or macOS: use --engine runtime, which also runs without one"
+            "Linux or macOS: use --engine runtime, which also runs without one (for a run that was begun compiled, set "
+            'name = "runtime" below [engine] in its config.toml: it goes on, the same but for rounding)'
         )
     return found
 
@@ -133,4 +142,7 @@ def _merged(sources: dict[str, str], folder: Path, count: int) -> list[str]:
 def _run(command: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        raise EngineError(f"the C++ compiler failed ({' '.join(command[:1])}):\n{done.stderr[-2000:]}")
+        raise EngineError(
+            f"the C++ compiler failed ({command[0]}); mend it, choose another one with CXX, or use --engine runtime:\n"
+            f"{done.stderr[-2000:]}"
+        )
