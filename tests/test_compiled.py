@@ -241,6 +241,7 @@ class Processes:
         return len((self.folder / "linked").read_text().splitlines())
 
 
+@pytest.mark.slow
 def test_eight_processes_start_on_a_cold_cache(tmp_path):
     """All run; one has built."""
     processes = Processes(tmp_path)
@@ -250,6 +251,7 @@ def test_eight_processes_start_on_a_cold_cache(tmp_path):
     assert sorted(path.suffix for path in processes.cache.iterdir()) == [".lock", ".sha256", ".so"]
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_it_builds_does_not_hold_up_the_others(tmp_path):
     """SIGKILL in the middle of the compiler: the system frees the lock, the next one builds; `clear` tidies up."""
     processes = Processes(tmp_path)
@@ -268,6 +270,7 @@ def test_a_process_killed_while_it_builds_does_not_hold_up_the_others(tmp_path):
     assert len(list(processes.cache.glob("building-*"))) == 1
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_never_freed_is_not_waited_for_for_ever(monkeypatch, tmp_path):
     """A process that was stopped in mid-build, or a lock left behind on a file system with locks of its own kind."""
     monkeypatch.setenv("RWTA_SIM_CACHE", str(tmp_path))
