@@ -9,7 +9,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 .PHONY: cartpole test lint pictures clean
 
 cartpole: $(BIN)/.installed  ## train CartPole, evaluate it and draw its figures in runs/cartpole
-	$(BIN)/rwta-sim train cartpole --engine compiled --run runs/cartpole
+	$(BIN)/rwta-sim train cartpole --run runs/cartpole
 	$(BIN)/rwta-sim evaluate runs/cartpole
 
 test: $(BIN)/.installed-dev lint  ## lint, type-check and test, with coverage

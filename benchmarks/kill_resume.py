@@ -1,10 +1,10 @@
 """Kill a training with SIGKILL at random moments, resume it, and compare with the run that was never killed.
 
-    python benchmarks/kill_resume.py --kills 20
+    python benchmarks/kill_resume.py --kills 20 --engine compiled
 
 Each trial starts a training of its own, kills it at a moment drawn uniformly from the duration of the whole run
 (start-up included), resumes it to its end, and compares every array of the last checkpoint and the file
-metrics.csv byte by byte. Prints one line a trial and writes kill_resume.md.
+metrics.csv byte by byte. Prints one line a trial and writes the engine's section of kill_resume.md.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import numpy as np
 from rwta_sim.runs import RunFolder, versions
 
 PROGRAM = str(Path(sys.executable).with_name("rwta-sim"))
+TABLE = Path(__file__).parent / "kill_resume.md"
+HEADING = "## Engine: "
 #: CartPole, short, with validations and checkpoints often enough that kills hit them.
 SETTINGS = [
     *("--episodes", "100", "--no-figures"),
@@ -38,52 +40,77 @@ def end_of(folder: Path) -> tuple[dict[str, bytes], bytes, int]:
     return {k: a.tobytes() for k, a in last.arrays.items()}, run.metrics_path.read_bytes(), last.meta["episode"]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    arguments = parser.parse_args()
-    rng = np.random.default_rng(arguments.seed)
-    folder = Path(tempfile.mkdtemp(prefix="kill_resume-"))
-    for name in ("warm", "whole"):  # the first one fills the cache of compiled code
-        began = time.perf_counter()
-        if start("train", "cartpole", *SETTINGS, "--run", str(folder / name)).wait():
-            raise SystemExit("the training failed")
-        duration = time.perf_counter() - began
+def whole(folder: Path, settings: list[str]) -> float:
+    """A training that nobody kills; returns its duration in seconds."""
+    began = time.perf_counter()
+    if start("train", "cartpole", *settings, "--run", str(folder)).wait():
+        raise SystemExit("the training failed")
+    return time.perf_counter() - began
+
+
+def killed(run: Path, settings: list[str], moment: float) -> str:
+    """Train, kill after `moment` seconds, resume to the end; returns the episodes logged by the kill."""
+    process = start("train", "cartpole", *settings, "--run", str(run))
+    time.sleep(moment)
+    process.kill()
+    process.wait()
+    made = (run / "config.toml").exists()
+    metrics = run / "metrics.csv"
+    episodes = max(len(metrics.read_bytes().splitlines()) - 1, 0) if metrics.exists() else 0
+    again = ["resume", str(run), "--no-figures"] if made else ["train", "cartpole", *settings, "--run", str(run)]
+    return (str(episodes) if made else "not begun") if not start(*again).wait() else "resuming failed"
+
+
+def trials(engine: str, kills: int, seed: int) -> tuple[bool, list[str]]:
+    """Whether all trials ended alike, and the section of kill_resume.md."""
+    rng = np.random.default_rng(seed)
+    folder, settings = Path(tempfile.mkdtemp(prefix="kill_resume-")), [*SETTINGS, "--engine", engine]
+    whole(folder / "warm", settings)  # fills the cache of compiled code
+    duration = whole(folder / "whole", settings)
     expected = end_of(folder / "whole")
     rows, equal = [], 0
-    for trial in range(arguments.kills):
+    for trial in range(kills):
         run, moment = folder / f"killed-{trial}", rng.uniform(0, duration)
-        process = start("train", "cartpole", *SETTINGS, "--run", str(run))
-        time.sleep(moment)
-        process.kill()
-        process.wait()
-        made = (run / "config.toml").exists()
-        metrics = run / "metrics.csv"
-        episodes = max(len(metrics.read_bytes().splitlines()) - 1, 0) if metrics.exists() else 0
-        again = ["resume", str(run), "--no-figures"] if made else ["train", "cartpole", *SETTINGS, "--run", str(run)]
-        failed = start(*again).wait()
-        same = not failed and end_of(run) == expected
+        logged = killed(run, settings, moment)
+        same = logged != "resuming failed" and end_of(run) == expected
         equal += same
-        rows.append(f"| {trial + 1} | {moment:.2f} | {episodes if made else 'not begun'} | {'yes' if same else 'NO'} |")
+        rows.append(f"| {trial + 1} | {moment:.2f} | {logged} | {'yes' if same else 'NO'} |")
         print(rows[-1], flush=True)
-    text = [
-        "# SIGKILL at random moments of a CartPole training, then `rwta-sim resume`",
+    return equal == kills, [
+        f"{HEADING}{engine}",
         "",
-        f"Command: `python benchmarks/kill_resume.py --kills {arguments.kills} --seed {arguments.seed}`; a training: "
-        f"`rwta-sim train cartpole {' '.join(SETTINGS)}`, {duration:.1f} s unkilled, {expected[2]} episodes.",
+        f"Command: `python benchmarks/kill_resume.py --kills {kills} --seed {seed} --engine {engine}`; a training: "
+        f"`rwta-sim train cartpole {' '.join(settings)}`, {duration:.1f} s unkilled, {expected[2]} episodes.",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
         "",
-        f"{equal} of {arguments.kills} ended bit for bit like the run that was never killed: every array of the last "
+        f"{equal} of {kills} ended bit for bit like the run that was never killed: every array of the last "
         "checkpoint (weights, optimiser, critic) and metrics.csv.",
         "",
         "| trial | killed after (s) | episodes logged by then | same end |",
         "| --- | --- | --- | --- |",
         *rows,
     ]
-    (Path(__file__).parent / "kill_resume.md").write_text("\n".join(text) + "\n")
-    print(text[5])
-    return 0 if equal == arguments.kills else 1
+
+
+def write(engine: str, section: list[str]) -> None:
+    """Put the section of an engine into kill_resume.md, and leave that of the other."""
+    text = TABLE.read_text() if TABLE.exists() else ""
+    sections = {part.partition("\n")[0]: part.strip() for part in text.split(f"\n{HEADING}")[1:]}
+    sections[engine] = "\n".join(section).removeprefix(HEADING)
+    parts = ["# SIGKILL at random moments of a CartPole training, then `rwta-sim resume`"]
+    TABLE.write_text("\n\n".join([*parts, *(HEADING + sections[name] for name in sorted(sections))]) + "\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--engine", choices=["compiled", "runtime"], default="compiled")
+    arguments = parser.parse_args()
+    equal, section = trials(arguments.engine, arguments.kills, arguments.seed)
+    write(arguments.engine, section)
+    print(section[5])
+    return 0 if equal else 1
 
 
 if __name__ == "__main__":

@@ -60,6 +60,8 @@ class Agent:
 
     Attributes
     ----------
+    experiment
+        With the name of the engine that is used, never "auto".
     env, network, engine, bridge
     """
 
@@ -70,7 +72,7 @@ class Agent:
         record: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        self.experiment = experiment
+        self.experiment = experiment = experiment.resolved()
         extra = {"render_mode": render_mode} if render_mode else {}
         self.env = make_environment(experiment.environment, **extra) if env is None else env
         encoder = make_encoder(self.env, experiment.encoder)

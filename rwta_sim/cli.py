@@ -1,4 +1,4 @@
-"""The command line: ``rwta-sim train | resume | evaluate | watch | tasks``.
+"""The command line: ``rwta-sim train | resume | evaluate | watch | tasks | cache``.
 
 Click builds the options from the settings themselves, so each one is documented where it is defined, and
 suggests the nearest option for a mistyped one.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import tomllib
 import types
 import warnings
@@ -28,6 +29,7 @@ from rwta_sim.agent import Agent
 from rwta_sim.analysis import draw_figures, save_film
 from rwta_sim.config import ConfigError, options, read_toml
 from rwta_sim.display import TrainingDisplay
+from rwta_sim.engines import cache
 from rwta_sim.errors import RwtaSimError
 from rwta_sim.models import preset, tasks
 from rwta_sim.recording import record_episode
@@ -82,7 +84,7 @@ def cli() -> None:
 @click.option("--model", help="Published system; the default is the first that has the task.")
 @click.option("--seed", type=int, help="The one seed from which everything random flows.")
 @click.option("--episodes", type=int, help="Training episodes (training.episodes).")
-@click.option("--engine", help="Engine that advances the network (engine.name).")
+@click.option("--engine", help="Engine (engine.name): auto, compiled or runtime.")
 @click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder; default runs/TASK-seedN.")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings that replace the preset's.")
 @click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
@@ -151,7 +153,7 @@ def _finish(summary: Summary, figures: bool, as_json: bool) -> None:
     speed = f" ({summary.decisions_per_second:.0f} decisions/s)" if summary.decisions_per_second else ""
     click.echo(
         f"{summary.run}: {summary.episodes} episodes, {summary.decisions} decisions, {summary.seconds:.0f} s{speed}, "
-        f"best validation return {best}"
+        f"best validation return {best}, {summary.engine} engine"
     )
     if not summary.finished:
         click.echo(f"stopped early; continue with: rwta-sim resume {summary.run}")
@@ -169,7 +171,7 @@ def evaluate(run: Path, episodes: int, seed: int | None, as_json: bool) -> None:
     opened = RunFolder.open(run)
     agent = Agent.load(opened)
     returns = [episode.total for episode in agent.play(episodes, seed=seed)]
-    experiment = opened.experiment
+    experiment = agent.experiment
     result = {
         "task": experiment.task,
         "engine": experiment.engine.name,
@@ -219,6 +221,73 @@ def tasks_command(as_json: bool) -> None:
         return
     for p in tasks():
         click.echo(f"{p.task:12} {p.model:8} {p.description}")
+
+
+@cli.group("cache", invoke_without_command=True)
+@_JSON
+@click.pass_context
+def cache_group(context: click.Context, as_json: bool) -> None:
+    """Show or clear the cache of compiled code (RWTA_SIM_CACHE chooses its folder)."""
+    if context.invoked_subcommand is None:
+        context.invoke(cache_show, as_json=as_json)
+    elif as_json:
+        raise click.UsageError(f"write: rwta-sim cache {context.invoked_subcommand} --json")
+
+
+@cache_group.command("show")
+@_JSON
+def cache_show(as_json: bool) -> None:
+    """Folder, number, size and last use of what is cached."""
+    found = cache.contents()
+    if as_json:
+        _print_json(asdict(found))
+        return
+    parts = {"compiled libraries": found.compiled, "Cython modules": found.cython, "unfinished builds": found.building}
+    click.echo(f"{found.folder}: " + (cache.readable_size(sum(part.bytes for part in parts.values()))))
+    if not found.exists:
+        click.echo("  empty: the folder does not exist yet, the first network that is compiled makes it")
+    for name, part in parts.items():
+        if found.exists:
+            click.echo(f"  {name:18} {part.count:6} {cache.readable_size(part.bytes):>12}{_ages(part)}")
+
+
+def _ages(part: cache.Part) -> str:
+    if part.built_first is None or part.last_used is None:
+        return ""
+    first, last = (cache.readable_age(time.time() - moment) for moment in (part.built_first, part.last_used))
+    return f"   oldest built {first} ago, last used {last} ago"
+
+
+@cache_group.command("clear")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_JSON
+def cache_clear(yes: bool, as_json: bool) -> None:
+    """Delete what is cached, but nothing that a process is building at the moment."""
+    found = cache.contents()
+    count = found.compiled.count + found.cython.count + found.building.count
+    if count and not yes:
+        _confirm(f"Delete {count} compiled things in {found.folder}? They are compiled again when they are needed.")
+    cleared = cache.clear()
+    if as_json:
+        _print_json(asdict(cleared))
+        return
+    click.echo(
+        f"{cleared.folder}: deleted {cleared.compiled} compiled libraries, {cleared.cython} Cython modules and "
+        f"{cleared.building} abandoned builds, {cache.readable_size(cleared.bytes)}"
+    )
+    for name in cleared.kept:
+        click.echo(f"  kept, being built at the moment: {name}")
+
+
+def _confirm(question: str) -> None:
+    """Ask on stderr, so that --json stays clean; anything but yes is an error that says so."""
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:  # no one there to answer
+        click.echo(err=True)
+        agreed = False
+    if not agreed:
+        raise click.ClickException("nothing was deleted: answer y, or give --yes")
 
 
 def main() -> None:

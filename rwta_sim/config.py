@@ -94,6 +94,10 @@ class Experiment(Settings):
             _assign(tree, key.split("."), value)
         return _validated(tree)
 
+    def resolved(self) -> Experiment:
+        """The same with nothing left to the machine to choose: the engine by its name, not "auto"."""
+        return self.model_copy(update={"engine": self.engine.resolved()})
+
     def merged(self, tree: Mapping[str, Any]) -> Experiment:
         """A copy with the settings of a nested mapping, such as a TOML file."""
         return self.changed(dict(_leaves(tree)))

@@ -100,14 +100,16 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path | str, experiment: Experiment) -> RunFolder:
-        """Make the folder and write its config.toml.
+        """Make the folder and write its config.toml, with the engine's name in place of "auto".
+
+        Engines agree only to rounding, so a run that is to go on exactly has to know its own.
 
         Raises
         ------
         RunError
             If the folder exists and is not empty, or cannot be written.
         """
-        path = Path(path)
+        path, experiment = Path(path), experiment.resolved()
         cls.check_free(path)
         text = to_toml(experiment) + "\n" + tomli_w.dumps({"versions": versions()})
         try:

@@ -49,6 +49,7 @@ class Summary:
     """
 
     run: str
+    engine: str
     decisions: int
     episodes: int
     seconds: float
@@ -176,6 +177,7 @@ class Trainer:
         first = self._first_decision
         summary = Summary(
             run=str(self.run_folder.path),
+            engine=self.experiment.engine.name,
             decisions=self._decisions(),
             episodes=self.episode,
             seconds=round(seconds, 3),
@@ -309,7 +311,7 @@ def train(
     RunFolder.check_free(folder)
     agent = Agent(experiment, env=env)
     learner = agent.learner()  # whatever is wrong with the experiment has shown before the folder is made
-    return Trainer(agent, learner, RunFolder.create(folder, experiment), report, began).train()
+    return Trainer(agent, learner, RunFolder.create(folder, agent.experiment), report, began).train()
 
 
 def resume(folder: Path | str, env: gym.Env | None = None, report: Callable[[Progress], None] | None = None) -> Summary:

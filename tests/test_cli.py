@@ -37,6 +37,7 @@ def test_train_prints_one_json_object(run):
     folder, summary, errors = run
     assert set(summary) == {
         "run",
+        "engine",
         "decisions",
         "episodes",
         "seconds",
@@ -45,7 +46,8 @@ def test_train_prints_one_json_object(run):
         "best_validation_return",
         "finished",
     }
-    assert summary["run"] == str(folder)
+    assert (summary["run"], summary["engine"]) == (str(folder), "runtime")  # NUMPY is a target of that engine
+    assert 'name = "runtime"' in (folder / "config.toml").read_text()
     assert summary["decisions"] == 20 * summary["episodes"]
     assert 0 < summary["first_decision_seconds"] < summary["seconds"]
     assert "validation" in errors and "Traceback" not in errors
@@ -97,6 +99,7 @@ def test_default_folder_and_options(tmp_path):
         (("train", "cue", "--network.kernel.tau", "5"), "expected a time with its unit"),
         (("train", "cue", "--network.kernel.tau", "50 ms"), "longer than a decision"),
         (("train", "cue", "--engine", "warp"), "engine.name = 'warp'"),
+        (("train", "cue", "--engine", "compiled", *NUMPY), "engine: target = 'numpy' is for the runtime engine"),
         (("train", "cue", "--config", "nowhere.toml"), "cannot read the configuration nowhere.toml"),
         (("evaluate", "nowhere"), "nowhere is not a run"),
         (("resume", "nowhere"), "nowhere is not a run"),

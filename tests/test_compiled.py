@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import brian2
 import numpy as np
@@ -195,18 +199,102 @@ def test_the_cache_is_used_and_mended(monkeypatch, tmp_path):
         engine.advance(3)
         assert list(engine.view(group, "_spikespace")) == [0, 1, 2]
     assert len(built) == 3  # the first, and the two that were damaged
-    assert len(list((tmp_path / "compiled").iterdir())) == 2  # nothing left behind
+    left = sorted(path.suffix for path in (tmp_path / "compiled").iterdir())
+    assert left == [".lock", ".sha256", ".so"]
 
 
-def test_two_processes_build_at_once(tmp_path):
-    code = (
-        "import os, sys; os.environ['RWTA_SIM_CACHE'] = sys.argv[1]; sys.path.insert(0, sys.argv[2]); "
-        "from test_compiled import coin; e, n, g = coin(); e.prepare(n); e.advance(5); print(e.steps_done)"
-    )
-    folder = str(__file__).rpartition("/")[0]
-    line = [sys.executable, "-c", code, str(tmp_path), folder]
-    processes = [subprocess.Popen(line, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [process.communicate()[0].strip() for process in processes] == ["5", "5"]
+#: A compiler that notes each library it links; the first call of all that compiles hangs if there is a file `hang`.
+COMPILER = """#!/bin/sh
+case "$*" in
+    *-shared*) echo >> "$NOTES/linked" ;;
+    *-c*) if [ -e "$NOTES/hang" ] && mkdir "$NOTES/hanging" 2> /dev/null; then sleep 300; fi ;;
+esac
+exec {compiler} "$@"
+"""
+
+
+class Processes:
+    """Processes that each build and run the network `coin` with a cache and a compiler of the test."""
+
+    CODE = "import test_compiled as t; e, n, g = t.coin(); e.prepare(n); e.advance(5); print(e.steps_done)"
+
+    def __init__(self, folder):
+        self.folder = folder
+        compiler = folder / "compiler"
+        compiler.write_text(COMPILER.format(compiler=build_module.require_compiler()))
+        compiler.chmod(0o755)
+        self.cache = folder / "cache" / "compiled"
+        here = str(Path(__file__).parent)
+        self.environment = {
+            **os.environ,
+            "RWTA_SIM_CACHE": str(folder / "cache"),
+            "CXX": str(compiler),
+            "NOTES": str(folder),
+            "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]),
+        }
+
+    def start(self):
+        line = [sys.executable, "-c", self.CODE]
+        return subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=self.environment, start_new_session=True)
+
+    def linked(self):
+        return len((self.folder / "linked").read_text().splitlines())
+
+
+@pytest.mark.slow
+def test_eight_processes_start_on_a_cold_cache(tmp_path):
+    """All run; one has built."""
+    processes = Processes(tmp_path)
+    started = [processes.start() for _ in range(8)]
+    assert [process.communicate()[0].strip() for process in started] == ["5"] * 8
+    assert processes.linked() == 1
+    assert sorted(path.suffix for path in processes.cache.iterdir()) == [".lock", ".sha256", ".so"]
+
+
+@pytest.mark.slow
+def test_a_process_killed_while_it_builds_does_not_hold_up_the_others(tmp_path):
+    """SIGKILL in the middle of the compiler: the system frees the lock, the next one builds; `clear` tidies up."""
+    processes = Processes(tmp_path)
+    (tmp_path / "hang").touch()
+    first = processes.start()
+    try:
+        wait_for(lambda: (tmp_path / "hanging").exists())
+        others = [processes.start() for _ in range(2)]
+        time.sleep(1)
+        first.kill()  # the process only: its compiler lives on, as it would
+        assert [process.communicate()[0].strip() for process in others] == ["5", "5"]
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.communicate()
+    assert processes.linked() == 1
+    assert len(list(processes.cache.glob("building-*"))) == 1
+
+
+@pytest.mark.slow
+def test_a_lock_that_is_never_freed_is_not_waited_for_for_ever(monkeypatch, tmp_path):
+    """A process that was stopped in mid-build, or a lock left behind on a file system with locks of its own kind."""
+    monkeypatch.setenv("RWTA_SIM_CACHE", str(tmp_path))
+    monkeypatch.setattr(build_module, "PATIENCE", 0.2)
+    engine, network, _ = coin()
+    engine.prepare(network)
+    (library,) = (tmp_path / "compiled").glob("*.so")
+    library.write_bytes(b"half a library")
+    code = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(1, flush=True); input()"
+    line = [sys.executable, "-c", code, str(library.with_suffix(".lock"))]
+    holder = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "1\n"
+    engine, network, _ = coin()
+    engine.prepare(network)
+    holder.communicate("\n")
+    engine.advance(2)
+    assert engine.steps_done == 2
+
+
+def wait_for(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_refusals(monkeypatch):

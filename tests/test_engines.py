@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -11,11 +12,14 @@ import pytest
 from brian2 import Hz, Network, NeuronGroup, SpikeMonitor, Synapses, ms
 from conftest import Loop, poisson_spec
 
-from rwta_sim.engines import EngineSpec, RuntimeEngine, make_engine
+import rwta_sim
+from rwta_sim.engines import CompiledEngine, EngineSpec, RuntimeEngine, make_engine
 from rwta_sim.engines import runtime as runtime_module
+from rwta_sim.engines.compiled import build as build_module
 from rwta_sim.errors import EngineError
 from rwta_sim.kernels import DoubleExponential, Exponential, Rectangular
 from rwta_sim.network import NetworkSpec
+from rwta_sim.runs import RunFolder
 
 SPECS = [
     NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=5 * ms), weight_sd=1.0),
@@ -258,6 +262,47 @@ def test_no_compiler(monkeypatch, tmp_path):
     assert len([w for w in caught if w.category is RuntimeWarning]) == 1
     engine.advance(5)
     assert engine.steps_done == 5
+
+
+@pytest.mark.parametrize(
+    "settings, compiler, expected",
+    [
+        ({}, "/usr/bin/c++", "compiled"),
+        ({}, None, "runtime"),
+        ({"target": "numpy"}, "/usr/bin/c++", "runtime"),
+        ({"target": "cython"}, "/usr/bin/c++", "runtime"),
+        ({"name": "runtime"}, "/usr/bin/c++", "runtime"),
+        ({"name": "compiled"}, None, "compiled"),  # asked for: an error later, not another engine
+    ],
+)
+def test_which_engine(monkeypatch, settings, compiler, expected):
+    monkeypatch.setattr(build_module, "compiler", lambda: compiler)
+    spec = EngineSpec(**settings)
+    assert spec.resolved() == EngineSpec(name=expected, target=spec.target)
+    if compiler or expected == "runtime":
+        assert isinstance(make_engine(spec), CompiledEngine if expected == "compiled" else RuntimeEngine)
+    else:
+        with pytest.raises(EngineError, match=r"needs a C\+\+ compiler .*below \[engine\] in its config.toml"):
+            make_engine(spec)
+
+
+def test_a_target_is_not_for_the_compiled_engine():
+    with pytest.raises(ValueError, match=r"target = .cython. is for the runtime engine.*set engine.name = .runtime."):
+        EngineSpec(name="compiled", target="cython")
+
+
+def test_a_run_names_the_engine_it_uses(monkeypatch, tmp_path):
+    """Never "auto": engines agree only to rounding, and a run is to go on exactly, also where a compiler came since."""
+    monkeypatch.setattr(build_module, "compiler", lambda: None)
+    monkeypatch.setattr(runtime_module.CythonCodeObject, "is_available", classmethod(lambda cls: False))
+    experiment = rwta_sim.preset("cue").changed({"training.episodes": 1, "training.validation_episodes": 1})
+    assert experiment.engine.name == "auto"
+    with pytest.warns(RuntimeWarning, match="Brian2 runs in NumPy"):
+        assert rwta_sim.train(experiment, tmp_path / "run").engine == "runtime"
+    monkeypatch.undo()
+    run = RunFolder.open(tmp_path / "run")
+    assert run.experiment.engine == EngineSpec(name="runtime")
+    assert json.loads((run.path / "summary.json").read_text())["engine"] == "runtime"
 
 
 def test_cache_that_cannot_be_written(monkeypatch, tmp_path):

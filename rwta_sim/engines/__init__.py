@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rwta_sim.engines._cache import cache_folder
 from rwta_sim.engines.base import Engine
 from rwta_sim.engines.compiled import CompiledEngine
+from rwta_sim.engines.compiled.build import can_build
 from rwta_sim.engines.runtime import RuntimeEngine
 from rwta_sim.settings import Settings
 
@@ -18,15 +19,33 @@ __all__ = ["CompiledEngine", "Engine", "EngineSpec", "RuntimeEngine", "cache_fol
 class EngineSpec(Settings):
     """Which engine advances the network."""
 
-    name: Literal["runtime", "compiled"] = Field(
-        "runtime", description="runtime: plain Brian2, one long run; compiled: the network as a C++ library"
+    name: Literal["auto", "compiled", "runtime"] = Field(
+        "auto",
+        description="compiled: the network as a C++ library; runtime: plain Brian2, one long run; "
+        "auto: compiled where there is a C++ compiler and no engine.target is given, else runtime",
     )
     target: Literal["auto", "cython", "numpy"] = Field(
         "auto", description="how the runtime engine runs code; auto: cython where a C++ compiler works, else numpy"
     )
 
+    @model_validator(mode="after")
+    def _target_is_of_runtime(self) -> EngineSpec:
+        if self.name == "compiled" and self.target != "auto":
+            raise ValueError(
+                f"target = {self.target!r} is for the runtime engine, but name = 'compiled': leave engine.target out, "
+                "or set engine.name = 'runtime'"
+            )
+        return self
+
+    def resolved(self) -> EngineSpec:
+        """The same with `name` decided for this machine: "compiled" or "runtime", never "auto"."""
+        if self.name != "auto":
+            return self
+        name: Literal["compiled", "runtime"] = "compiled" if self.target == "auto" and can_build() else "runtime"
+        return EngineSpec(name=name, target=self.target)
+
 
 def make_engine(spec: EngineSpec | None = None) -> Engine:
     """The engine that `spec` describes; it serves one network."""
-    spec = spec or EngineSpec()
+    spec = (spec or EngineSpec()).resolved()
     return CompiledEngine() if spec.name == "compiled" else RuntimeEngine(spec.target)

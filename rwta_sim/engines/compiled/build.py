@@ -10,16 +10,21 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import brian2
 from brian2.codegen.cpp_prefs import get_compiler_and_args
+from filelock import FileLock, Timeout
 
 from rwta_sim.errors import EngineError
 
-__all__ = ["build", "compiler", "require_compiler"]
+__all__ = ["build", "can_build", "compiler", "require_compiler"]
+
+#: Seconds to wait for a process that builds the same library; then it is built beside it.
+PATIENCE = 600.0
 
 
 @functools.cache
@@ -32,6 +37,11 @@ def compiler() -> str | None:
     return None
 
 
+def can_build() -> bool:
+    """Whether the compiled engine can work on this machine."""
+    return platform.system() != "Windows" and compiler() is not None
+
+
 def require_compiler() -> str:
     """The C++ compiler.
 
@@ -41,10 +51,11 @@ def require_compiler() -> str:
         If there is none.
     """
     found = compiler()
-    if found is None or platform.system() == "Windows":
+    if found is None or not can_build():
         raise EngineError(
             "the compiled engine needs a C++ compiler (Debian: apt install g++; macOS: xcode-select --install) on "
-            "Linux or macOS: use --engine runtime, which also runs without one"
+            "Linux or macOS: use --engine runtime, which also runs without one (for a run that was begun compiled, set "
+            'name = "runtime" below [engine] in its config.toml: it goes on, the same but for rounding)'
         )
     return found
 
@@ -64,8 +75,9 @@ def _machine(path: str) -> str:
 def build(sources: dict[str, str], cache: Path) -> Path:
     """The library compiled from `sources`, from the cache if it is there and whole.
 
-    Two processes may build the same at once: each works in a folder of its own and moves the finished file into
-    place. A file whose digest does not match is built again.
+    Of the processes that want the same at once, one builds and the others wait. Each works in a folder of its own and
+    moves the finished file into place, so a process killed at any moment leaves nothing half-done. A file whose digest
+    does not match is built again.
 
     Raises
     ------
@@ -77,16 +89,46 @@ def build(sources: dict[str, str], cache: Path) -> Path:
     flags = [*flags, "-fPIC"]
     key = hashlib.sha256(json.dumps([sources, flags, _machine(path)], sort_keys=True).encode()).hexdigest()
     library, digest = cache / f"{key}.so", cache / f"{key}.sha256"
+    if _whole(library, digest):
+        return library
+    with _alone(cache / f"{key}.lock") as locked:
+        if _whole(library, digest):  # by the process that was waited for
+            return library
+        # Whose name has the key is abandoned once the key's lock is free; see rwta_sim.engines.cache.
+        prefix = f"building-{key}-" if locked else "building-"
+        with tempfile.TemporaryDirectory(dir=cache, prefix=prefix) as folder:
+            built = _compile(sources, Path(folder), path, flags)
+            text = hashlib.sha256(built.read_bytes()).hexdigest()
+            (Path(folder) / "sha256").write_text(text)
+            os.replace(built, library)
+            os.replace(Path(folder) / "sha256", digest)
+    return library
+
+
+def _whole(library: Path, digest: Path) -> bool:
+    """Whether the library is there and as it was built; if so, note that it was used."""
     with suppress(OSError):
         if digest.read_text() == hashlib.sha256(library.read_bytes()).hexdigest():
-            return library
-    with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as folder:
-        built = _compile(sources, Path(folder), path, flags)
-        text = hashlib.sha256(built.read_bytes()).hexdigest()
-        (Path(folder) / "sha256").write_text(text)
-        os.replace(built, library)
-        os.replace(Path(folder) / "sha256", digest)
-    return library
+            with suppress(OSError):
+                os.utime(library)
+            return True
+    return False
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """Keep other processes from the same build; the system frees the lock of a process that dies.
+
+    Gives False where the lock could not be had: in a file system without locks, or from a process that holds it for
+    too long (a stopped one). Builds side by side do not disturb each other, they only waste time.
+    """
+    lock = FileLock(path, timeout=PATIENCE)
+    with suppress(Timeout, OSError, NotImplementedError):
+        lock.acquire()
+    try:
+        yield lock.is_locked
+    finally:
+        lock.release()
 
 
 def _compile(sources: dict[str, str], folder: Path, path: str, flags: list[str]) -> Path:
@@ -133,4 +175,7 @@ def _merged(sources: dict[str, str], folder: Path, count: int) -> list[str]:
 def _run(command: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        raise EngineError(f"the C++ compiler failed ({' '.join(command[:1])}):\n{done.stderr[-2000:]}")
+        raise EngineError(
+            f"the C++ compiler failed ({command[0]}); mend it, choose another one with CXX, or use --engine runtime:\n"
+            f"{done.stderr[-2000:]}"
+        )
