@@ -16,7 +16,8 @@ synapses and traces. A spike of step t therefore acts from step t + 1 on. At the
 are what the network had when it fired; `x`, `I` and `u` already hold that step's spikes.
 
 With ``inhibition = "equations"`` all of this is sums over Synapses, as written below. With ``"fused"`` (the default)
-one `Function` does the same in one pass over each circuit (`rwta_sim.competition`): same numbers, a fraction of the time.
+one `Function` does the same in one pass over each circuit (`rwta_sim.competition`): the same numbers, in a fraction
+of the time.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ numbers, to rounding (tests/test_competition.py).
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from brian2 import Function, NeuronGroup, get_device
 
 __all__ = ["competition", "flat_exp"]
 
-#: exp in a form that compilers vectorise; within 2 ulp, and 0 below -708. The rational part is Cody and Waite's: exp(x) =
-#: 2^n exp(r), |r| <= ln(2)/2, with ln(2) in two parts; exp(r) is its Taylor series of degree 13 (remainder 4e-18).
+#: exp in a form that compilers vectorise; 0 below -708. The reduction is Cody and Waite's: exp(x) = 2^n exp(r),
+#: |r| <= ln(2)/2, with ln(2) in two parts; exp(r) is its Taylor series of degree 13 (remainder 4e-18).
 _EXP_CPP = """
 static inline double _rwta_exp(double x) {
 #ifdef __FMA__
@@ -193,7 +194,7 @@ def _cpp(starts: np.ndarray, arrays: dict[str, tuple[NeuronGroup, str]]) -> Call
             for key, (group, variable) in arrays.items()
         }
         calls = []
-        for circuit, end in zip(changes, changes[1:], strict=False):
+        for circuit, end in pairwise(changes):
             first, size, count = int(starts[circuit]), int(sizes[circuit]), end - circuit
             drawing = (
                 f"{name['draw']} + {circuit}, {name['winner']} + {circuit}" if "draw" in name else "nullptr, nullptr"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brian2 import NeuronGroup, SpikeMonitor, Synapses, ms
 from brian2 import Network as BrianNetwork
+from brian2 import NeuronGroup, SpikeMonitor, Synapses, ms
 from conftest import poisson_spec
 
 from rwta_sim.arrays import NetworkArrays
