@@ -7,14 +7,14 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { LANES = 16, MASK = 32, MAX_SIZE = 16, MAX_EVENTS = 8 };
+enum { LANES = 16, MASK = 32, MAX_EVENTS = 8 }; /* a circuit has LANES neurons at the most */
 #define NOBODY (-1e30f) /* potential of a neuron that a circuit does not have */
 #define TINY 1e-30f     /* a trace below this is zero: denormal numbers are slow */
 
 typedef struct {
     int64_t n_inputs, n_neurons, n_circuits; /* real sizes */
     int64_t pad_inputs, row;                 /* padded: multiples of MASK and of LANES */
-    int64_t largest, one_hot;                /* neurons of the largest circuit; firing mode */
+    int64_t one_hot;                         /* firing mode */
     float decay, kappa_0;
     const int32_t *start, *size; /* of each circuit */
     const uint16_t *rate;        /* pad_inputs: spike probability of an input per step, in 1/65536 */
@@ -22,12 +22,11 @@ typedef struct {
     const float *w_neurons;      /* (n_neurons, row) */
     const float *b, *nothing;    /* row: biases; zeros */
     const uint32_t *events;      /* MAX_EVENTS: 2^32 P(at most k events of a circuit in a step) */
-    float *I, *u, *q;            /* row + MAX_SIZE */
+    float *I, *u, *q;            /* row + LANES */
     float *x_inputs, *x;         /* pad_inputs, row: traces kappa*S */
     int64_t *n_spikes, *n_input_spikes;
     int64_t *t_spike;            /* row: step of the last spike */
     const float **active;        /* room for the rows of one step, and 8 */
-    int32_t *firing;             /* room for n_circuits*MAX_EVENTS + LANES circuits */
     uint32_t (*random)[LANES];   /* 4 of them: one xoshiro128++ per lane */
     int64_t t;
 } Network;
@@ -68,42 +67,33 @@ static inline float exp_negative(float x)
     return p * power;
 }
 
-/* LANES circuits at once, one per lane: q of all neurons if wanted, and a categorical draw from it. */
-static void softmax(const Network *net, const int32_t *circuits, int count, const uint32_t *random, int32_t *winner,
-                    int want_q)
+/* One circuit: q if wanted, and the neuron that a categorical draw from q picks. */
+static inline int32_t softmax(const Network *net, int64_t circuit, uint32_t random, int want_q)
 {
-    int32_t start[LANES], size[LANES];
-    float e[MAX_SIZE][LANES], top[LANES], sum[LANES], cumulative[LANES];
-    for (int l = 0; l < LANES; l++) {
-        int32_t circuit = circuits[l < count ? l : 0];
-        start[l] = net->start[circuit];
-        size[l] = net->size[circuit];
-        top[l] = NOBODY;
-        sum[l] = cumulative[l] = 0.0f;
-        winner[l] = 0;
+    const int32_t start = net->start[circuit], size = net->size[circuit];
+    float e[LANES], top = NOBODY, sum = 0.0f, cumulative = 0.0f;
+    /* Unrolled, these loops would not be vectorised. */
+#pragma GCC unroll 1
+    for (int j = 0; j < LANES; j++) {
+        float u = net->u[start + j];
+        e[j] = j < size ? u : NOBODY;
+        top = e[j] > top ? e[j] : top;
     }
-    for (int j = 0; j < net->largest; j++)
-        for (int l = 0; l < LANES; l++) {
-            float u = net->u[start[l] + j];
-            e[j][l] = j < size[l] ? u : NOBODY;
-            top[l] = e[j][l] > top[l] ? e[j][l] : top[l];
-        }
-    for (int j = 0; j < net->largest; j++)
-        for (int l = 0; l < LANES; l++) {
-            e[j][l] = exp_negative(e[j][l] - top[l]);
-            sum[l] += e[j][l];
-        }
-    for (int j = 0; j < net->largest; j++)
-        for (int l = 0; l < LANES; l++) {
-            cumulative[l] += e[j][l];
-            winner[l] += cumulative[l] <= (float)(random[l] >> 8) * 0x1p-24f * sum[l];
-        }
-    for (int l = 0; l < LANES; l++) /* rounding may leave the sum out of reach */
-        winner[l] = start[l] + (winner[l] < size[l] ? winner[l] : size[l] - 1);
+#pragma GCC unroll 1
+    for (int j = 0; j < LANES; j++) {
+        e[j] = exp_negative(e[j] - top); /* next to nothing for nobody */
+        sum += e[j];
+    }
+    const float bound = (float)(random >> 8) * 0x1p-24f * sum;
+    int32_t winner = 0;
+    for (int j = 0; j < size - 1; j++) { /* rounding may leave the sum out of reach: the last neuron, then */
+        cumulative += e[j];
+        winner += cumulative <= bound;
+    }
     if (want_q)
-        for (int l = 0; l < count; l++)
-            for (int j = 0; j < size[l]; j++)
-                net->q[start[l] + j] = e[j][l] / sum[l];
+        for (int j = 0; j < size; j++)
+            net->q[start + j] = e[j] / sum;
+    return start + winner;
 }
 
 /* Bit i: input i fires, its 16 random bits are below its rate. */
@@ -131,66 +121,54 @@ static int64_t fire_inputs(Network *net, int64_t active)
     return active;
 }
 
-/* The circuits that fire in this step, one entry per event; returns how many.
- *
- * one_hot: every circuit, once. poisson: the events of a circuit are Poisson with mean rho_hat*dt, and each picks a
- * neuron from q. Thinned so, the events of neuron i are independent and Poisson with mean rho_hat*q_i*dt: equal in
- * distribution to an independent draw per neuron, which fires with probability 1 - exp(-rho_hat*q_i*dt). */
-static int64_t choose_circuits(Network *net)
+/* Neuron `neuron` fires; returns how many rows are active. */
+static inline int64_t spike(Network *net, int32_t neuron, int64_t active)
 {
-    int64_t count = 0;
-    uint32_t random[LANES];
-    for (int64_t c = 0; c < net->n_circuits; c += LANES) {
-        if (!net->one_hot)
-            draw(net->random, random);
-        for (int l = 0; l < LANES && c + l < net->n_circuits; l++)
-            if (net->one_hot)
-                net->firing[count++] = (int32_t)(c + l);
-            else
-                for (int k = 0; k < MAX_EVENTS && random[l] > net->events[k]; k++)
-                    net->firing[count++] = (int32_t)(c + l);
-    }
-    return count;
+    net->x[neuron] += net->kappa_0;
+    net->n_spikes[neuron]++;
+    net->t_spike[neuron] = net->t;
+    net->active[active] = net->w_neurons + neuron * net->row;
+    return active + 1;
 }
 
-/* The neurons that fire; returns how many rows are active. */
-static int64_t fire_neurons(Network *net, int64_t active, int want_q)
+/* Every circuit fires once; returns how many rows are active. */
+static int64_t fire_one_hot(Network *net, int64_t active, int want_q)
 {
-    int32_t winner[LANES];
     uint32_t random[LANES];
-    int64_t count = choose_circuits(net);
-    for (int64_t c = 0; c < count; c += LANES) {
-        int lanes = (int)(count - c < LANES ? count - c : LANES);
+    for (int64_t c = 0; c < net->n_circuits; c++) {
+        if (c % LANES == 0)
+            draw(net->random, random);
+        active = spike(net, softmax(net, c, random[c % LANES], want_q), active);
+    }
+    return active;
+}
+
+/* The events of a circuit are Poisson with mean rho_hat*dt, and each picks a neuron from q. Thinned so, the events of
+ * neuron i are independent and Poisson with mean rho_hat*q_i*dt: equal in distribution to an independent draw per
+ * neuron, which fires with probability 1 - exp(-rho_hat*q_i*dt). Returns how many rows are active. */
+static int64_t fire_poisson(Network *net, int64_t active)
+{
+    uint32_t random[LANES], choice[LANES];
+    for (int64_t c = 0; c < net->n_circuits; c += LANES) {
+        int64_t lanes = net->n_circuits - c < LANES ? net->n_circuits - c : LANES;
+        uint32_t mask = 0;
         draw(net->random, random);
-        softmax(net, net->firing + c, lanes, random, winner, want_q && net->one_hot);
-        for (int l = 0; l < lanes; l++) {
-            int32_t neuron = winner[l];
-            if (net->t_spike[neuron] == net->t)
-                continue; /* two events of one neuron in a step are one spike */
-            net->t_spike[neuron] = net->t;
-            net->x[neuron] += net->kappa_0;
-            net->n_spikes[neuron]++;
-            net->active[active++] = net->w_neurons + neuron * net->row;
+        for (int l = 0; l < LANES; l++)
+            mask |= (uint32_t)(random[l] > net->events[0]) << l;
+        for (mask &= (1u << lanes) - 1; mask; mask &= mask - 1) {
+            int l = __builtin_ctz(mask);
+            draw(net->random, choice);
+            for (int k = 0; k < MAX_EVENTS && random[l] > net->events[k]; k++) {
+                int32_t neuron = softmax(net, c + l, choice[k], 0);
+                if (net->t_spike[neuron] != net->t) /* two events of one neuron in a step are one spike */
+                    active = spike(net, neuron, active);
+            }
         }
     }
     return active;
 }
 
-/* q of every circuit, where the draw of spikes did not need it. */
-static void all_q(const Network *net)
-{
-    int32_t circuits[LANES], winner[LANES];
-    uint32_t random[LANES] = {0};
-    for (int64_t c = 0; c < net->n_circuits; c += LANES) {
-        int lanes = (int)(net->n_circuits - c < LANES ? net->n_circuits - c : LANES);
-        for (int l = 0; l < LANES; l++)
-            circuits[l] = (int32_t)(c + l);
-        softmax(net, circuits, lanes, random, winner, 1);
-    }
-}
-
-/* currents += kappa_0 * (the active rows), four at a time so that a piece of the currents stays in registers. The next
- * four are fetched meanwhile: the processor cannot guess where a row begins. */
+/* currents += kappa_0 * (the active rows), four at a time so that a piece of the currents stays in registers. */
 static void add_rows(const Network *net, int64_t active)
 {
     float *restrict I = __builtin_assume_aligned(net->I, 64);
@@ -199,13 +177,9 @@ static void add_rows(const Network *net, int64_t active)
     const int64_t row = net->row;
     for (; active % 4; active++)
         w[active] = net->nothing;
-    for (int k = 0; k < 4; k++)
-        w[active + k] = net->nothing;
     for (int64_t k = 0; k < active; k += 4) {
-        const float *a = w[k], *b = w[k + 1], *c = w[k + 2], *d = w[k + 3], *const *next = w + k + 4;
+        const float *a = w[k], *b = w[k + 1], *c = w[k + 2], *d = w[k + 3];
         for (int64_t j = 0; j < row; j += LANES) {
-            for (int n = 0; n < 4; n++)
-                __builtin_prefetch(next[n] + j);
             for (int l = 0; l < LANES; l++)
                 I[j + l] += kappa_0 * ((a[j + l] + b[j + l]) + (c[j + l] + d[j + l]));
         }
@@ -230,9 +204,10 @@ void c_loop_run(Network *net, int64_t steps)
             net->u[j] = net->I[j] + net->b[j];
         }
         int want_q = step == steps - 1;
-        if (want_q && !net->one_hot)
-            all_q(net);
+        if (want_q && !net->one_hot) /* the draw of spikes does not need all of them */
+            for (int64_t c = 0; c < net->n_circuits; c++)
+                softmax(net, c, 0, 1);
         int64_t active = fire_inputs(net, 0);
-        add_rows(net, fire_neurons(net, active, want_q));
+        add_rows(net, net->one_hot ? fire_one_hot(net, active, want_q) : fire_poisson(net, active));
     }
 }

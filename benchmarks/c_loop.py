@@ -18,7 +18,7 @@ __all__ = ["CLoop"]
 
 SOURCE = Path(__file__).with_name("c_loop.c")
 #: As in c_loop.c.
-LANES, MASK, MAX_SIZE, MAX_EVENTS = 16, 32, 16, 8
+LANES, MASK, MAX_EVENTS = 16, 32, 8
 
 
 def load() -> ctypes.CDLL:
@@ -52,14 +52,14 @@ def padded(size: int, unit: int) -> int:
 class _Network(ctypes.Structure):
     _fields_: ClassVar = [
         *((name, ctypes.c_int64) for name in ("n_inputs", "n_neurons", "n_circuits", "pad_inputs", "row")),
-        *((name, ctypes.c_int64) for name in ("largest", "one_hot")),
+        ("one_hot", ctypes.c_int64),
         *((name, ctypes.c_float) for name in ("decay", "kappa_0")),
         *(
             (name, ctypes.c_void_p)
             for name in ("start", "size", "rate", "w_inputs", "w_neurons", "b", "nothing", "events")
         ),
         *((name, ctypes.c_void_p) for name in ("I", "u", "q", "x_inputs", "x", "n_spikes", "n_input_spikes")),
-        *((name, ctypes.c_void_p) for name in ("t_spike", "active", "firing", "random")),
+        *((name, ctypes.c_void_p) for name in ("t_spike", "active", "random")),
         ("t", ctypes.c_int64),
     ]
 
@@ -73,7 +73,7 @@ class CLoop:
 
     def __init__(self, network: RWTANetwork, seed: np.random.SeedSequence) -> None:
         spec, sizes = network.spec, np.diff(network.starts).astype(np.int32)
-        assert spec.kernel.kind == "exponential" and sizes.max() <= MAX_SIZE
+        assert spec.kernel.kind == "exponential" and sizes.max() <= LANES
         self._n_inputs, self._n_neurons = network.n_inputs, network.n_neurons
         inputs, row = padded(network.n_inputs, MASK), padded(network.n_neurons, LANES)
         self._arrays = {
@@ -85,13 +85,12 @@ class CLoop:
             "b": aligned(row, np.float32),
             "nothing": aligned(row, np.float32),
             "events": _thresholds(float(spec.circuit_rate * spec.dt)),
-            **{name: aligned(row + MAX_SIZE, np.float32) for name in ("I", "u", "q", "x")},
+            **{name: aligned(row + LANES, np.float32) for name in ("I", "u", "q", "x")},
             "x_inputs": aligned(inputs, np.float32),
             "n_spikes": np.zeros(row, np.int64),
             "n_input_spikes": np.zeros(inputs, np.int64),
             "t_spike": np.full(row, -1, np.int64),
             "active": np.zeros(inputs + sizes.size * MAX_EVENTS + 8, np.uintp),
-            "firing": np.zeros(sizes.size * MAX_EVENTS + LANES, np.int32),
             "random": np.ascontiguousarray(seed.generate_state(4 * LANES)),
         }
         self._network = _Network(
@@ -100,7 +99,6 @@ class CLoop:
             n_circuits=sizes.size,
             pad_inputs=inputs,
             row=row,
-            largest=sizes.max(),
             one_hot=spec.firing == "one_hot",
             decay=float(np.exp(-float(spec.dt / spec.kernel.tau))),
             kappa_0=network.kappa_0,

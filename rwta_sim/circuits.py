@@ -119,8 +119,7 @@ NEURON_THRESHOLD = {
     ("fused", "one_hot"): "i == winner",
     # Escape rate rho = rho_hat*q, held for a step: P(spike in dt) = 1 - exp(-rho*dt) for every dt.
     ("equations", "poisson"): "rand() < -expm1(-q*rho_hat*dt)",
-    # The same to the 53 bits of rand().
-    ("fused", "poisson"): "rand() < 1 - flat_exp(-q*rho_hat*dt)",
+    ("fused", "poisson"): "fires(rand(), q*rho_hat*dt)",
 }
 
 

@@ -16,7 +16,29 @@ from typing import Any
 import numpy as np
 from brian2 import Function, NeuronGroup, get_device
 
-__all__ = ["competition", "flat_exp"]
+__all__ = ["competition", "fires"]
+
+#: Whether a neuron with escape rate rho fires in a step, given a uniform random number: with probability 1 - exp(-rho*dt).
+#: As rho*dt is never less than that, most neurons need no exponential.
+fires = Function(lambda u, x: u < -np.expm1(-x), arg_units=[1, 1], return_unit=bool, return_type="boolean")
+fires.implementations.add_implementation(
+    "cpp",
+    """
+    static inline bool _rwta_fires(double uniform, double x) {
+        return uniform < x && uniform < -std::expm1(-x);
+    }
+    """,
+    name="_rwta_fires",
+)
+fires.implementations.add_implementation(
+    "cython",
+    """
+    from libc.math cimport expm1 as _rwta_expm1
+    cdef inline bint _rwta_fires(double uniform, double x) noexcept:
+        return uniform < x and uniform < -_rwta_expm1(-x)
+    """,
+    name="_rwta_fires",
+)
 
 #: exp in a form that compilers vectorise; 0 below -708. The reduction is Cody and Waite's: exp(x) = 2^n exp(r),
 #: |r| <= ln(2)/2, with ln(2) in two parts; exp(r) is its Taylor series of degree 13 (remainder 4e-18).
@@ -51,20 +73,9 @@ static inline double _rwta_exp(double x) {
 }
 """
 
-_EXP_CYTHON = """
-from libc.math cimport exp as _rwta_libc_exp
-cdef inline double _rwta_exp(double x) noexcept:
-    return _rwta_libc_exp(x)
-"""
-
-#: exp for code that runs once per neuron and step.
-flat_exp = Function(np.exp, arg_units=[1], return_unit=1)
-flat_exp.implementations.add_implementation("cpp", _EXP_CPP, name="_rwta_exp")
-flat_exp.implementations.add_implementation("cython", _EXP_CYTHON, name="_rwta_exp")
-
 _CPP = """
 // `count` circuits of `size` neurons each: potentials u become probabilities; size is a constant wherever it is called.
-static inline void _rwta_circuits(int count, int size, double* __restrict u,
+static inline __attribute__((always_inline)) void _rwta_circuits(int count, int size, double* __restrict u,
                                   const double* __restrict draw, int32_t* __restrict winner, int32_t first) {
     for (int c = 0; c < count; c++) {
         double* __restrict v = u + c * size;

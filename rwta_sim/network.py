@@ -31,7 +31,7 @@ from pydantic import Field, model_validator
 
 from rwta_sim import circuits
 from rwta_sim.circuits import MAX_CIRCUIT_SIZE, Firing, Inhibition
-from rwta_sim.competition import competition, flat_exp
+from rwta_sim.competition import competition, fires
 from rwta_sim.kernels import Exponential, Kernel
 from rwta_sim.settings import PositiveInt, Rate, Settings, Time, format_quantity
 
@@ -218,7 +218,7 @@ class RWTANetwork:
             **spec.kernel.namespace(),
             "kappa_0": self.kappa_0,
             "rho_hat": spec.circuit_rate,
-            "flat_exp": flat_exp,
+            "fires": fires,
         }
         self._float = np.float32 if spec.precision == "single" else np.float64
         self.clock = Clock(dt=spec.dt, name="rwta_clock")
