@@ -52,7 +52,10 @@ class NetworkArrays:
         self._t_spike = view(network.neurons, "t_spike")
         clearing = [p.synapses for p in network.projections] + network.trace_synapses
         self._t_clear = [view(s, "t_clear") for s in clearing] if kernel.off_delay is not None else []
-        self._start = 0.0
+        self._start = 0
+        self._poisson = network.spec.firing == "poisson"
+        self._everyone = np.ones(network.n_neurons)
+        self._everyone.flags.writeable = False
 
     # -- a decision ----------------------------------------------------------------------------------
 
@@ -60,13 +63,14 @@ class NetworkArrays:
         """Forget every spike: no traces, no currents, and nothing more to come of it."""
         for state in (*self._input_traces, *self._traces, *self._currents):
             state.fill(0.0)
-        now = self._engine.steps_done * self._dt
-        for t_clear in self._t_clear:
-            t_clear[...] = now
+        if self._t_clear:
+            now = self._engine.steps_done * self._dt
+            for t_clear in self._t_clear:
+                t_clear[...] = now
 
     def begin_decision(self) -> None:
         """Start counting spikes."""
-        self._start = self._engine.steps_done * self._dt
+        self._start = self._engine.steps_done
         self._n_spikes.fill(0.0)
 
     def fired(self) -> np.ndarray:
@@ -85,12 +89,18 @@ class NetworkArrays:
         One-hot per circuit. Neurons that share the last step share the one; a circuit that stayed silent
         has zeros.
         """
-        if self.network.spec.firing == "one_hot":
+        if not self._poisson:
             return self.fired()
         latest = np.maximum.reduceat(self._t_spike, self.network.starts[:-1])[self.network.circuit]
-        last = ((self._t_spike == latest) & (latest > self._start - 0.5 * self._dt)).astype(float)
+        last = ((self._t_spike == latest) & (latest > (self._start - 0.5) * self._dt)).astype(float)
         ties = np.add.reduceat(last, self.network.starts[:-1])[self.network.circuit]
         return np.divide(last, ties, out=last, where=ties > 0)
+
+    def spoke(self, last: np.ndarray) -> np.ndarray:
+        """1.0 for the neurons of circuits with a spike in `last`; shape (n_neurons,), not to be changed."""
+        if not self._poisson:
+            return self._everyone
+        return (np.add.reduceat(last, self.network.starts[:-1]) > 0).astype(float)[self.network.circuit]
 
     def input_trace(self) -> np.ndarray:
         """kappa*S of the inputs as the last step's potentials saw it; shape (n_inputs,)."""

@@ -6,6 +6,7 @@ that the same code is driven from inside a long `Network.run` or between the cal
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -131,7 +132,7 @@ class Bridge:
                     arrays.refresh_currents()
             total += reward
             entropy += decision.policy_entropy
-            spikes += counts.sum()
+            spikes += float(counts.sum())
             actions.append(decision.action)
         if learner is not None:
             learner.end_episode(seeds.choices)
@@ -143,20 +144,17 @@ class Bridge:
         arrays, where = self.arrays, self.network.action
         q, v = arrays.q.copy(), arrays.last_spikes()
         policy = q[where]
-        if not np.isfinite(policy).all():
+        # In the limit 0 ln 0 = 0; the smallest double stands in for 0.
+        entropy = -float(policy @ np.log(np.maximum(policy, 5e-324)))
+        if not math.isfinite(entropy):
             raise DivergenceError(f"firing probabilities became {policy[~np.isfinite(policy)][0]}")
         action = (
             int(policy.argmax()) if greedy else choose_action(self.spec.decoder, v[where], counts[where], policy, rng)
         )
-        spoke = np.ones(q.size)
-        if self.network.spec.firing != "one_hot":
-            starts = self.network.starts[:-1]
-            spoke = (np.add.reduceat(v, starts) > 0).astype(float)[self.network.circuit]
+        # In the action circuit the action that was taken counts as its spike, whoever took it.
         v[where] = 0.0
         v[where.start + action] = 1.0
-        spoke[where] = 1.0
-        # In the limit 0 ln 0 = 0; the smallest double stands in for 0.
-        entropy = -float(policy @ np.log(np.maximum(policy, 5e-324)))
+        spoke = arrays.spoke(v)
         return Decision(drive, arrays.input_trace(), arrays.trace(), q, v, spoke, action, policy, entropy)
 
 

@@ -18,9 +18,15 @@ from brian2 import Function, NeuronGroup, get_device
 
 __all__ = ["competition", "fires"]
 
-#: Whether a neuron with escape rate rho fires in a step, given a uniform random number: with probability 1 - exp(-rho*dt).
-#: As rho*dt is never less than that, most neurons need no exponential.
-fires = Function(lambda u, x: u < -np.expm1(-x), arg_units=[1, 1], return_unit=bool, return_type="boolean")
+
+def _fires(uniform: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return uniform < -np.expm1(-x)
+
+
+#: Whether a neuron with escape rate rho fires in a step, given a uniform random number: with probability
+#: 1 - exp(-rho*dt). As rho*dt is never less than that, most neurons need no exponential.
+fires = Function(_fires, arg_units=[1, 1], return_unit=bool, return_type="boolean")
+fires.implementations.add_numpy_implementation(_fires, discard_units=True)
 fires.implementations.add_implementation(
     "cpp",
     """

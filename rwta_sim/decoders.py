@@ -51,7 +51,10 @@ def choose_action(
         Breaks ties.
     """
     score = last if decoder == "last_spike" else counts
-    best = score.max()
+    first = int(score.argmax())
+    best = score[first]
+    if best == 1.0 and decoder == "last_spike":  # ties share the one
+        return first
     if best <= 0:
         return int(rng.choice(q.size, p=q / q.sum()))
     winners = np.flatnonzero(score == best)

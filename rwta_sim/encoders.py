@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -70,11 +71,14 @@ class BoxEncoder(Encoder):
         flat = np.asarray(observation, dtype=float).reshape(-1)
         if flat.size != self.n_features:
             raise ValueError(f"observation of {flat.size} numbers, expected {self.n_features}")
-        if not np.isfinite(flat).all():
+        # The sum shows NaN and infinity at once; of finite numbers it may overflow, hence the second look.
+        if not math.isfinite(flat.sum()) and not np.isfinite(flat).all():
             bad = int(np.flatnonzero(~np.isfinite(flat))[0])
             raise ValueError(f"observation[{bad}] = {flat[bad]}, expected a finite number")
-        features = (flat - self._low) * self._scale
-        return np.clip(features, 0.0, 1.0, out=features)
+        features = flat - self._low
+        features *= self._scale
+        np.maximum(features, 0.0, out=features)
+        return np.minimum(features, 1.0, out=features)
 
     def drive(self, features: np.ndarray) -> np.ndarray:
         return np.concatenate([features, 1.0 - features]) if self._complementary else features

@@ -275,3 +275,34 @@ def test_poisson_decisions_can_be_learned_from():
     learner.begin_episode(np.eye(2)[0])
     learner.observe(decision_for(loop.network, rng, spoke=spoke), 1.0, np.eye(2)[0], True, rng)
     assert not loop.arrays.b[:3].any() and loop.arrays.b[3:].all()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"symmetric": False},
+        {"precision": "single"},
+        {"blocks": ("sa", "ha", "ah")},
+        {"blocks": ("sh", "hh"), "symmetric": True},
+        {"blocks": ("sh", "ha"), "symmetric": False, "precision": "single"},
+    ],
+    ids=str,
+)
+def test_the_fused_update_is_the_one_in_numpy(changes, monkeypatch):
+    """Weights and running squares, bit for bit, over 50 decisions."""
+    results = []
+    for fused in (True, False):
+        loop = Loop(NetworkSpec(**{**SPEC.model_dump(), "weight_sd": 0.5, **changes}), n_inputs=4)
+        if not fused:
+            monkeypatch.setattr("rwta_sim.learning.learner.available", lambda: None)
+        learner = learner_for(loop, optimiser=RMSNormalised(decay=0.9), rate=0.05, entropy=0.1)
+        assert (learner._fused is not None) is fused
+        rng = np.random.default_rng(2)
+        learner.begin_episode(np.eye(2)[0])
+        for _ in range(50):
+            learner.observe(decision_for(loop.network, rng), rng.normal(), np.eye(2)[0], False, rng)
+        results.append({**loop.arrays.weights, "b": loop.arrays.b, **learner.state()})
+    for name, expected in results[1].items():
+        assert expected.any() or "shuffle" in name, name
+        np.testing.assert_array_equal(results[0][name], expected, err_msg=name)

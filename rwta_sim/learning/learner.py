@@ -9,8 +9,9 @@ from pydantic import Field
 
 from rwta_sim.arrays import NetworkArrays
 from rwta_sim.critics.linear import LinearTD
+from rwta_sim.learning.fused import FusedUpdate, Outer, available
 from rwta_sim.learning.modulation import Control, EpisodeAdvantage, ModulationSpec, Shuffle, TDError, advantages
-from rwta_sim.learning.optimisers import OptimiserSpec, RMSNormalised
+from rwta_sim.learning.optimisers import RMS, OptimiserSpec, RMSNormalised
 from rwta_sim.learning.rules import Decision, Factors, LastStep
 from rwta_sim.settings import Fraction, PositiveFloat, Settings
 
@@ -60,6 +61,7 @@ class Learner:
         self._optimiser = spec.optimiser.make(parameters)
         self._gradients = [np.empty_like(w) for w in parameters]
         self._scratch = [np.empty_like(w) for w in parameters]
+        self._fused = self._fuse() if isinstance(self._optimiser, RMS) and available() else None
         self._shuffle = Shuffle()
         self._episode: list[tuple[Factors, float, float]] = []
 
@@ -97,8 +99,7 @@ class Learner:
         modulation = delta + bonus
         if self.spec.control == "shuffled":
             modulation = self._shuffle.exchange(modulation, rng)
-        pre_inputs, pre_neurons, post = factors
-        self._update(pre_inputs[None], pre_neurons[None], (modulation * post)[None])
+        self._update_one(factors, modulation)
         return True
 
     def end_episode(self, rng: np.random.Generator) -> bool:
@@ -147,6 +148,42 @@ class Learner:
                 g *= p.mask
         np.sum(post, axis=0, out=self._gradients[-1])
         return self._gradients
+
+    def _fuse(self) -> FusedUpdate:
+        """One pass over the weights instead of `gradient` and `step`, for a single decision: the same numbers."""
+        assert isinstance(self._optimiser, RMS)
+        network = self._arrays.network
+        self._pre = {"inputs": np.zeros(network.n_inputs), "neurons": np.zeros(network.n_neurons)}
+        self._post = np.zeros(network.n_neurons)
+        outers = []
+        for i, p in enumerate(self._projections):
+            mirrored = self._mirror[i] is not None
+            outers.append(
+                Outer(
+                    pre=self._pre[p.origin][p.source],
+                    post=self._post[p.target],
+                    mirror_post=self._post[p.source] if mirrored else None,
+                    mirror_pre=self._pre["neurons"][p.target] if mirrored else None,
+                    mask=p.mask,
+                    weights=self._arrays.weights[p.name],
+                    squares=self._optimiser.squares[i],
+                )
+            )
+        outers.append(Outer(np.ones(1), self._post, None, None, None, self._arrays.b, self._optimiser.squares[-1]))
+        spec = self.spec.optimiser
+        assert isinstance(spec, RMSNormalised)
+        return FusedUpdate(outers, spec.decay, spec.epsilon)
+
+    def _update_one(self, factors: Factors, modulation: float) -> None:
+        """Apply one decision."""
+        pre_inputs, pre_neurons, post = factors
+        if self._fused is None:
+            self._update(pre_inputs[None], pre_neurons[None], (modulation * post)[None])
+            return
+        self._pre["inputs"][:] = pre_inputs
+        self._pre["neurons"][:] = pre_neurons
+        np.multiply(post, modulation, out=self._post)
+        self._fused.step(self.rate)
 
     def _update(self, pre_inputs: np.ndarray, pre_neurons: np.ndarray, post: np.ndarray) -> None:
         self._optimiser.step(self.gradient(pre_inputs, pre_neurons, post), self.rate)

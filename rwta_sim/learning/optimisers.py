@@ -11,7 +11,7 @@ from pydantic import Field
 
 from rwta_sim.settings import PositiveFloat, Settings
 
-__all__ = ["SGD", "Adam", "Optimiser", "OptimiserSpec", "RMSNormalised"]
+__all__ = ["RMS", "SGD", "Adam", "Optimiser", "OptimiserSpec", "RMSNormalised"]
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -51,7 +51,7 @@ class RMSNormalised(Settings):
     epsilon: PositiveFloat = 1e-8
 
     def make(self, parameters: Sequence[np.ndarray]) -> Optimiser:
-        return _RMS(parameters, self)
+        return RMS(parameters, self)
 
 
 class Adam(Settings):
@@ -76,16 +76,19 @@ class _SGD(Optimiser):
             w += g
 
 
-class _RMS(Optimiser):
+class RMS(Optimiser):
+    """See `RMSNormalised`."""
+
     def __init__(self, parameters: Sequence[np.ndarray], spec: RMSNormalised) -> None:
         super().__init__(parameters)
         self._spec = spec
-        self._squares = [np.zeros_like(w) for w in parameters]
+        #: Running means of squares, of the shapes of the parameters; `FusedUpdate` changes them too.
+        self.squares = [np.zeros_like(w) for w in parameters]
         self._scratch = [np.empty_like(w) for w in parameters]
 
     def step(self, gradients: Sequence[np.ndarray], rate: float) -> None:
         decay, epsilon = self._spec.decay, self._spec.epsilon
-        for w, g, s, tmp in zip(self._parameters, gradients, self._squares, self._scratch, strict=True):
+        for w, g, s, tmp in zip(self._parameters, gradients, self.squares, self._scratch, strict=True):
             np.multiply(g, g, out=tmp)
             tmp *= 1.0 - decay
             s *= decay
@@ -97,7 +100,7 @@ class _RMS(Optimiser):
             w += tmp
 
     def state(self) -> dict[str, np.ndarray]:
-        return {f"squares.{i}": s for i, s in enumerate(self._squares)}
+        return {f"squares.{i}": s for i, s in enumerate(self.squares)}
 
 
 class _Adam(Optimiser):

@@ -8,7 +8,6 @@ neurons, where weights are symmetric, ``modulation * (pre_j * post_k + pre_k * p
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -19,9 +18,8 @@ from rwta_sim.settings import Settings
 __all__ = ["Decision", "Factors", "LastStep"]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What happened in one decision. Arrays are owned by the decision, not views.
+class Decision(NamedTuple):
+    """What happened in one decision. Arrays are not views of the simulation.
 
     Attributes
     ----------

@@ -72,12 +72,21 @@ def _machine(path: str) -> str:
     return "\n".join([path, version, processor, platform.platform(), brian2.__version__])
 
 
-def build(sources: dict[str, str], cache: Path) -> Path:
+def build(sources: dict[str, str], cache: Path, exact: bool = False) -> Path:
     """The library compiled from `sources`, from the cache if it is there and whole.
 
     Of the processes that want the same at once, one builds and the others wait. Each works in a folder of its own and
     moves the finished file into place, so a process killed at any moment leaves nothing half-done. A file whose digest
     does not match is built again.
+
+    Parameters
+    ----------
+    sources : dict
+        Text by file name.
+    cache : Path
+        Where libraries are kept.
+    exact : bool
+        Arithmetic as it is written, without Brian2's ``-ffast-math``.
 
     Raises
     ------
@@ -86,6 +95,8 @@ def build(sources: dict[str, str], cache: Path) -> Path:
     """
     path = require_compiler()
     _, flags = get_compiler_and_args()
+    if exact:
+        flags = [flag for flag in flags if "math" not in flag] + ["-ffp-contract=off", "-fno-math-errno"]
     flags = [*flags, "-fPIC"]
     key = hashlib.sha256(json.dumps([sources, flags, _machine(path)], sort_keys=True).encode()).hexdigest()
     library, digest = cache / f"{key}.so", cache / f"{key}.sha256"

@@ -78,6 +78,7 @@ class CompiledEngine(BrianEngine):
                 sources = self._device.generate(network, Path(folder))
             self._library = Library(build(sources, cache), Path(folder))
         self._device.connect(self._library)
+        self._timestep = self._clock.variables["timestep"].get_value()
 
     def _loaded(self) -> Library:
         if self._library is None:
@@ -87,7 +88,7 @@ class CompiledEngine(BrianEngine):
     @property
     def steps_done(self) -> int:
         self._prepared()
-        return int(self._clock.variables["timestep"].get_value()[0])
+        return int(self._timestep[0])
 
     def seed(self, seed: np.random.SeedSequence) -> None:
         state = np.random.MT19937(seed).state["state"]

@@ -1,0 +1,24 @@
+"""Small hand-written C++ functions, compiled where there is a compiler and kept in the same cache."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from rwta_sim.engines._cache import cache_folder, writable
+from rwta_sim.engines.compiled.build import build
+from rwta_sim.errors import EngineError
+
+__all__ = ["native_function"]
+
+
+def native_function(source: str, name: str) -> Any | None:
+    """The ``extern "C"`` function `name` of a C++ source, with arithmetic as it is written.
+
+    None where it cannot be compiled: whoever asks has the same in NumPy.
+    """
+    try:
+        library = build({"native.cpp": source}, writable(cache_folder() / "compiled"), exact=True)
+    except EngineError:
+        return None
+    return getattr(ctypes.CDLL(str(library)), name)
