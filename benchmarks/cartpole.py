@@ -1,4 +1,4 @@
-"""The CartPole table: train the preset with many seeds, evaluate each, and write cartpole.json and cartpole.md.
+"""The CartPole table: train the preset with many seeds, evaluate each, and write cartpole_ENGINE.json and .md.
 
     python benchmarks/cartpole.py --seeds 10 --runs /tmp/cartpole
 
@@ -7,13 +7,14 @@ Every row is made by the commands a user would type, in a process of its own:
     rwta-sim train cartpole --seed N --run FOLDER [control]
     rwta-sim evaluate FOLDER --episodes 100
 
-Finished rows in cartpole.json are kept, interrupted runs are resumed; delete the file to begin anew.
+Finished rows in the .json file are kept, interrupted runs are resumed; delete the file to begin anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,6 @@ from machine import machine
 from rwta_sim.runs import versions
 
 HERE = Path(__file__).parent
-TABLE = HERE / "cartpole.json"
 
 #: Name: (options of `rwta-sim train`, what it shows, what must hold of the means of all seeds).
 CONDITIONS: dict[str, tuple[list[str], str, str]] = {
@@ -37,7 +37,8 @@ CONDITIONS: dict[str, tuple[list[str], str, str]] = {
 def command(*arguments: str) -> dict:
     """Run rwta-sim with --json in this Python's environment."""
     line = [str(Path(sys.executable).with_name("rwta-sim")), *arguments, "--json"]
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True)
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True, env=alone)
     return json.loads(done.stdout)
 
 
@@ -61,10 +62,16 @@ def row(condition: str, seed: int, runs: Path, engine: str) -> dict:
 
 def write(table: dict) -> None:
     """Write the table as JSON and as Markdown."""
-    TABLE.write_text(json.dumps(table, indent=1) + "\n")
-    lines = ["# CartPole-v1 (cap 500), SVPG preset", "", f"Command: `{table['command']}`", ""]
+    path = HERE / f"cartpole_{table['engine']}.json"
+    path.write_text(json.dumps(table, indent=1) + "\n")
+    lines = [
+        f"# CartPole-v1 (cap 500), SVPG preset, {table['engine']} engine",
+        "",
+        f"Command: `{table['command']}`",
+        "",
+    ]
     lines += [
-        f"Machine: {table['machine']}; one run a core, beside other work, so the times are upper bounds. Versions: "
+        f"Machine: {table['machine']}; {table['load']}. Versions: "
         + ", ".join(f"{name} {version}" for name, version in table["versions"].items())
         + ".",
         "",
@@ -93,19 +100,27 @@ def write(table: dict) -> None:
             f"{len(rows)} seeds: mean {means.mean():.1f}, lowest {means.min():.1f}, highest {means.max():.1f}; "
             f"{(means >= 475).sum()} of {len(rows)} at 475 or more. Must hold: {must}.",
         ]
-    (HERE / "cartpole.md").write_text("\n".join(lines) + "\n")
+    path.with_suffix(".md").write_text("\n".join(lines) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10, help="seeds 0 ... N-1")
     parser.add_argument("--runs", type=Path, required=True, help="where the run folders go")
-    parser.add_argument("--engine", default="runtime")
+    parser.add_argument("--engine", default="compiled", choices=["compiled", "runtime"])
+    parser.add_argument("--load", default="one run at a time", help="what else the machine did, for the table")
     parser.add_argument("--conditions", nargs="+", default=list(CONDITIONS), choices=CONDITIONS)
     arguments = parser.parse_args()
     name = f"python benchmarks/cartpole.py --seeds {arguments.seeds} --runs FOLDER --engine {arguments.engine}"
-    table = json.loads(TABLE.read_text()) if TABLE.exists() else {"rows": []}
-    table |= {"command": name, "machine": machine(), "versions": versions()}
+    path = HERE / f"cartpole_{arguments.engine}.json"
+    table = json.loads(path.read_text()) if path.exists() else {"rows": []}
+    table |= {
+        "command": name,
+        "engine": arguments.engine,
+        "load": arguments.load,
+        "machine": machine(),
+        "versions": versions(),
+    }
     done = {(r["condition"], r["seed"]) for r in table["rows"]}
     for condition in arguments.conditions:
         for seed in range(arguments.seeds):

@@ -144,8 +144,7 @@ class Bridge:
         arrays, where = self.arrays, self.network.action
         q, v = arrays.q.copy(), arrays.last_spikes()
         policy = q[where]
-        # In the limit 0 ln 0 = 0; the smallest double stands in for 0.
-        entropy = -float(policy @ np.log(np.maximum(policy, 5e-324)))
+        entropy = -sum(p * math.log(p) for p in policy.tolist() if p != 0.0)  # a handful: faster than NumPy
         if not math.isfinite(entropy):
             raise DivergenceError(f"firing probabilities became {policy[~np.isfinite(policy)][0]}")
         action = (

@@ -19,6 +19,7 @@ from brian2 import (
     NetworkOperation,
     NeuronGroup,
     PoissonGroup,
+    PoissonInput,
     PopulationRateMonitor,
     SpikeMonitor,
     StateMonitor,
@@ -129,6 +130,7 @@ def any_network():
         name="lif",
     )
     group.run_regularly("v += 0.01*rand()", clock=group.clock, name="kick")
+    kicks = PoissonInput(group, "v", N=30, rate=100 * brian2.Hz, weight=0.01)
     noise = PoissonGroup(5, 200 * brian2.Hz, name="noise")
     synapses = Synapses(noise, group, "w : 1", on_pre="v += w", name="delayed")
     synapses.connect()
@@ -140,7 +142,7 @@ def any_network():
         StateMonitor(group, "v", record=True, name="states"),
         PopulationRateMonitor(group, name="rate"),
     ]
-    return Network(group, noise, synapses, slow, *monitors, name="any_network"), group, slow, monitors
+    return Network(group, kicks, noise, synapses, slow, *monitors, name="any_network"), group, slow, monitors
 
 
 def test_any_brian2_network():

@@ -16,9 +16,9 @@ import numpy as np
 from brian2.devices.device import RuntimeDevice
 from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
-__all__ = ["PrivateRandom"]
+__all__ = ["BUFFER_SIZE", "PrivateRandom"]
 
-_SIZE = 20_000  # numbers in a buffer: fixed in brian2/codegen/generators/cython_generator.py
+BUFFER_SIZE = 20_000  # numbers in a buffer: fixed in brian2/codegen/generators/cython_generator.py
 
 
 class _InlineBuffer:
@@ -30,7 +30,7 @@ class _InlineBuffer:
 
     def new(self, index: int = 0, rest: np.ndarray | None = None, old: Any = 0) -> tuple[Any, int]:
         """A buffer of which `rest` is left, beginning at `index`; `old` is one that is no longer needed."""
-        numbers = np.zeros(_SIZE)
+        numbers = np.zeros(BUFFER_SIZE)
         if rest is not None:
             numbers[index:] = rest
         return numbers, index
@@ -56,7 +56,7 @@ class _PointerBuffer(_InlineBuffer):
             rest = np.ascontiguousarray(rest, dtype=float)
             ctypes.memmove(old + 8 * index, rest.ctypes.data, rest.nbytes)
             return old, index
-        numbers = np.zeros(_SIZE)
+        numbers = np.zeros(BUFFER_SIZE)
         numbers[index:] = rest
         # Like Brian2 itself, hand over the memory of an array. Brian2 clears the array's ownership flag; that has no
         # Python spelling, so the array object is kept alive for ever instead (its header, some 100 bytes).
@@ -71,7 +71,7 @@ class _PointerBuffer(_InlineBuffer):
 
     def rest(self, buffer: tuple[Any, int]) -> np.ndarray:
         pointer, index = buffer
-        return np.array((ctypes.c_double * _SIZE).from_address(pointer)[index:])
+        return np.array((ctypes.c_double * BUFFER_SIZE).from_address(pointer)[index:])
 
 
 class PrivateRandom:

@@ -17,8 +17,8 @@ class Engine(ABC):
     """Advances one Brian2 network and gives access to its state.
 
     An engine knows nothing of what the network is for. The order of use is: build the Brian2 objects
-    inside ``with engine.building():``, ``prepare`` the network, then ``run`` or ``advance`` it; views stay
-    valid until the network is prepared again. One engine serves one network.
+    inside ``with engine.building():``, ``prepare`` the network, then ``run`` or ``advance`` it, and ``close`` the
+    engine, or leave that to Python. One engine serves one network, which must not change once it is prepared.
     """
 
     @contextmanager
@@ -38,10 +38,18 @@ class Engine(ABC):
 
     @abstractmethod
     def view(self, owner: Any, variable: str) -> np.ndarray:
-        """The values of a variable of a group, synapses or clock, in SI units without dimensions.
+        """The values of a variable of a group, synapses, pathway, monitor or clock, in SI units without dimensions.
 
-        State variables give a writable array that shares memory with the simulation; subexpressions are
-        computed on demand and give a read-only array.
+        State variables give a writable array that shares memory with the simulation, and that stays valid, though no
+        longer moving, when the engine is closed or gone. The others give an array of the moment: subexpressions, which
+        are computed on demand, and variables seen through another group (linked variables, ``v_post`` of synapses) a
+        read-only one with a value for each neuron or synapse; recordings of monitors one with a value for each event,
+        or of shape (recorded steps, recorded indices).
+
+        Raises
+        ------
+        EngineError
+            If there is no such variable, or it exists only while the code runs (``xi``).
         """
 
     @property
@@ -55,7 +63,15 @@ class Engine(ABC):
 
     @abstractmethod
     def advance(self, steps: int) -> None:
-        """Simulate `steps` time steps (of the fastest clock)."""
+        """Simulate `steps` time steps (of the fastest clock).
+
+        Raises
+        ------
+        ValueError
+            If `steps` is not a whole number, or negative.
+        EngineError
+            If the network has changed since it was prepared.
+        """
 
     @abstractmethod
     def run(self, decisions: int | None, on_decision: Callable[[], bool], every: int) -> None:
@@ -70,6 +86,39 @@ class Engine(ABC):
             what it raises ends the run and reaches the caller.
         every : int
             Steps of the fastest clock in a decision.
+
+        Raises
+        ------
+        ValueError
+            If `decisions` or `every` is not a whole number, or too small.
+        EngineError
+            If the network has changed since it was prepared.
+        """
+
+    @abstractmethod
+    def drain(self, monitor: Any) -> dict[str, np.ndarray]:
+        """What a monitor recorded since the last drain; the monitor is empty afterwards, its memory free for reuse.
+
+        Drained now and then, a monitor records for ever in constant memory; the pieces put together are what it would
+        have recorded undrained. State and future of the network stay the same.
+
+        Parameters
+        ----------
+        monitor : SpikeMonitor, EventMonitor, StateMonitor or PopulationRateMonitor
+            Afterwards its ``N`` (``num_spikes``, ``num_events``) is 0; ``count``, the events of each neuron, goes on
+            counting from the start.
+
+        Returns
+        -------
+        dict of str to ndarray
+            By the name of the recorded variable, in SI units: ``i`` and ``t`` of a SpikeMonitor and ``rate`` and ``t``
+            of a PopulationRateMonitor have shape (N,); variables of a StateMonitor have shape (N, recorded indices),
+            its ``t`` has shape (N,).
+
+        Raises
+        ------
+        EngineError
+            If it is not a monitor of this network.
         """
 
     @abstractmethod
@@ -83,5 +132,12 @@ class Engine(ABC):
         Raises
         ------
         EngineError
-            If the state is of another network.
+            If the state is of another network or damaged; then nothing has changed.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the use of this engine: from now on its methods raise EngineError. Closing twice does no harm.
+
+        Arrays that `view` gave remain readable and writable.
         """

@@ -16,13 +16,14 @@ import brian2
 import numpy as np
 from brian2 import Network, NetworkOperation, prefs, second
 from brian2.codegen.runtime.cython_rt import CythonCodeObject
+from brian2.core.variables import Variable
 from brian2.devices.device import RuntimeDevice
 from brian2.synapses.synapses import SynapticPathway
 from brian2.utils.logger import catch_logs
 
-from rwta_sim.engines._brian import BrianEngine, check_run, check_steps
+from rwta_sim.engines._brian import BrianEngine, Parts, check_parts, check_run, check_steps
 from rwta_sim.engines._cache import cache_folder, writable
-from rwta_sim.engines._random import PrivateRandom
+from rwta_sim.engines._random import BUFFER_SIZE, PrivateRandom
 from rwta_sim.errors import EngineError
 
 __all__ = ["RuntimeEngine"]
@@ -76,6 +77,14 @@ class RuntimeEngine(BrianEngine):
         )
         self._operation.active = False
         network.add(self._operation)
+        self._remember()
+
+    def close(self) -> None:
+        if self._inside:
+            raise EngineError("close inside on_decision: let it return False, and close the engine after the run")
+        if self._network is not None and self._operation in self._network.objects:
+            self._network.remove(self._operation)
+        super().close()
 
     def _choose_target(self) -> str:
         if self.target == "numpy":
@@ -125,17 +134,19 @@ class RuntimeEngine(BrianEngine):
         return round(self._prepared().t_ / self._clock.dt_) + self._inside
 
     def seed(self, seed: np.random.SeedSequence) -> None:
+        self._check_open()
         self._random.seed(seed)
 
     def advance(self, steps: int) -> None:
         """Simulate `steps` steps in a `Network.run` of their own: tens of milliseconds each time."""
         check_steps(steps)
+        self._check_unchanged()
         self._simulate(steps)
 
     def run(self, decisions: int | None, on_decision: Callable[[], bool], every: int) -> None:
         if not check_run(decisions, every):
             return
-        self._prepared()
+        self._check_unchanged()
         self._on_decision, self._every = on_decision, every
         self._count, self._left = 0, -1 if decisions is None else decisions
         self._operation.active = True
@@ -185,8 +196,32 @@ class RuntimeEngine(BrianEngine):
     def _set_queue_state(self, pathway: SynapticPathway, state: dict[str, np.ndarray]) -> None:
         pathway.queue._restore_from_full_state(_unpack_queue(state))
 
+    def _check_queue_state(self, where: str, pathway: SynapticPathway, state: dict[str, np.ndarray]) -> None:
+        expected = {name: _QUEUE[name] for name in _pack_queue(pathway.queue)}
+        check_parts(where, state, expected)
+        if "lengths" in state:
+            # Brian2 makes room for the delays when the network first runs.
+            rows, events = len(state["lengths"]), len(state["events"])
+            delays = np.round(pathway.variables["delay"].get_value() / pathway.source.clock.dt_)
+            short = rows <= delays.max(initial=0) and (rows > 1 or events > 0)
+            if short or state["lengths"].sum() != events or not 0 <= int(state["offset"]) < max(rows, 1):
+                raise EngineError(f"this state is damaged: {where}lengths does not fit {where}events")
+            if events and state["events"].max() >= len(pathway.synapses):
+                raise EngineError(f"this state is damaged: {where}events names synapses that do not exist")
+
     def _random_state(self) -> dict[str, np.ndarray]:
         return self._random.state()
+
+    def _check_random_state(self, state: dict[str, np.ndarray]) -> None:
+        expected = dict(_RANDOM)
+        for kind in ("rand", "randn"):
+            index = np.asarray(state.get(f"{kind}_index", 0))
+            if index.ndim == 0 and index.dtype.kind in "iu" and 0 < int(index) <= BUFFER_SIZE:
+                expected[f"{kind}_rest"] = ((BUFFER_SIZE - int(index),), "f", -np.inf, np.inf)
+        check_parts("random.", state, expected)
+
+    def _empty(self, monitor: Any, recordings: list[Variable]) -> None:
+        monitor.resize(0)  # Brian2's dynamic arrays keep their memory when they shrink
 
     def _set_random_state(self, state: dict[str, np.ndarray]) -> None:
         self._random.set_state(state)
@@ -195,6 +230,19 @@ class RuntimeEngine(BrianEngine):
         if self._inside:
             raise EngineError("set_state inside on_decision would be undone by the running simulation")
         super().set_state(state)
+
+
+_INDICES: tuple[tuple[int | None, ...], str, float, float] = ((None,), "iu", 0, 2**31 - 1)
+_COUNT: tuple[tuple[int | None, ...], str, float, float] = ((), "iu", 0, 2**62)
+#: What the parts of a queue are: of Brian2's C++ queue, then of its Python queue.
+_QUEUE: Parts = {"offset": _COUNT, "lengths": _INDICES, "events": _INDICES}
+_QUEUE |= {"dt": ((), "f", -np.inf, np.inf), "spikes": ((None, None), "iuf", 0, np.inf), "shape": _INDICES}
+_RANDOM: Parts = {
+    "key": ((624,), "u", 0, 2**32 - 1),
+    "pos": ((), "iu", 0, 624),
+    "rand_index": ((), "iu", 0, BUFFER_SIZE),
+    "randn_index": ((), "iu", 0, BUFFER_SIZE),
+}
 
 
 def _pack_queue(queue: Any) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ import numpy as np
 from brian2 import Network, prefs, second
 from brian2.core.variables import ArrayVariable, DynamicArrayVariable, Variable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
-from brian2.synapses.synapses import SynapticPathway
+from brian2.synapses.synapses import Synapses, SynapticPathway
 
 from rwta_sim.engines.compiled.codeobject import CompiledCodeObject
 from rwta_sim.engines.compiled.library import Library
@@ -173,6 +173,18 @@ void rwta_sim_array(int which, void** data, int64_t* size) {
     }
 }
 
+// Empties a recording; a std::vector keeps its memory for what comes.
+void rwta_sim_empty(int which) {
+    switch (which) {
+%EMPTY%
+    }
+}
+
+// Frees what Brian2 allocated with new; the vectors and queues free themselves when the library is unloaded.
+void rwta_sim_free() {
+%FREE%
+}
+
 // A recording of a StateMonitor: its size, and, given room, a copy of its rows.
 void rwta_sim_matrix(int which, int64_t* rows, int64_t* columns, void* data) {
     switch (which) {
@@ -202,6 +214,12 @@ static SynapticPathway* pathway(int which) {
 %PATHWAYS%
     }
     return nullptr;
+}
+
+// Of a pathway whose queue holds sources instead of synapses: how many sources there are. Else 0.
+int64_t rwta_sim_queue_sources(int which) {
+    const rwta_sim::Rows* rows[] = {%ROW_TABLE%};
+    return rows[which]->contiguous ? rows[which]->first.size() : 0;
 }
 
 // The spikes on their way: offset and row lengths; then, given room, the events of all rows.
@@ -261,7 +279,9 @@ class CompiledDevice(CPPStandaloneDevice):
         super().__init__()
         self._fast = fast
         self._library: Library | None = None
+        self._closed = False
         self._index: dict[Variable, int] = {}
+        self._delays: set[Variable] = set()
 
     def code_object_class(self, codeobj_class: type | None = None, fallback_pref: str | None = None) -> type:
         if codeobj_class is None and self._fast:
@@ -324,26 +344,36 @@ class CompiledDevice(CPPStandaloneDevice):
         )
 
     def _library_source(self, network: Network) -> str:
-        cases, matrices = [], []
+        cases, matrices, empty, free = [], [], [], []
         for index, (var, name) in enumerate(sorted(self.arrays.items(), key=lambda item: item[1])):
             self._index[var] = index
             if isinstance(var, DynamicArrayVariable):
                 dynamic = self.get_array_name(var, access_data=False)
                 if var.ndim == 2:
+                    empty.append(f"    case {index}: {dynamic}.resize(0, {dynamic}.m); break;")
                     matrices.append(f"    case {index}: copy_matrix({dynamic}, rows, columns, data); break;")
                     continue
+                empty.append(f"    case {index}: {dynamic}.clear(); break;")
                 pointer, size = f"{dynamic}.data()", f"{dynamic}.size()"
             else:
+                free.append(f"    delete[] {name};\n    {name} = nullptr;")
                 pointer, size = name, str(int(np.prod(var.size)))
             cases.append(f"    case {index}: *data = (void*){pointer}; *size = {size}; break;")
+        initialised = {*self.arrays.values(), *self.dynamic_arrays.values()}
+        tables = [name for name in sorted(self.static_arrays) if name not in initialised]
+        free += [f"    delete[] {name};\n    {name} = nullptr;" for name in tables]
         clocks = sorted(network._clocks, key=lambda clock: (clock.dt_, clock.name))
+        self._delays = {p.variables["delay"] for s in self.synapses for p in s._pathways}
         advance = ONE_CLOCK if len(clocks) == 1 else MANY_CLOCKS
         advance = advance.replace("%CLOCKS%", ", ".join(f"&{clock.name}" for clock in clocks))
         advance = advance.replace("%CLOCK%", clocks[0].name).replace("%COUNT%", str(len(clocks)))
         return (
             LIBRARY.replace("%ARRAYS%", "\n".join(cases))
+            .replace("%ROW_TABLE%", ", ".join(f"&rwta_sim::rows_{p}" for p in self.pathways) or "nullptr")
             .replace("%ROWS%", "\n".join(f"rwta_sim::Rows rwta_sim::rows_{p};" for p in self.pathways))
             .replace("%MATRICES%", "\n".join(matrices))
+            .replace("%EMPTY%", "\n".join(empty))
+            .replace("%FREE%", "\n".join(free))
             .replace("%PATHWAYS%", "\n".join(f"    case {i}: return &{n};" for i, n in enumerate(self.pathways)))
             .replace("%ADVANCE%", advance)
             .replace("%NETWORK%", network.name)
@@ -355,18 +385,47 @@ class CompiledDevice(CPPStandaloneDevice):
         """From now on variables are those of the library."""
         self._library = library
 
+    def disconnect(self) -> None:
+        """From now on there are no variables: the engine is closed."""
+        self._library = None
+        self._closed = True
+
     def get_value(self, var: ArrayVariable, access_data: bool = True) -> np.ndarray:
+        if self._closed:
+            raise EngineError(f"the engine of {var.name} is closed: its values are gone")
         if self._library is None:
             return super().get_value(var, access_data)
+        if var not in self._index:
+            raise EngineError(f"{var.name} of {var.owner.name} is no part of the network that was prepared")
         if isinstance(var, DynamicArrayVariable) and var.ndim == 2:
             return self._library.matrix(self._index[var], var.dtype)
-        return self._library.array(self._index[var], var.dtype)
+        values = self._library.array(self._index[var], var.dtype)
+        if var in self._delays:
+            values.flags.writeable = False  # the queues were made for these delays
+        elif isinstance(var, DynamicArrayVariable) and not isinstance(var.owner, (Synapses, SynapticPathway)):
+            return values.copy()  # a recording: it moves in memory while it grows
+        return values
 
     def fill_with_array(self, var: ArrayVariable, arr: Any) -> None:
         if self._library is None:
             super().fill_with_array(var, arr)
-        else:
-            self.get_value(var)[...] = arr
+            return
+        values = self.get_value(var)
+        if not values.flags.writeable:
+            raise EngineError(f"{var.name} of {var.owner.name} is fixed once the network is prepared: set it before")
+        values[...] = arr
+
+    def resize(self, var: ArrayVariable, new_size: int) -> None:
+        if self._library is not None or self._closed:
+            raise EngineError(
+                f"{var.name} of {var.owner.name} cannot grow once the network is prepared: connect synapses before"
+            )
+        super().resize(var, new_size)
+
+    def empty(self, var: ArrayVariable) -> None:
+        """Drop the recording in a variable of a monitor."""
+        if self._library is not None:
+            self._library.empty(self._index[var])
 
     def pathway_index(self, pathway: SynapticPathway) -> int:
         """Where a pathway is in the library's table."""

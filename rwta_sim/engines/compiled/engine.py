@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import traceback
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
-from brian2 import Network, NetworkOperation
-from brian2.core.variables import ArrayVariable
-from brian2.devices.device import reset_device, set_device
+from brian2 import Network, NetworkOperation, StateMonitor, Synapses
+from brian2.core.base import BrianObjectException
+from brian2.core.variables import ArrayVariable, Variable
+from brian2.devices.device import all_devices, reset_device, set_device
 from brian2.synapses.synapses import SynapticPathway
 
-from rwta_sim.engines._brian import BrianEngine, check_run, check_steps
+from rwta_sim.engines._brian import BrianEngine, Parts, check_parts, check_run, check_steps
 from rwta_sim.engines._cache import cache_folder, writable
 from rwta_sim.engines.compiled.build import build, require_compiler
 from rwta_sim.engines.compiled.device import CompiledDevice
@@ -26,13 +30,23 @@ __all__ = ["CompiledEngine"]
 #: Brian2's active device is global.
 _DEVICES = threading.RLock()
 
+_RANDOM: Parts = {
+    "key": ((624,), "u", 0, 2**32 - 1),
+    "pos": ((1,), "iu", 0, 624),
+    "gauss": ((1,), "f", -np.inf, np.inf),
+    "has_gauss": ((1,), "b", 0, 1),
+}
+
 
 class CompiledEngine(BrianEngine):
     """Brian2's C++ standalone code as a library that stays loaded.
 
     The network is set up once; after `prepare` its variables (and those of its monitors) can be read and written
     through `view` or through Brian2's own attributes, and `advance` costs what the C++ code costs. Several networks
-    may live in one process, each advanced from a thread of its own.
+    may live in one process, each advanced from a thread of its own. Delays and connections are fixed by `prepare`.
+
+    The library lives as long as the engine, the network's objects or an array that `view` gave; then its memory is
+    given back.
 
     Parameters
     ----------
@@ -55,13 +69,20 @@ class CompiledEngine(BrianEngine):
     @contextmanager
     def building(self) -> Iterator[None]:
         with _DEVICES:
+            self._check_open()
             set_device(self._device, build_on_run=False)
             try:
-                yield
+                with _explained():
+                    yield
             finally:
                 reset_device()
 
     def prepare(self, network: Network) -> None:
+        self._check_open()
+        if any(kind == "run_network" for kind, _ in self._device.main_queue):
+            raise EngineError(
+                "a network was run inside `with engine.building():`: only build there, then prepare it and advance"
+            )
         for obj in network.sorted_objects:
             if isinstance(obj, NetworkOperation):
                 raise EngineError(
@@ -79,11 +100,64 @@ class CompiledEngine(BrianEngine):
             self._library = Library(build(sources, cache), Path(folder))
         self._device.connect(self._library)
         self._timestep = self._clock.variables["timestep"].get_value()
+        self._lend_to_runtime()
+        self._remember()
+
+    def _lend_to_runtime(self) -> None:
+        """Let Brian2's runtime code see the variables of synapses, for subexpressions and string expressions.
+
+        It asks the runtime device for dynamic arrays, whosever they are.
+        """
+        for variable in self._device.dynamic_arrays:
+            all_devices["runtime"].arrays[variable] = _Lent(variable)
+
+    def close(self) -> None:
+        super().close()
+        self._library = None
+        self._timestep = np.zeros(1, np.int64)  # let go of the library's memory
+        self._device.disconnect()
+
+    def _remember(self) -> None:
+        super()._remember()
+        self._settings = [(obj, obj.active, obj.when, obj.order) for obj in self._objects()]
+        self._dts = [(clock.variables["dt"].get_value(), clock.dt_) for clock in self._clocks]
+        self._schedule = self._prepared()._schedule  # the property looks it up in the preferences: 70 µs
+        network = self._prepared()
+        for name in ("run", "store", "restore"):
+            _forbid(network, name, "call engine.advance, engine.run, engine.state or engine.set_state")
+        for obj in self._objects():
+            if isinstance(obj, StateMonitor):
+                _forbid(obj, "record_single_timestep", "record when='end', or use the runtime engine")
+            if isinstance(obj, Synapses):
+                _forbid(obj, "connect", "connect synapses before preparing the network")
+
+    def _check_unchanged(self) -> None:
+        super()._check_unchanged()
+        for obj, active, when, order in self._settings:
+            if obj.active is not active or obj.when != when or obj.order != order:
+                what = f"active, when or order of {obj.name}"
+                break
+        else:
+            if all(now[0] == dt for now, dt in self._dts) and self._prepared()._schedule == self._schedule:
+                return
+            what = "dt of a clock, or the schedule"
+        raise EngineError(f"the network has changed since it was prepared ({what}), but its code is compiled already")
 
     def _loaded(self) -> Library:
+        self._check_open()
         if self._library is None:
             raise EngineError("no network yet: call prepare(network) first")
         return self._library
+
+    def view(self, owner: Any, variable: str) -> np.ndarray:
+        self._loaded()
+        return super().view(owner, variable)
+
+    def _find(self, owner: Any, variable: str) -> Variable:
+        found = super()._find(owner, variable)
+        if isinstance(found, ArrayVariable) and found.device is not self._device:
+            raise EngineError(f"{owner.name} was not built inside `with engine.building():` of this engine")
+        return found
 
     @property
     def steps_done(self) -> int:
@@ -99,17 +173,26 @@ class CompiledEngine(BrianEngine):
 
     def advance(self, steps: int) -> None:
         check_steps(steps)
-        self._loaded().advance(steps)
+        library = self._loaded()
+        self._check_unchanged()
+        library.advance(steps)
 
     def run(self, decisions: int | None, on_decision: Callable[[], bool], every: int) -> None:
         if not check_run(decisions, every):
             return
-        advance = self._loaded().advance
+        library = self._loaded()
+        self._check_unchanged()
         while decisions is None or decisions > 0:
-            advance(every)
+            if self._library is not library:  # on_decision has closed the engine
+                library = self._loaded()
+            library.advance(every)
             if not on_decision():
                 return
             decisions = None if decisions is None else decisions - 1
+
+    def _empty(self, monitor: Any, recordings: list[Variable]) -> None:
+        for variable in recordings:
+            self._device.empty(variable)
 
     # -- state ---------------------------------------------------------------------------------------
 
@@ -119,6 +202,23 @@ class CompiledEngine(BrianEngine):
     def _set_queue_state(self, pathway: SynapticPathway, state: dict[str, np.ndarray]) -> None:
         self._loaded().set_queue(self._device.pathway_index(pathway), state)
 
+    def _check_queue_state(self, where: str, pathway: SynapticPathway, state: dict[str, np.ndarray]) -> None:
+        # The C++ code would go wherever a wrong number leads it.
+        index = self._device.pathway_index(pathway)
+        rows, sources = self._loaded().queue_rows(index), self._loaded().queue_sources(index)
+        expected: Parts = {
+            "offset": ((1,), "iu", 0, rows - 1),
+            "lengths": ((rows,), "iu", 0, 2**31 - 1),
+            "events": ((None,), "iu", 0, (sources or len(pathway.synapses)) - 1),
+            "sources": ((1,), "iu", sources, sources),
+        }
+        check_parts(where, state, expected)
+        if np.sum(state["lengths"]) != len(state["events"]):
+            raise EngineError(f"this state is damaged: {where}lengths does not fit {where}events")
+
+    def _check_random_state(self, state: dict[str, np.ndarray]) -> None:
+        check_parts("random.", state, _RANDOM)
+
     def _random_state(self) -> dict[str, np.ndarray]:
         return {name: values.copy() for name, values in self._loaded().random.items()}
 
@@ -126,3 +226,51 @@ class CompiledEngine(BrianEngine):
         for name, values in self._loaded().random.items():
             values[...] = state[name]
         self._loaded().random_changed()
+
+
+class _Lent:
+    """Looks like one of the runtime device's dynamic arrays, but is a variable of a library."""
+
+    def __init__(self, variable: ArrayVariable) -> None:
+        self._variable = weakref.ref(variable)  # the device's table must not keep it alive
+
+    @property
+    def data(self) -> np.ndarray:
+        variable = self._variable()
+        assert variable is not None  # whoever asks has it
+        return np.asarray(variable.get_value())
+
+
+def _forbid(obj: Any, method: str, instead: str) -> None:
+    """Make a method of a Brian2 object raise EngineError: on compiled code it would do nothing, or nonsense."""
+    name = obj.name
+
+    def refuse(*args: Any, **kwargs: Any) -> NoReturn:
+        raise EngineError(f"{name}.{method} is not possible on the compiled engine: {instead}")
+
+    object.__setattr__(obj, method, refuse)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What Brian2's standalone device cannot do becomes an EngineError that says so and names the object."""
+    try:
+        yield
+    except (NotImplementedError, BrianObjectException, KeyError) as error:
+        cause, where = error, ""
+        if isinstance(error, BrianObjectException):
+            cause, where = error.__cause__ or error, f"{error._brian_objname}: "
+        if not _is_unsupported(cause):
+            raise
+        message = str(cause.args[0] if cause.args else cause)
+        raise EngineError(
+            f"the compiled engine cannot do this: {where}{message} (the runtime engine may be able to)"
+        ) from error
+
+
+def _is_unsupported(error: BaseException) -> bool:
+    """Whether Brian2 raised `error` because standalone code lacks something, and not because of a mistake."""
+    frames = traceback.extract_tb(error.__traceback__)
+    in_brian2 = bool(frames) and "brian2" in Path(frames[-1].filename).parts
+    missing = isinstance(error, KeyError) and "No implementation available for target" in str(error)
+    return in_brian2 and (isinstance(error, NotImplementedError) or missing)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes
 import shutil
 import tempfile
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,9 @@ __all__ = ["Library"]
 
 class Library:
     """One network in memory. Each instance is a copy of its own, with its own state.
+
+    Its arrays are views of the memory of the library, and keep the library alive. When neither they nor anybody else
+    refers to it any more, it is unloaded and its memory given back.
 
     Parameters
     ----------
@@ -31,6 +36,8 @@ class Library:
             self._dll = ctypes.CDLL(str(copy), mode=ctypes.RTLD_LOCAL)
         for name, arguments in {
             "start": [ctypes.c_char_p],
+            "free": [],
+            "empty": [ctypes.c_int],
             "advance": [ctypes.c_int64],
             "array": [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p],
             "matrix": [ctypes.c_int, *[ctypes.c_void_p] * 3],
@@ -41,20 +48,27 @@ class Library:
         }.items():
             function = getattr(self._dll, f"rwta_sim_{name}")
             function.argtypes, function.restype = arguments, None
-        self._dll.rwta_sim_queue_rows.argtypes = [ctypes.c_int]
-        self._dll.rwta_sim_queue_rows.restype = ctypes.c_int64
-        #: Simulate so many steps; the interpreter lock is released meanwhile.
-        self.advance = self._dll.rwta_sim_advance
+        for function in (self._dll.rwta_sim_queue_rows, self._dll.rwta_sim_queue_sources):
+            function.argtypes, function.restype = [ctypes.c_int], ctypes.c_int64
         #: To be called after a change of `random`.
         self.random_changed = self._dll.rwta_sim_random_changed
+        # Not at the exit of the process: arrays may outlive that.
+        weakref.finalize(self, _unload, self._dll).atexit = False
         self._dll.rwta_sim_start(str(data).encode())
-        self._find_random()
+
+    def advance(self, steps: int) -> None:
+        """Simulate `steps` steps; the interpreter lock is released meanwhile."""
+        self._dll.rwta_sim_advance(steps)  # while it runs, this frame holds the library
 
     def array(self, index: int, dtype: np.dtype) -> np.ndarray:
         """The values of variable number `index`; a view, valid until the variable is resized."""
         data, size = ctypes.c_void_p(), ctypes.c_int64()
         self._dll.rwta_sim_array(index, ctypes.byref(data), ctypes.byref(size))
-        return _at(data.value, size.value, dtype)
+        return self._at(data.value, size.value, dtype)
+
+    def empty(self, index: int) -> None:
+        """Drop the recording in variable number `index`; its memory is kept for what comes."""
+        self._dll.rwta_sim_empty(index)
 
     def matrix(self, index: int, dtype: np.dtype) -> np.ndarray:
         """A copy of the values of two-dimensional variable number `index`."""
@@ -65,26 +79,36 @@ class Library:
         self._dll.rwta_sim_matrix(index, *size, values.ctypes.data)
         return values
 
-    def _find_random(self) -> None:
+    @property
+    def random(self) -> dict[str, np.ndarray]:
+        """State of the random generator: views."""
         pointers = [ctypes.c_void_p() for _ in range(4)]
         self._dll.rwta_sim_random(*(ctypes.byref(p) for p in pointers))
         key, pos, gauss, has_gauss = (p.value for p in pointers)
-        #: State of the random generator: views.
-        self.random = {
-            "key": _at(key, 624, np.uint32),
-            "pos": _at(pos, 1, np.int32),
-            "gauss": _at(gauss, 1, np.float64),
-            "has_gauss": _at(has_gauss, 1, np.bool_),
+        return {
+            "key": self._at(key, 624, np.uint32),
+            "pos": self._at(pos, 1, np.int32),
+            "gauss": self._at(gauss, 1, np.float64),
+            "has_gauss": self._at(has_gauss, 1, np.bool_),
         }
+
+    def queue_rows(self, index: int) -> int:
+        """Number of rows of the queue of pathway number `index`: its longest delay in steps, and one."""
+        return int(self._dll.rwta_sim_queue_rows(index))
+
+    def queue_sources(self, index: int) -> int:
+        """Number of sources of pathway number `index` if its queue holds sources, 0 if it holds synapses."""
+        return int(self._dll.rwta_sim_queue_sources(index))
 
     def queue(self, index: int) -> dict[str, np.ndarray]:
         """The spikes on their way along pathway number `index`."""
-        rows = self._dll.rwta_sim_queue_rows(index)
+        rows = self.queue_rows(index)
         offset, lengths = np.zeros(1, np.int64), np.zeros(rows, np.int64)
         self._dll.rwta_sim_queue_get(index, offset.ctypes.data, lengths.ctypes.data, None)
         events = np.zeros(int(lengths.sum()), np.int32)
         self._dll.rwta_sim_queue_get(index, offset.ctypes.data, lengths.ctypes.data, events.ctypes.data)
-        return {"offset": offset, "lengths": lengths, "events": events}
+        sources = np.array([self.queue_sources(index)])
+        return {"offset": offset, "lengths": lengths, "events": events, "sources": sources}
 
     def set_queue(self, index: int, queue: dict[str, np.ndarray]) -> None:
         """Restore what `queue` gave."""
@@ -93,10 +117,15 @@ class Library:
         offset = int(np.ravel(queue["offset"])[0])
         self._dll.rwta_sim_queue_set(index, offset, lengths.size, lengths.ctypes.data, events.ctypes.data)
 
+    def _at(self, address: int | None, size: int, kind: type | np.dtype) -> np.ndarray:
+        dtype: np.dtype = np.dtype(kind)
+        if not address or not size:
+            return np.empty(0, dtype)
+        memory = (ctypes.c_uint8 * (size * dtype.itemsize)).from_address(address)
+        memory.library = self  # type: ignore[attr-defined]
+        return np.asarray(memory).view(dtype)
 
-def _at(address: int | None, size: int, kind: type | np.dtype) -> np.ndarray:
-    dtype: np.dtype = np.dtype(kind)
-    if not address or not size:
-        return np.empty(0, dtype)
-    memory = (ctypes.c_uint8 * (size * dtype.itemsize)).from_address(address)
-    return np.asarray(memory).view(dtype)
+
+def _unload(dll: ctypes.CDLL) -> None:
+    dll.rwta_sim_free()
+    _ctypes.dlclose(dll._handle)
