@@ -155,7 +155,7 @@ def _compile(sources: dict[str, str], folder: Path, path: str, flags: list[str])
 
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
-        objects = list(pool.map(compile_one, _merged(sources, folder, 2 * cores)))
+        objects = list(pool.map(compile_one, _merged(sources, folder, cores)))
     # Not with -ffast-math here: linked so, a library switches the whole process to flush denormals.
     symbolic = [] if platform.system() == "Darwin" else ["-Wl,-Bsymbolic"]
     _run([path, "-shared", *symbolic, *objects, "-o", "library.so"], folder)
@@ -163,14 +163,14 @@ def _compile(sources: dict[str, str], folder: Path, path: str, flags: list[str])
 
 
 def _merged(sources: dict[str, str], folder: Path, count: int) -> list[str]:
-    """Names of at most `count` files with all the code objects, and of the other sources.
+    """Names of at most `count` files with all the code objects, and of two with the other sources.
 
-    Every code object of Brian2 is a file that includes the same headers and holds the same support code in an
-    anonymous namespace; reading those takes the compiler most of its time. Merged, each needs a namespace of its own.
+    Brian2 writes many small files that include the same headers, and reading those takes the compiler most of its
+    time. Code objects also hold the same support code in an anonymous namespace: merged, each needs one of its own.
     """
-    single = [name for name in sources if name.endswith(".cpp") and not name.startswith("code_objects/")]
+    others = [name for name in sources if name.endswith(".cpp") and not name.startswith("code_objects/")]
     parts = [name for name in sources if name.endswith(".cpp") and name.startswith("code_objects/")]
-    merged = []
+    merged = {"merged_others.cpp": "\n".join(sources[name] for name in others if name != "objects.cpp")}
     for unit in range(min(count, len(parts))):
         text = ""
         for number, name in enumerate(parts[unit::count]):
@@ -178,9 +178,10 @@ def _merged(sources: dict[str, str], folder: Path, count: int) -> list[str]:
             code = sources[name].replace("\nnamespace {", f"\nnamespace {space} {{", 1)
             code = code.replace("using namespace brian;", f"using namespace brian; using namespace {space};")
             text += code if f"namespace {space} {{" in code else f"namespace {space} {{}}\n{code}"
-        (folder / f"merged_{unit}.cpp").write_text(text)
-        merged.append(f"merged_{unit}.cpp")
-    return merged + single
+        merged[f"merged_{unit}.cpp"] = text
+    for name, text in merged.items():
+        (folder / name).write_text(text)
+    return [name for name in others if name == "objects.cpp"] + list(merged)  # the longest first
 
 
 def _run(command: list[str], folder: Path) -> None:
