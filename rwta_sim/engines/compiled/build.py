@@ -155,7 +155,9 @@ def _compile(sources: dict[str, str], folder: Path, path: str, flags: list[str],
 
     def compile_one(name: str) -> str:
         target = f"{name}.o"
-        _run([path, *flags, f"-I{folder}", "-c", name, "-o", target], folder)
+        # Brian2's files other than code objects run once: what counts is how soon they are compiled.
+        once = ["-O1"] if "objects.cpp" in sources and name in ("objects.cpp", "merged_others.cpp") else []
+        _run([path, *flags, *once, f"-I{folder}", "-c", name, "-o", target], folder)
         return target
 
     cores = os.cpu_count() or 1
