@@ -266,7 +266,7 @@ class RWTANetwork:
             "rwta_neurons",
             threshold=circuits.NEURON_THRESHOLD[self.spec.inhibition, firing],
             reset=trace + circuits.COUNT_SPIKES,
-            dtype=dict.fromkeys(kernel.variables("I"), self._float),
+            dtype={**dict.fromkeys(kernel.variables("I"), self._float), "q": np.float64},
         )
         fused = self.spec.inhibition == "fused"
         probability = circuits.NEURON_POTENTIAL if fused else circuits.NEURON_PROBABILITY
@@ -281,7 +281,10 @@ class RWTANetwork:
     def _build_inhibition(self) -> None:
         spec = self.spec
         self.inhibition = self._group(
-            len(self.starts) - 1, circuits.inhibition_equations(spec.firing, spec.inhibition), "rwta_inhibition"
+            len(self.starts) - 1,
+            circuits.inhibition_equations(spec.firing, spec.inhibition),
+            "rwta_inhibition",
+            dtype={"draw": np.float64} if spec.firing == "one_hot" else {},
         )
         self._circuit_synapses: list[Synapses] = []
         if spec.inhibition == "fused":

@@ -24,6 +24,7 @@ from brian2 import (
     check_units,
     linked_var,
     ms,
+    prefs,
 )
 
 from rwta_sim.engines import CompiledEngine, RuntimeEngine
@@ -459,3 +460,48 @@ def test_mistakes_in_equations_are_brian2s_own_errors():
         engine.prepare(network)
     assert not isinstance(caught.value, EngineError)
     assert "unheard_of" in str(caught.value.__cause__)
+
+
+def test_a_connection_that_cannot_be():
+    """Brian2's standalone program ends itself there; an interpreter must not. The engine cannot be used again."""
+    engine = CompiledEngine()
+    with engine.building():
+        group = NeuronGroup(3, "v : 1", name="cells")
+        synapses = Synapses(group, group, "w : 1", name="wires")
+        synapses.connect(j="i + 1")
+        network = Network(group, synapses, name="beyond")
+    with pytest.raises(EngineError, match="could not be set up: synapses could not be created"):
+        engine.prepare(network)
+    with pytest.raises(EngineError, match="this engine is closed"):
+        engine.steps_done  # noqa: B018
+
+
+def test_several_objects_that_draw_poisson_numbers():
+    """Brian2's code for them has functions that are not static, in every file; and its settings reach the compiler."""
+    results = []
+    for make in (lambda: RuntimeEngine("cython"), CompiledEngine):
+        engine = make()
+        with engine.building():
+            groups = [NeuronGroup(4, "x : 1", threshold=f"x > {n + 2}", name=f"cells_{n}") for n in range(3)]
+            for n, group in enumerate(groups):
+                group.run_regularly(f"x = poisson({n + 2})", clock=group.clock, name=f"draw_{n}")
+            network = Network(*groups, name="poisson_network")
+        engine.prepare(network)
+        engine.seed(np.random.SeedSequence(0))
+        engine.advance(20)
+        results.append([np.array(engine.view(group, "x")) for group in groups])
+    np.testing.assert_array_equal(results[1], results[0])
+    assert np.ptp(results[0]) > 1
+
+
+def test_several_threads_in_one_network_are_refused():
+    engine = CompiledEngine()
+    with engine.building():
+        network = Network(NeuronGroup(1, "v : 1", name="cells"))
+    saved = prefs.devices.cpp_standalone.openmp_threads
+    prefs.devices.cpp_standalone.openmp_threads = 2
+    try:
+        with pytest.raises(EngineError, match="openmp_threads = 0"):
+            engine.prepare(network)
+    finally:
+        prefs.devices.cpp_standalone.openmp_threads = saved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import threading
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
@@ -70,6 +71,10 @@ def check_parts(where: str, given: dict[str, np.ndarray], expected: Parts) -> No
         bounded = values.size and largest < np.inf
         if not right or (bounded and not (values.min() >= least and values.max() <= largest)):
             raise EngineError(f"this state is damaged: {where}{name} is not what the engine wrote")
+
+
+#: To be held while Brian2's active device or preferences are not the usual ones: they are global.
+DEVICES = threading.RLock()
 
 
 class BrianEngine(Engine):
@@ -273,12 +278,13 @@ class BrianEngine(Engine):
 
 def _evaluated(owner: Any, name: str, variable: Subexpression) -> np.ndarray:
     """The values of a subexpression, computed in NumPy: for one time there is nothing to compile."""
-    saved = prefs.codegen.target, prefs.codegen.string_expression_target
-    prefs.codegen.target = prefs.codegen.string_expression_target = "numpy"
-    try:
-        return np.array(VariableView(name, variable, owner, dimensions=None).get_item(slice(None), namespace={}))
-    finally:
-        prefs.codegen.target, prefs.codegen.string_expression_target = saved
+    with DEVICES:
+        saved = prefs.codegen.target, prefs.codegen.string_expression_target
+        prefs.codegen.target = prefs.codegen.string_expression_target = "numpy"
+        try:
+            return np.array(VariableView(name, variable, owner, dimensions=None).get_item(slice(None), namespace={}))
+        finally:
+            prefs.codegen.target, prefs.codegen.string_expression_target = saved
 
 
 def _part(state: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

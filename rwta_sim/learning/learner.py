@@ -61,7 +61,8 @@ class Learner:
         self._optimiser = spec.optimiser.make(parameters)
         self._gradients = [np.empty_like(w) for w in parameters]
         self._scratch = [np.empty_like(w) for w in parameters]
-        self._fused = self._fuse() if isinstance(self._optimiser, RMS) and available() else None
+        self._fused: FusedUpdate | None = None
+        self._may_fuse = isinstance(self._optimiser, RMS)
         self._shuffle = Shuffle()
         self._episode: list[tuple[Factors, float, float]] = []
 
@@ -177,6 +178,9 @@ class Learner:
     def _update_one(self, factors: Factors, modulation: float) -> None:
         """Apply one decision."""
         pre_inputs, pre_neurons, post = factors
+        if self._may_fuse and self._fused is None:
+            self._may_fuse = available() is not None
+            self._fused = self._fuse() if self._may_fuse else None
         if self._fused is None:
             self._update(pre_inputs[None], pre_neurons[None], (modulation * post)[None])
             return

@@ -75,7 +75,7 @@ class LastStep(Settings):
     spike, depression by trace times rho/rho_hat, which is R-STDP.
 
     In poisson firing v is each circuit's last spike of the decision, q and the traces are those of its last
-    step; a circuit that stayed silent changes nothing.
+    step; a hidden circuit that stayed silent changes nothing.
     """
 
     kind: Literal["last_step"] = "last_step"

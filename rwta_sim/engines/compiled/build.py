@@ -10,7 +10,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -72,7 +72,9 @@ def _machine(path: str) -> str:
     return "\n".join([path, version, processor, platform.platform(), brian2.__version__])
 
 
-def build(sources: dict[str, str], cache: Path, exact: bool = False) -> Path:
+def build(
+    sources: dict[str, str], cache: Path, exact: bool = False, flags: Sequence[str] = (), link: Sequence[str] = ()
+) -> Path:
     """The library compiled from `sources`, from the cache if it is there and whole.
 
     Of the processes that want the same at once, one builds and the others wait. Each works in a folder of its own and
@@ -87,6 +89,8 @@ def build(sources: dict[str, str], cache: Path, exact: bool = False) -> Path:
         Where libraries are kept.
     exact : bool
         Arithmetic as it is written, without Brian2's ``-ffast-math``.
+    flags, link : sequence of str
+        More arguments for compiling and for linking.
 
     Raises
     ------
@@ -94,11 +98,12 @@ def build(sources: dict[str, str], cache: Path, exact: bool = False) -> Path:
         If there is no compiler or it fails.
     """
     path = require_compiler()
-    _, flags = get_compiler_and_args()
+    _, usual = get_compiler_and_args()
     if exact:
-        flags = [flag for flag in flags if "math" not in flag] + ["-ffp-contract=off", "-fno-math-errno"]
-    flags = [*flags, "-fPIC"]
-    key = hashlib.sha256(json.dumps([sources, flags, _machine(path)], sort_keys=True).encode()).hexdigest()
+        usual = [flag for flag in usual if "math" not in flag and flag != "-Ofast"]
+        usual += ["-ffp-contract=off", "-fno-math-errno"]
+    flags = [*usual, "-fPIC", *flags]
+    key = hashlib.sha256(json.dumps([sources, flags, [*link], _machine(path)], sort_keys=True).encode()).hexdigest()
     library, digest = cache / f"{key}.so", cache / f"{key}.sha256"
     if _whole(library, digest):
         return library
@@ -108,7 +113,7 @@ def build(sources: dict[str, str], cache: Path, exact: bool = False) -> Path:
         # Whose name has the key is abandoned once the key's lock is free; see rwta_sim.engines.cache.
         prefix = f"building-{key}-" if locked else "building-"
         with tempfile.TemporaryDirectory(dir=cache, prefix=prefix) as folder:
-            built = _compile(sources, Path(folder), path, flags)
+            built = _compile(sources, Path(folder), path, flags, link)
             text = hashlib.sha256(built.read_bytes()).hexdigest()
             (Path(folder) / "sha256").write_text(text)
             os.replace(built, library)
@@ -142,7 +147,7 @@ def _alone(path: Path) -> Iterator[bool]:
         lock.release()
 
 
-def _compile(sources: dict[str, str], folder: Path, path: str, flags: list[str]) -> Path:
+def _compile(sources: dict[str, str], folder: Path, path: str, flags: list[str], link: Sequence[str]) -> Path:
     for name, text in sources.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +155,9 @@ def _compile(sources: dict[str, str], folder: Path, path: str, flags: list[str])
 
     def compile_one(name: str) -> str:
         target = f"{name}.o"
-        _run([path, *flags, f"-I{folder}", "-c", name, "-o", target], folder)
+        # Brian2's files other than code objects run once: what counts is how soon they are compiled.
+        once = ["-O1"] if "objects.cpp" in sources and name in ("objects.cpp", "merged_others.cpp") else []
+        _run([path, *flags, *once, f"-I{folder}", "-c", name, "-o", target], folder)
         return target
 
     cores = os.cpu_count() or 1
@@ -158,7 +165,7 @@ def _compile(sources: dict[str, str], folder: Path, path: str, flags: list[str])
         objects = list(pool.map(compile_one, _merged(sources, folder, cores)))
     # Not with -ffast-math here: linked so, a library switches the whole process to flush denormals.
     symbolic = [] if platform.system() == "Darwin" else ["-Wl,-Bsymbolic"]
-    _run([path, "-shared", *symbolic, *objects, "-o", "library.so"], folder)
+    _run([path, "-shared", *symbolic, *objects, *link, "-o", "library.so"], folder)
     return folder / "library.so"
 
 
@@ -174,7 +181,7 @@ def _merged(sources: dict[str, str], folder: Path, count: int) -> list[str]:
     for unit in range(min(count, len(parts))):
         text = ""
         for number, name in enumerate(parts[unit::count]):
-            space = f"support_{number}"
+            space = f"support_{unit}_{number}"  # functions in it may have external linkage
             code = sources[name].replace("\nnamespace {", f"\nnamespace {space} {{", 1)
             code = code.replace("using namespace brian;", f"using namespace brian; using namespace {space};")
             text += code if f"namespace {space} {{" in code else f"namespace {space} {{}}\n{code}"

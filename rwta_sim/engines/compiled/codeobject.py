@@ -16,8 +16,17 @@ _RAND = "_rand(_vectorisation_idx)"
 
 def _draws(variables: Mapping[str, Any], but: Function | None = None) -> bool:
     """Whether code with these variables calls a function whose order of calls matters, random numbers above all."""
-    functions = [v for v in variables.values() if isinstance(v, Function)]
-    return any(not function.stateless and function is not but for function in functions)
+    functions = [v for v in variables.values() if isinstance(v, Function) and v is not but]
+    return any(not f.stateless for function in functions for f in (function, *_dependencies(function)))
+
+
+def _dependencies(function: Function) -> list[Function]:
+    """The functions that the code of a function calls."""
+    try:
+        implementation = function.implementations[CPPStandaloneCodeObject]
+    except KeyError:
+        return []
+    return list((implementation.dependencies or {}).values())
 
 
 def _with_uniform_blocks(code: str, variables: Mapping[str, Any]) -> str:

@@ -1,8 +1,9 @@
 """A Brian2 standalone device whose program is a library: started once, advanced as often as one likes.
 
-Brian2 generates the C++ code of a standalone simulation; nothing of that is changed, except where a variable,
-a file or a random number comes from. The generated `main` sets the network up and would then run it; it is kept up to
-that point, and a few functions are added to be called from Python.
+Brian2 generates the C++ code of a standalone simulation. Of that is changed where a variable, a file or a random number
+comes from and, unless ``fast=False``, how thresholds and rows of synapses are looped over (the folder templates). The
+generated `main` sets the network up and would then run it; it is kept up to that point, and a few functions are added
+to be called from Python.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ HEADER = """
 #include <cstring>
 #include <istream>
 #include <ostream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -111,7 +113,7 @@ struct Rows {
     int32_t pre = 0;
     std::vector<int32_t> first, length, post;
     template <class Queue> void prepare(const Queue& queue, const std::vector<int32_t>& targets) {
-        contiguous = queue.scalar_delay;
+        contiguous = queue.scalar_delay && !targets.empty();
         pre = queue.source_start;
         int32_t common_length = -1, common_post = -1;
         for (const auto& row : queue.synapses) {
@@ -130,7 +132,7 @@ struct Rows {
         auto& events = queue.queue[(queue.offset + queue.delays[0]) % queue.queue.size()];
         for (const int32_t* spike = std::lower_bound(spikes, spikes + count, queue.source_start);
              spike < spikes + count && *spike < queue.source_end; spike++)
-            if (length[*spike - pre]) events.push_back(*spike - pre);
+            if (*spike >= pre && length[*spike - pre]) events.push_back(*spike - pre);
     }
 };
 %ROWS%
@@ -160,11 +162,19 @@ template <class T> static void copy_matrix(DynamicArray2D<T>& matrix, int64_t* r
 
 extern "C" {
 
-void rwta_sim_start(const char* folder) {
+// Returns what went wrong, or null.
+const char* rwta_sim_start(const char* folder) {
+    static std::string problem;
     rwta_sim::folder = folder;
     char name[] = "rwta_sim";
     char* argv[] = {name, nullptr};
-    rwta_sim_setup(1, argv);
+    try {
+        rwta_sim_setup(1, argv);
+    } catch (const std::exception& error) {
+        problem = error.what();
+        return problem.c_str();
+    }
+    return nullptr;
 }
 
 void rwta_sim_array(int which, void** data, int64_t* size) {
@@ -265,11 +275,18 @@ MANY_CLOCKS = """
         bool is_due[%COUNT%];
         for (int i = 0; i < %COUNT%; i++) is_due[i] = due(clocks[i]);
         for (size_t i = 0; i < count; i++)
-            if (objects[i].second && due(objects[i].first)) objects[i].second();
+            for (int k = 0; k < %COUNT%; k++)  // of Brian2 2.10 on, objects[i].first is of a class above Clock
+                if (is_due[k] && objects[i].first == clocks[k] && objects[i].second) objects[i].second();
         for (int i = 0; i < %COUNT%; i++)
             if (is_due[i]) clocks[i]->tick();
     }
 """
+
+
+#: Settings of the compiler that preferences and functions may give.
+_COMPILER_SETTINGS = ("include_dirs", "define_macros", "library_dirs", "libraries", "runtime_library_dirs")
+
+_THROW = 'throw std::runtime_error("synapses could not be created, see the message above");'
 
 
 class CompiledDevice(CPPStandaloneDevice):
@@ -295,6 +312,11 @@ class CompiledDevice(CPPStandaloneDevice):
 
         To be called while this device is the active one.
         """
+        if prefs.devices.cpp_standalone.openmp_threads:
+            raise EngineError(
+                "the compiled engine runs a network in one thread (several networks run in threads of their own): set "
+                "brian2.prefs.devices.cpp_standalone.openmp_threads = 0"
+            )
         self.insert_code("before_network_run", "return 0;")
         saved = prefs.core.stop_on_keyboard_interrupt
         prefs.core.stop_on_keyboard_interrupt = False  # no signal handler inside a library
@@ -339,6 +361,10 @@ class CompiledDevice(CPPStandaloneDevice):
                     f"(no {old.strip()!r}): use the runtime engine"
                 )
             sources[name] = sources[name].replace(old, new)
+        for name in sources:
+            if name.startswith("code_objects/"):
+                # Brian2 prints what is wrong with a connection and ends the process.
+                sources[name] = sources[name].replace("exit(1);", _THROW)
         sources["objects.cpp"] = sources["objects.cpp"].replace(
             'open("static_arrays/', 'open(rwta_sim::folder + "/static_arrays/'
         )
@@ -426,6 +452,24 @@ class CompiledDevice(CPPStandaloneDevice):
         """Drop the recording in a variable of a monitor."""
         if self._library is not None:
             self._library.empty(self._index[var])
+
+    def compiler_arguments(self) -> tuple[list[str], list[str]]:
+        """What Brian2's preferences and the functions of the network add to compiling and to linking."""
+        cpp = prefs.codegen.cpp
+        found: dict[str, list] = {key: list(cpp[key]) for key in _COMPILER_SETTINGS}
+        for code_object in self.code_objects.values():
+            if code_object.compiler_kwds.get("sources"):
+                raise EngineError(
+                    f"{code_object.name} uses a function with source files of its own, which the compiled engine "
+                    "cannot add: use the runtime engine"
+                )
+            for key in found:
+                found[key] += code_object.compiler_kwds.get(key, [])
+        macros = [name if value is None else f"{name}={value}" for name, value in found["define_macros"]]
+        flags = [*(f"-I{folder}" for folder in found["include_dirs"]), *(f"-D{macro}" for macro in macros)]
+        link = [*(f"-L{folder}" for folder in found["library_dirs"]), *(f"-l{name}" for name in found["libraries"])]
+        link += [f"-Wl,-rpath,{folder}" for folder in found["runtime_library_dirs"]]
+        return list(dict.fromkeys(flags)), [*dict.fromkeys(link), *cpp.extra_link_args]
 
     def pathway_index(self, pathway: SynapticPathway) -> int:
         """Where a pathway is in the library's table."""

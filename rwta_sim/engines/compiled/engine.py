@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import traceback
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from brian2.core.variables import ArrayVariable, Variable
 from brian2.devices.device import all_devices, reset_device, set_device
 from brian2.synapses.synapses import SynapticPathway
 
-from rwta_sim.engines._brian import BrianEngine, Parts, check_parts, check_run, check_steps
+from rwta_sim.engines._brian import DEVICES, BrianEngine, Parts, check_parts, check_run, check_steps
 from rwta_sim.engines._cache import cache_folder, writable
 from rwta_sim.engines.compiled.build import build, require_compiler
 from rwta_sim.engines.compiled.device import CompiledDevice
@@ -27,8 +26,6 @@ from rwta_sim.errors import EngineError
 
 __all__ = ["CompiledEngine"]
 
-#: Brian2's active device is global.
-_DEVICES = threading.RLock()
 
 _RANDOM: Parts = {
     "key": ((624,), "u", 0, 2**32 - 1),
@@ -65,10 +62,11 @@ class CompiledEngine(BrianEngine):
         require_compiler()
         self._device = CompiledDevice(fast)
         self._library: Library | None = None
+        self._timestep = np.zeros(1, np.int64)
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        with _DEVICES:
+        with DEVICES:
             self._check_open()
             set_device(self._device, build_on_run=False)
             try:
@@ -93,15 +91,23 @@ class CompiledEngine(BrianEngine):
             if any(isinstance(v, ArrayVariable) and v.device is not self._device for v in variables):
                 raise EngineError(f"{obj.name} was not built inside `with engine.building():` of this engine")
         self._adopt(network)
-        cache = writable(cache_folder() / "compiled")
-        with tempfile.TemporaryDirectory(prefix="rwta_sim-") as folder:
-            with self.building():
-                sources = self._device.generate(network, Path(folder))
-            self._library = Library(build(sources, cache), Path(folder))
+        try:
+            self._library = self._compiled(network)
+        except BaseException:
+            self.close()  # the device has half of the network
+            raise
         self._device.connect(self._library)
         self._timestep = self._clock.variables["timestep"].get_value()
         self._lend_to_runtime()
         self._remember()
+
+    def _compiled(self, network: Network) -> Library:
+        cache = writable(cache_folder() / "compiled")
+        with tempfile.TemporaryDirectory(prefix="rwta_sim-") as folder:
+            with self.building():
+                sources = self._device.generate(network, Path(folder))
+                flags, link = self._device.compiler_arguments()
+            return Library(build(sources, cache, flags=flags, link=link), Path(folder))
 
     def _lend_to_runtime(self) -> None:
         """Let Brian2's runtime code see the variables of synapses, for subexpressions and string expressions.
@@ -206,6 +212,8 @@ class CompiledEngine(BrianEngine):
         # The C++ code would go wherever a wrong number leads it.
         index = self._device.pathway_index(pathway)
         rows, sources = self._loaded().queue_rows(index), self._loaded().queue_sources(index)
+        if "sources" in state and np.size(state["sources"]) == 1 and int(np.ravel(state["sources"])[0]) != sources:
+            raise EngineError("this state is of an engine with another value of `fast`: spikes on their way differ")
         expected: Parts = {
             "offset": ((1,), "iu", 0, rows - 1),
             "lengths": ((rows,), "iu", 0, 2**31 - 1),

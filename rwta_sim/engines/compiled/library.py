@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rwta_sim.errors import EngineError
+
 __all__ = ["Library"]
 
 
@@ -33,7 +35,13 @@ class Library:
         with tempfile.TemporaryDirectory(prefix="rwta_sim-") as folder:
             copy = Path(folder) / path.name
             shutil.copyfile(path, copy)
-            self._dll = ctypes.CDLL(str(copy), mode=ctypes.RTLD_LOCAL)
+            try:
+                self._dll = ctypes.CDLL(str(copy), mode=ctypes.RTLD_LOCAL)
+            except OSError as error:
+                raise EngineError(
+                    f"the compiled network cannot be loaded ({error}): is nothing allowed to be executed in {folder}? "
+                    "Set TMPDIR to a folder where it is"
+                ) from error
         for name, arguments in {
             "start": [ctypes.c_char_p],
             "free": [],
@@ -54,7 +62,10 @@ class Library:
         self.random_changed = self._dll.rwta_sim_random_changed
         # Not at the exit of the process: arrays may outlive that.
         weakref.finalize(self, _unload, self._dll).atexit = False
-        self._dll.rwta_sim_start(str(data).encode())
+        self._dll.rwta_sim_start.restype = ctypes.c_char_p
+        problem = self._dll.rwta_sim_start(str(data).encode())
+        if problem:
+            raise EngineError(f"the network could not be set up: {problem.decode()}")
 
     def advance(self, steps: int) -> None:
         """Simulate `steps` steps; the interpreter lock is released meanwhile."""

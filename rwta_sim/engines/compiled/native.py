@@ -19,6 +19,6 @@ def native_function(source: str, name: str) -> Any | None:
     """
     try:
         library = build({"native.cpp": source}, writable(cache_folder() / "compiled"), exact=True)
-    except EngineError:
+        return getattr(ctypes.CDLL(str(library)), name)
+    except (EngineError, OSError):  # OSError: a disk that is full, or from which nothing may be executed
         return None
-    return getattr(ctypes.CDLL(str(library)), name)
