@@ -24,6 +24,7 @@ from brian2 import (
     SpikeGeneratorGroup,
     SpikeMonitor,
     StateMonitor,
+    Subgroup,
     Synapses,
     TimedArray,
     cm,
@@ -220,7 +221,7 @@ def lif_curve() -> Example:
 
 
 def everything() -> Example:
-    """One network of what the examples above do not use."""
+    """One network of what the examples above do not use; all named, so that its code is always the same."""
     generator = SpikeGeneratorGroup(
         5, [0, 2, 4, 1, 3, 2], [0.2, 0.5, 0.5, 1.0, 1.7, 2.0] * ms, period=3 * ms, name="generator"
     )
@@ -256,8 +257,8 @@ def everything() -> Example:
     strikes = Synapses(generator, group, on_pre="v_post += 0.3", delay=0.2 * ms, name="strikes")
     strikes.connect(i=[0, 2, 4, 1, 3], j=[0, 2, 4, 6, 6])
     wires = Synapses(
-        noise[1:4],
-        group[2:],
+        Subgroup(noise, 1, 4, name="some_noise"),
+        Subgroup(group, 2, 7, name="rest"),
         """w : 1
            du/dt = -u/(3*ms) : 1 (clock-driven)
            strength = w*gain_post*(1 + v_post) : 1
@@ -293,14 +294,14 @@ def everything() -> Example:
     single.z = 1
     monitors = [
         SpikeMonitor(group, variables=["v"], name="spikes"),
-        SpikeMonitor(group[3:5], name="some_spikes"),
+        SpikeMonitor(Subgroup(group, 3, 5, name="two"), name="some_spikes"),
         SpikeMonitor(generator, name="generator_spikes"),
         SpikeMonitor(noise, record=False, name="counts"),
         EventMonitor(group, "dip", variables=["v", "hits"], name="dips"),
         StateMonitor(group, ["v", "double_v", "drive", "high", "label"], record=[1, 5], dt=0.3 * ms, name="states"),
         StateMonitor(wires, ["w", "u"], record=[0, 3], name="synapse_states"),
         StateMonitor(cable, "v", record=True, dt=1 * ms, name="cable_states"),
-        PopulationRateMonitor(group[2:6], name="rate"),
+        PopulationRateMonitor(Subgroup(group, 2, 6, name="four"), name="rate"),
     ]
     network = Network(generator, noise, group, follower, strikes, wires, rain, cable, single, *monitors, name="example")
     variables = [(group, name) for name in ("v", "total", "hits", "high", "lastspike", "gain")]
