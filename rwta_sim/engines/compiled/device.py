@@ -188,7 +188,7 @@ MANY_CLOCKS = """
         bool is_due[%COUNT%];
         for (int i = 0; i < %COUNT%; i++) is_due[i] = due(clocks[i]);
         for (size_t i = 0; i < count; i++)
-            if (objects[i].second && due(objects[i].first)) objects[i].second();
+            if (objects[i].second && due(static_cast<Clock*>(objects[i].first))) objects[i].second();
         for (int i = 0; i < %COUNT%; i++)
             if (is_due[i]) clocks[i]->tick();
     }
