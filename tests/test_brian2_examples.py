@@ -8,6 +8,7 @@ order, so stochastic examples agree exactly too.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from brian2 import (
     SpikeGeneratorGroup,
     SpikeMonitor,
     StateMonitor,
+    Subgroup,
     Synapses,
     TimedArray,
     cm,
@@ -41,6 +43,8 @@ from brian2 import (
 )
 
 from rwta_sim.engines import CompiledEngine, RuntimeEngine
+
+needs_scipy = pytest.mark.skipif(find_spec("scipy") is None, reason="Brian2's NumPy cables need SciPy")
 
 
 class Example(NamedTuple):
@@ -220,7 +224,7 @@ def lif_curve() -> Example:
 
 
 def everything() -> Example:
-    """One network of what the examples above do not use."""
+    """One network of what the examples above do not use; all named, so that its code is always the same."""
     generator = SpikeGeneratorGroup(
         5, [0, 2, 4, 1, 3, 2], [0.2, 0.5, 0.5, 1.0, 1.7, 2.0] * ms, period=3 * ms, name="generator"
     )
@@ -256,8 +260,8 @@ def everything() -> Example:
     strikes = Synapses(generator, group, on_pre="v_post += 0.3", delay=0.2 * ms, name="strikes")
     strikes.connect(i=[0, 2, 4, 1, 3], j=[0, 2, 4, 6, 6])
     wires = Synapses(
-        noise[1:4],
-        group[2:],
+        Subgroup(noise, 1, 4, name="some_noise"),
+        Subgroup(group, 2, 7, name="rest"),
         """w : 1
            du/dt = -u/(3*ms) : 1 (clock-driven)
            strength = w*gain_post*(1 + v_post) : 1
@@ -276,6 +280,26 @@ def everything() -> Example:
     rain.delay = "(1 + i)*0.3*ms"
     rain.pre.order = 2
 
+    single = NeuronGroup(2, "dz/dt = -z/(10*ms) : 1", dtype={"z": np.float32}, method="exact", name="single")
+    single.z = 1
+    monitors = [
+        SpikeMonitor(group, variables=["v"], name="spikes"),
+        SpikeMonitor(Subgroup(group, 3, 5, name="two"), name="some_spikes"),
+        SpikeMonitor(generator, name="generator_spikes"),
+        SpikeMonitor(noise, record=False, name="counts"),
+        EventMonitor(group, "dip", variables=["v", "hits"], name="dips"),
+        StateMonitor(group, ["v", "double_v", "drive", "high", "label"], record=[1, 5], dt=0.3 * ms, name="states"),
+        StateMonitor(wires, ["w", "u"], record=[0, 3], name="synapse_states"),
+        PopulationRateMonitor(Subgroup(group, 2, 6, name="four"), name="rate"),
+    ]
+    network = Network(generator, noise, group, follower, strikes, wires, rain, single, *monitors, name="example")
+    variables = [(group, name) for name in ("v", "total", "hits", "high", "lastspike", "gain")]
+    variables += [(follower, "y"), (wires, "w"), (wires, "u"), (single, "z"), (monitors[3], "count")]
+    return Example(network, monitors, variables)
+
+
+def cable() -> Example:
+    """A passive cable with a current at one end."""
     cable = SpatialNeuron(
         Cylinder(length=100 * um, diameter=2 * um, n=5),
         """Im = gl*(-70*mV - v) : amp/meter**2
@@ -289,23 +313,8 @@ def everything() -> Example:
     cable.v = -70 * mV
     cable.gl = 1e-4 * siemens / cm**2
     cable.I = [0.1, 0, 0, 0, 0] * nA
-    single = NeuronGroup(2, "dz/dt = -z/(10*ms) : 1", dtype={"z": np.float32}, method="exact", name="single")
-    single.z = 1
-    monitors = [
-        SpikeMonitor(group, variables=["v"], name="spikes"),
-        SpikeMonitor(group[3:5], name="some_spikes"),
-        SpikeMonitor(generator, name="generator_spikes"),
-        SpikeMonitor(noise, record=False, name="counts"),
-        EventMonitor(group, "dip", variables=["v", "hits"], name="dips"),
-        StateMonitor(group, ["v", "double_v", "drive", "high", "label"], record=[1, 5], dt=0.3 * ms, name="states"),
-        StateMonitor(wires, ["w", "u"], record=[0, 3], name="synapse_states"),
-        StateMonitor(cable, "v", record=True, dt=1 * ms, name="cable_states"),
-        PopulationRateMonitor(group[2:6], name="rate"),
-    ]
-    network = Network(generator, noise, group, follower, strikes, wires, rain, cable, single, *monitors, name="example")
-    variables = [(group, name) for name in ("v", "total", "hits", "high", "lastspike", "gain")]
-    variables += [(follower, "y"), (wires, "w"), (wires, "u"), (cable, "v"), (single, "z"), (monitors[3], "count")]
-    return Example(network, monitors, variables)
+    states = StateMonitor(cable, "v", record=True, dt=1 * ms, name="states")
+    return Example(Network(cable, states, name="example"), [states], [(cable, "v")])
 
 
 def recorded(monitor: Any) -> dict[str, np.ndarray]:
@@ -336,6 +345,7 @@ def results(engine: Any, build: Callable[[], Example], chunks: list[int]) -> dic
         (changing_input, "numpy", 450),
         (lif_curve, "numpy", 700),
         (everything, "numpy", 600),
+        pytest.param(cable, "numpy", 200, marks=needs_scipy, id="cable-numpy-200"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

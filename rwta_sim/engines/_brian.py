@@ -93,6 +93,9 @@ class BrianEngine(Engine):
         clocks = {obj.clock for obj in members}
         if not clocks:
             raise EngineError("the network is empty: add its groups and synapses before preparing it")
+        for clock in clocks:
+            if not isinstance(clock, Clock):  # Brian2 from 2.11 on has clocks that tick at given times
+                raise EngineError(f"{clock.name} has no time step: only objects on a Clock can be advanced in steps")
         self._clocks = sorted(clocks, key=lambda clock: (clock.dt_, clock.name))
         self._clock = self._clocks[0]
         self._network = network
@@ -241,7 +244,9 @@ class BrianEngine(Engine):
         self._prepared()
         self._check_state(state)
         for name, variable in self._variables():
-            variable.get_value()[...] = state[name]
+            values = variable.get_value()
+            if values.flags.writeable:
+                values[...] = state[name]
         for pathway in self._pathways():
             self._set_queue_state(pathway, _part(state, f"{pathway.name}.queue."))
         for clock in self._clocks:
@@ -268,6 +273,8 @@ class BrianEngine(Engine):
                 raise EngineError(
                     f"this state is damaged: {name} is {np.asarray(state[name]).dtype}, not {values.dtype}"
                 )
+            if not values.flags.writeable and not np.array_equal(values, state[name]):
+                raise EngineError(f"this state is of another network: it differs in {name}, which is fixed")
         for clock in self._clocks:
             if not 0 <= int(state[f"{clock.name}.timestep"]) < 2**62:
                 raise EngineError(f"this state is damaged: {clock.name}.timestep is {state[f'{clock.name}.timestep']}")

@@ -376,7 +376,7 @@ class CompiledDevice(CPPStandaloneDevice):
             if isinstance(var, DynamicArrayVariable):
                 dynamic = self.get_array_name(var, access_data=False)
                 if var.ndim == 2:
-                    empty.append(f"    case {index}: {dynamic}.resize(0, {dynamic}.m); break;")
+                    empty.append(f"    case {index}: {dynamic}.n = 0; {dynamic}.resize(); break;")
                     matrices.append(f"    case {index}: copy_matrix({dynamic}, rows, columns, data); break;")
                     continue
                 empty.append(f"    case {index}: {dynamic}.clear(); break;")

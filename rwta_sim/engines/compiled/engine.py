@@ -248,6 +248,13 @@ class _Lent:
         assert variable is not None  # whoever asks has it
         return np.asarray(variable.get_value())
 
+    def get_capsule(self) -> NoReturn:
+        """Cython code of Brian2 from 2.11 on wants the C++ object itself; only the library's own code can have it."""
+        raise EngineError(
+            "on the compiled engine, string expressions for synapses work in NumPy only: "
+            "set brian2.prefs.codegen.string_expression_target = 'numpy', or write to engine.view(...)"
+        )
+
 
 def _forbid(obj: Any, method: str, instead: str) -> None:
     """Make a method of a Brian2 object raise EngineError: on compiled code it would do nothing, or nonsense."""
