@@ -483,21 +483,20 @@ def test_a_connection_that_cannot_be():
 
 
 def test_several_objects_that_draw_poisson_numbers():
-    """Brian2's code for them has functions that are not static, in every file; and its settings reach the compiler."""
-    results = []
-    for make in (lambda: RuntimeEngine("cython"), CompiledEngine):
-        engine = make()
-        with engine.building():
-            groups = [NeuronGroup(4, "x : 1", threshold=f"x > {n + 2}", name=f"cells_{n}") for n in range(3)]
-            for n, group in enumerate(groups):
-                group.run_regularly(f"x = poisson({n + 2})", clock=group.clock, name=f"draw_{n}")
-            network = Network(*groups, name="poisson_network")
-        engine.prepare(network)
-        engine.seed(np.random.SeedSequence(0))
-        engine.advance(20)
-        results.append([np.array(engine.view(group, "x")) for group in groups])
-    np.testing.assert_array_equal(results[1], results[0])
-    assert np.ptp(results[0]) > 1
+    """Brian2's code for them has functions that are not static, in every file. Their means, within 5 standard errors of
+    4000 draws each (false alarms: 1e-6)."""
+    engine = CompiledEngine()
+    with engine.building():
+        groups = [NeuronGroup(4, "total : 1", name=f"cells_{n}") for n in range(3)]
+        for n, group in enumerate(groups):
+            group.run_regularly(f"total += poisson({n + 2})", clock=group.clock, name=f"draw_{n}")
+        network = Network(*groups, name="poisson_network")
+    engine.prepare(network)
+    engine.seed(np.random.SeedSequence(0))
+    engine.advance(1000)
+    for n, group in enumerate(groups):
+        mean = engine.view(group, "total").sum() / 4000
+        assert abs(mean - (n + 2)) < 5 * np.sqrt((n + 2) / 4000)
 
 
 def test_several_threads_in_one_network_are_refused():

@@ -212,7 +212,8 @@ class CompiledEngine(BrianEngine):
         # The C++ code would go wherever a wrong number leads it.
         index = self._device.pathway_index(pathway)
         rows, sources = self._loaded().queue_rows(index), self._loaded().queue_sources(index)
-        if "sources" in state and np.size(state["sources"]) == 1 and int(np.ravel(state["sources"])[0]) != sources:
+        given = np.asarray(state.get("sources", sources))
+        if given.shape == (1,) and given.dtype.kind in "iu" and given[0] != sources:
             raise EngineError("this state is of an engine with another value of `fast`: spikes on their way differ")
         expected: Parts = {
             "offset": ((1,), "iu", 0, rows - 1),
