@@ -25,7 +25,7 @@ TABLE = Path(__file__).parent / "kill_resume.md"
 HEADING = "## Engine: "
 #: CartPole, short, with validations and checkpoints often enough that kills hit them.
 SETTINGS = [
-    *("--episodes", "100", "--no-figures"),
+    "--no-figures",
     *("--training.validate_every", "10", "--training.validation_episodes", "2", "--training.checkpoint_every", "4"),
 ]
 
@@ -61,10 +61,13 @@ def killed(run: Path, settings: list[str], moment: float) -> str:
     return (str(episodes) if made else "not begun") if not start(*again).wait() else "resuming failed"
 
 
-def trials(engine: str, kills: int, seed: int) -> tuple[bool, list[str]]:
+def trials(engine: str, episodes: int, kills: int, seed: int) -> tuple[bool, list[str]]:
     """Whether all trials ended alike, and the section of kill_resume.md."""
     rng = np.random.default_rng(seed)
-    folder, settings = Path(tempfile.mkdtemp(prefix="kill_resume-")), [*SETTINGS, "--engine", engine]
+    folder, settings = (
+        Path(tempfile.mkdtemp(prefix="kill_resume-")),
+        [*SETTINGS, "--episodes", str(episodes), "--engine", engine],
+    )
     whole(folder / "warm", settings)  # fills the cache of compiled code
     duration = whole(folder / "whole", settings)
     expected = end_of(folder / "whole")
@@ -79,7 +82,8 @@ def trials(engine: str, kills: int, seed: int) -> tuple[bool, list[str]]:
     return equal == kills, [
         f"{HEADING}{engine}",
         "",
-        f"Command: `python benchmarks/kill_resume.py --kills {kills} --seed {seed} --engine {engine}`; a training: "
+        f"Command: `python benchmarks/kill_resume.py --kills {kills} --seed {seed} --engine {engine} "
+        f"--episodes {episodes}`; a training: "
         f"`rwta-sim train cartpole {' '.join(settings)}`, {duration:.1f} s unkilled, {expected[2]} episodes.",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
         "",
@@ -105,9 +109,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--episodes", type=int, default=250, help="of a training, so that most kills hit it")
     parser.add_argument("--engine", choices=["compiled", "runtime"], default="compiled")
     arguments = parser.parse_args()
-    equal, section = trials(arguments.engine, arguments.kills, arguments.seed)
+    equal, section = trials(arguments.engine, arguments.episodes, arguments.kills, arguments.seed)
     write(arguments.engine, section)
     print(section[5])
     return 0 if equal else 1
