@@ -170,14 +170,16 @@ def _compile(sources: dict[str, str], folder: Path, path: str, flags: list[str],
 
 
 def _merged(sources: dict[str, str], folder: Path, count: int) -> list[str]:
-    """Names of at most `count` files with all the code objects, and of two with the other sources.
+    """Names of at most `count` files with all the code objects, and of those with the other sources.
 
     Brian2 writes many small files that include the same headers, and reading those takes the compiler most of its
     time. Code objects also hold the same support code in an anonymous namespace: merged, each needs one of its own.
     """
     others = [name for name in sources if name.endswith(".cpp") and not name.startswith("code_objects/")]
     parts = [name for name in sources if name.endswith(".cpp") and name.startswith("code_objects/")]
-    merged = {"merged_others.cpp": "\n".join(sources[name] for name in others if name != "objects.cpp")}
+    # The longest first; what lies in folders includes its neighbours by name.
+    alone = [name for name in others if name == "objects.cpp"] + [name for name in others if "/" in name]
+    merged = {"merged_others.cpp": "\n".join(sources[name] for name in others if name not in alone)}
     for unit in range(min(count, len(parts))):
         text = ""
         for number, name in enumerate(parts[unit::count]):
@@ -188,7 +190,7 @@ def _merged(sources: dict[str, str], folder: Path, count: int) -> list[str]:
         merged[f"merged_{unit}.cpp"] = text
     for name, text in merged.items():
         (folder / name).write_text(text)
-    return [name for name in others if name == "objects.cpp"] + list(merged)  # the longest first
+    return alone + list(merged)
 
 
 def _run(command: list[str], folder: Path) -> None:
