@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from machine import machine
+from machine import ONE_THREAD, listed, machine
 
 from rwta_sim.runs import versions
 
@@ -37,8 +37,7 @@ CONDITIONS: dict[str, tuple[list[str], str, str]] = {
 def command(*arguments: str) -> dict:
     """Run rwta-sim with --json in this Python's environment."""
     line = [str(Path(sys.executable).with_name("rwta-sim")), *arguments, "--json"]
-    alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True, env=alone)
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **ONE_THREAD})
     return json.loads(done.stdout)
 
 
@@ -71,9 +70,7 @@ def write(table: dict) -> None:
         "",
     ]
     lines += [
-        f"Machine: {table['machine']}; {table['load']}. Versions: "
-        + ", ".join(f"{name} {version}" for name, version in table["versions"].items())
-        + ".",
+        f"Machine: {table['machine']}; {table['load']}. Versions: {listed(table['versions'])}.",
         "",
         "Mean ± sd of the return over 100 greedy evaluation episodes with the weights of the best validation; "
         "`seconds` is the wall-clock of the training, compilation not included where the cache was warm.",

@@ -23,7 +23,7 @@ from loop_cases import MODES, NETWORKS, STEPS, Case
 from loop_paths import PATHS, Precision
 from loop_table import write_section
 from loop_worker import Worker
-from machine import machine
+from machine import ONE_THREAD, machine
 
 from rwta_sim.runs import versions
 
@@ -121,8 +121,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only check the C loop; exit status 1 if it disagrees")
     arguments = parser.parse_args()
     BrianLogger.suppress_name("unused_brian_object")  # the C loop only reads weights from a network
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    for name, count in ONE_THREAD.items():
+        os.environ.setdefault(name, count)
     if arguments.check:
         return 0 if all(agreement.holds for agreement in check().values()) else 1
     rounds, seconds = QUICK if arguments.quick else FULL

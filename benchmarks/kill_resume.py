@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from machine import listed
 
 from rwta_sim.runs import RunFolder, versions
 
@@ -85,7 +86,7 @@ def trials(engine: str, episodes: int, kills: int, seed: int) -> tuple[bool, lis
         f"Command: `python benchmarks/kill_resume.py --kills {kills} --seed {seed} --engine {engine} "
         f"--episodes {episodes}`; a training: "
         f"`rwta-sim train cartpole {' '.join(settings)}`, {duration:.1f} s unkilled, {expected[2]} episodes.",
-        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
+        f"Versions: {listed(versions())}.",
         "",
         f"{equal} of {kills} ended bit for bit like the run that was never killed: every array of the last "
         "checkpoint (weights, optimiser, critic) and metrics.csv.",

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from machine import listed
+
 __all__ = ["TABLE", "write_section"]
 
 TABLE = Path(__file__).with_name("closed_loop.json")
@@ -26,8 +28,8 @@ def write_section(name: str, section: dict[str, Any]) -> None:
 
 
 def _origin(section: dict[str, Any]) -> list[str]:
-    versions = ", ".join(f"{name} {version}" for name, version in section["versions"].items())
-    return ["", f"Command: `{section['command']}`", "", f"Machine: {section['machine']}. Versions: {versions}.", ""]
+    made_by = f"Machine: {section['machine']}. Versions: {listed(section['versions'])}."
+    return ["", f"Command: `{section['command']}`", "", made_by, ""]
 
 
 def _rows(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:

@@ -1,12 +1,16 @@
-"""What a table says about the machine that made it."""
+"""What a table says about the machine and the software that made it."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["machine"]
+__all__ = ["ONE_THREAD", "listed", "machine"]
+
+#: Environment in which NumPy keeps to one core.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def processor() -> str:
@@ -20,3 +24,8 @@ def processor() -> str:
 def machine() -> str:
     """Processor, number of cores and system."""
     return f"{processor()}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def listed(versions: Mapping[str, str]) -> str:
+    """Names and versions of the software, for a sentence."""
+    return ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
@@ -20,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from brian2 import PopulationRateMonitor, SpikeMonitor, StateMonitor, ms
+from machine import listed, machine
 
 from rwta_sim.engines import CompiledEngine
 from rwta_sim.kernels import Exponential
@@ -73,13 +72,6 @@ def measured(advances: int, every: int, points: int) -> dict:
     return json.loads(subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def processor() -> str:
-    """The processor's name, where Linux tells it."""
-    info = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.split(":")[1].strip() for line in info if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def section(title: str, result: dict) -> list[str]:
     """One table in Markdown, with what it comes to."""
     rows = result["rows"]
@@ -120,9 +112,7 @@ def main() -> None:
         "",
         f"Command: `python benchmarks/memory.py {command}`",
         "",
-        f"Machine: {processor()}, {os.cpu_count()} cores, {platform.system()}. Versions: "
-        + ", ".join(f"{name} {version}" for name, version in versions().items())
-        + ".",
+        f"Machine: {machine()}. Versions: {listed(versions())}.",
         "",
         "A network of 8 neurons with a SpikeMonitor, a StateMonitor (q of every neuron) and a PopulationRateMonitor; "
         "`advance(1)` each time; the memory of the whole process.",

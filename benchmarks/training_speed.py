@@ -22,7 +22,7 @@ from typing import Any
 
 from loop_cases import STEPS
 from loop_table import write_section
-from machine import machine
+from machine import ONE_THREAD, machine
 
 from rwta_sim.runs import versions
 
@@ -52,7 +52,7 @@ def say(text: str) -> None:
 
 def train(cache: Path, episodes: int) -> tuple[dict[str, Any], dict[str, float]]:
     """One training in a process of its own; its summary, and seconds since the start of the process."""
-    environment = {**os.environ, "RWTA_SIM_CACHE": str(cache), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, **ONE_THREAD, "RWTA_SIM_CACHE": str(cache)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's Python keeps the bytecode of what it imports
     with tempfile.TemporaryDirectory(prefix="training_speed-") as folder:
         line = [sys.executable, "-c", PROBE, *command(episodes), "--run", f"{folder}/run"]

@@ -46,12 +46,13 @@ fires.implementations.add_implementation(
     name="_rwta_fires",
 )
 
-#: exp in a form that compilers vectorise; 0 below -708. The reduction is Cody and Waite's: exp(x) = 2^n exp(r),
-#: |r| <= ln(2)/2, with ln(2) in two parts; exp(r) is its Taylor series of degree 13 (remainder 4e-18).
+#: exp(x) for x <= 0 in a form that compilers vectorise; 0 below -708. The reduction is Cody and Waite's:
+#: exp(x) = 2^n exp(r), |r| <= ln(2)/2, with ln(2) in two parts; exp(r) is its Taylor series of degree 13
+#: (remainder 4e-18).
 _EXP_CPP = """
 static inline double _rwta_exp(double x) {
 #ifdef __FMA__
-    const double bounded = x < -708.0 ? -708.0 : (x > 709.0 ? 709.0 : x);
+    const double bounded = x < -708.0 ? -708.0 : x;
     const double n = __builtin_rint(bounded * 1.4426950408889634);
     double r = __builtin_fma(n, -6.93147180369123816490e-01, bounded);
     r = __builtin_fma(n, -1.90821492927058770002e-10, r);
@@ -104,7 +105,7 @@ static inline __attribute__((always_inline)) void _rwta_circuits(int count, int 
         }
     }
 }
-static inline int32_t %NAME%(int32_t circuits) {
+static inline int32_t _rwta_compete(int32_t circuits) {
 %CALLS%
     return circuits;
 }
@@ -112,7 +113,7 @@ static inline int32_t %NAME%(int32_t circuits) {
 
 _CYTHON = """
 from libc.math cimport exp as _rwta_c_exp
-cdef int %NAME%(int circuits) noexcept:
+cdef int _rwta_compete(int circuits) noexcept:
     global %GLOBALS%
     cdef int c, i, low, high
     cdef double largest, Z, below
@@ -181,8 +182,9 @@ def competition(starts: np.ndarray, neurons: NeuronGroup, inhibition: NeuronGrou
             values("winner")[:] = np.minimum(low + passed, starts[1:] - 1)
         return circuits
 
-    compete = Function(in_numpy, arg_units=[1], arg_types=["integer"], return_unit=1, return_type="integer")
-    compete.stateless = False
+    compete = Function(
+        in_numpy, arg_units=[1], arg_types=["integer"], return_unit=1, return_type="integer", stateless=False
+    )
     compete.implementations.add_numpy_implementation(in_numpy)
     compete.implementations.add_dynamic_implementation(
         "cpp", _cpp(starts, arrays), namespace=lambda owner: {}, name="_rwta_compete"
@@ -217,12 +219,12 @@ def _cpp(starts: np.ndarray, arrays: dict[str, tuple[NeuronGroup, str]]) -> Call
                 f"{name['draw']} + {circuit}, {name['winner']} + {circuit}" if "draw" in name else "nullptr, nullptr"
             )
             calls.append(f"    _rwta_circuits({count}, {size}, {name['q']} + {first}, {drawing}, {first});")
-        return _EXP_CPP + _CPP.replace("%NAME%", "_rwta_compete").replace("%CALLS%", "\n".join(calls))
+        return _EXP_CPP + _CPP.replace("%CALLS%", "\n".join(calls))
 
     return code
 
 
 def _cython(names: list[str]) -> str:
     variables = ", ".join(f"_namespace_rwta_{name}" for name in ["starts", *names])
-    code = _CYTHON.replace("%NAME%", "_rwta_compete").replace("%GLOBALS%", variables)
+    code = _CYTHON.replace("%GLOBALS%", variables)
     return code.replace("%WINNER%", _CYTHON_WINNER if "draw" in names else "")

@@ -20,7 +20,7 @@ from brian2.synapses.synapses import SynapticPathway
 from rwta_sim.engines.base import Engine
 from rwta_sim.errors import EngineError, nearest
 
-__all__ = ["BrianEngine", "Parts", "check_parts", "check_run", "check_steps"]
+__all__ = ["DEVICES", "BrianEngine", "Parts", "check_parts", "check_run", "check_steps"]
 
 #: By name, what an array of a state must be: its shape (None for any length), kinds of dtype, least and largest value.
 Parts = dict[str, tuple[tuple[int | None, ...], str, float, float]]

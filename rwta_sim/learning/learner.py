@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
@@ -61,8 +62,6 @@ class Learner:
         self._optimiser = spec.optimiser.make(parameters)
         self._gradients = [np.empty_like(w) for w in parameters]
         self._scratch = [np.empty_like(w) for w in parameters]
-        self._fused: FusedUpdate | None = None
-        self._may_fuse = isinstance(self._optimiser, RMS)
         self._shuffle = Shuffle()
         self._episode: list[tuple[Factors, float, float]] = []
 
@@ -150,9 +149,14 @@ class Learner:
         np.sum(post, axis=0, out=self._gradients[-1])
         return self._gradients
 
-    def _fuse(self) -> FusedUpdate:
-        """One pass over the weights instead of `gradient` and `step`, for a single decision: the same numbers."""
-        assert isinstance(self._optimiser, RMS)
+    @cached_property
+    def _fused(self) -> FusedUpdate | None:
+        """One pass over the weights instead of `gradient` and `step`, for a single decision: the same numbers.
+
+        None where it cannot be had. Made when it is first needed: it may have to be compiled.
+        """
+        if not isinstance(self._optimiser, RMS) or available() is None:
+            return None
         network = self._arrays.network
         self._pre = {"inputs": np.zeros(network.n_inputs), "neurons": np.zeros(network.n_neurons)}
         self._post = np.zeros(network.n_neurons)
@@ -178,9 +182,6 @@ class Learner:
     def _update_one(self, factors: Factors, modulation: float) -> None:
         """Apply one decision."""
         pre_inputs, pre_neurons, post = factors
-        if self._may_fuse and self._fused is None:
-            self._may_fuse = available() is not None
-            self._fused = self._fuse() if self._may_fuse else None
         if self._fused is None:
             self._update(pre_inputs[None], pre_neurons[None], (modulation * post)[None])
             return

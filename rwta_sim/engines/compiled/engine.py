@@ -150,14 +150,9 @@ class CompiledEngine(BrianEngine):
         raise EngineError(f"the network has changed since it was prepared ({what}), but its code is compiled already")
 
     def _loaded(self) -> Library:
-        self._check_open()
-        if self._library is None:
-            raise EngineError("no network yet: call prepare(network) first")
+        self._prepared()
+        assert self._library is not None  # `prepare` sets both, or closes the engine
         return self._library
-
-    def view(self, owner: Any, variable: str) -> np.ndarray:
-        self._loaded()
-        return super().view(owner, variable)
 
     def _find(self, owner: Any, variable: str) -> Variable:
         found = super()._find(owner, variable)
