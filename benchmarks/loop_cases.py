@@ -10,7 +10,7 @@ from brian2 import Hz, ms
 
 from rwta_sim.circuits import Firing
 from rwta_sim.kernels import Exponential
-from rwta_sim.network import NetworkSpec
+from rwta_sim.spec import NetworkSpec
 
 __all__ = ["MODES", "NETWORKS", "STEPS", "Case"]
 

@@ -14,7 +14,8 @@ from loop_cases import STEPS, Case
 
 from rwta_sim.arrays import NetworkArrays
 from rwta_sim.engines import CompiledEngine, Engine, RuntimeEngine, cache_folder
-from rwta_sim.network import NetworkSpec, RWTANetwork
+from rwta_sim.network import RWTANetwork
+from rwta_sim.spec import NetworkSpec
 
 __all__ = ["PATHS", "Precision", "make_path"]
 

@@ -22,8 +22,9 @@ from machine import listed, machine
 
 from rwta_sim.engines import CompiledEngine
 from rwta_sim.kernels import Exponential
-from rwta_sim.network import NetworkSpec, RWTANetwork
+from rwta_sim.network import RWTANetwork
 from rwta_sim.runs import versions
+from rwta_sim.spec import NetworkSpec
 
 HERE = Path(__file__).parent
 SPEC = NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=5 * ms))

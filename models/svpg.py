@@ -17,7 +17,7 @@ from rwta_sim.critics import Fourier, Tabular
 from rwta_sim.encoders import EncoderSpec
 from rwta_sim.kernels import Exponential
 from rwta_sim.learning import LearningSpec
-from rwta_sim.network import NetworkSpec
+from rwta_sim.spec import NetworkSpec
 
 __all__ = ["PRESETS"]
 

@@ -7,8 +7,9 @@ from rwta_sim.config import Experiment
 from rwta_sim.envs import register_all
 from rwta_sim.kernels import DoubleExponential, Exponential, Rectangular
 from rwta_sim.models import preset, tasks
-from rwta_sim.network import NetworkSpec, RWTANetwork
+from rwta_sim.network import RWTANetwork
 from rwta_sim.runs import RunFolder
+from rwta_sim.spec import NetworkSpec
 from rwta_sim.training import resume, train
 
 register_all()

@@ -17,9 +17,10 @@ from rwta_sim.encoders import DiscreteEncoder, make_encoder
 from rwta_sim.engines import Engine, make_engine
 from rwta_sim.errors import CheckpointError, EnvironmentFailure
 from rwta_sim.learning import Learner
-from rwta_sim.network import NetworkSpec, RWTANetwork
+from rwta_sim.network import RWTANetwork
 from rwta_sim.runs import Checkpoint, RunFolder
 from rwta_sim.seeding import Purpose, episode_seeds, initial_generator
+from rwta_sim.spec import NetworkSpec
 
 __all__ = ["Agent", "difference", "make_environment", "restore", "saved_blocks"]
 

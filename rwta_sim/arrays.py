@@ -41,7 +41,7 @@ class NetworkArrays:
         self.p = view(network.inputs, "p")
         self.q = view(network.neurons, "q")
         self.b = view(network.neurons, "b")
-        self.weights = {p.name: view(p.synapses, "w").reshape(p.shape) for p in network.projections}
+        self.weights = {p.name: view(network.synapses[p.name], "w").reshape(p.shape) for p in network.projections}
         self._input_seen = view(network.inputs, "x_seen")
         self._seen = view(network.neurons, "x_seen")
         self._input_traces = [view(network.inputs, name) for name in kernel.variables("x")]
@@ -50,7 +50,7 @@ class NetworkArrays:
         self._spikes = view(network.neurons, "_spikespace")
         self._n_spikes = view(network.neurons, "n_spikes")
         self._t_spike = view(network.neurons, "t_spike")
-        clearing = [p.synapses for p in network.projections] + network.trace_synapses
+        clearing = [*network.synapses.values(), *network.trace_synapses]
         self._t_clear = [view(s, "t_clear") for s in clearing] if kernel.off_delay is not None else []
         self._start = 0
         self._poisson = network.spec.firing == "poisson"

@@ -18,8 +18,8 @@ from rwta_sim.encoders import EncoderSpec
 from rwta_sim.engines import EngineSpec
 from rwta_sim.errors import RwtaSimError, nearest
 from rwta_sim.learning import LearningSpec
-from rwta_sim.network import NetworkSpec
 from rwta_sim.settings import PositiveInt, Settings, format_quantity
+from rwta_sim.spec import NetworkSpec
 
 __all__ = [
     "ConfigError",

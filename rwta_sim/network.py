@@ -9,138 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
-from brian2 import (
-    Clock,
-    Network,
-    NeuronGroup,
-    Quantity,
-    SpikeMonitor,
-    Synapses,
-    linked_var,
-    ms,
-    prefs,
-    second,
-)
+from brian2 import Clock, Network, NeuronGroup, SpikeMonitor, Synapses, linked_var, ms, prefs, second
 from brian2.core.base import BrianObject
-from pydantic import Field, model_validator
 
 from rwta_sim import circuits
-from rwta_sim.circuits import MAX_CIRCUIT_SIZE, Firing, Inhibition
 from rwta_sim.competition import competition, fires
-from rwta_sim.kernels import Exponential, Kernel
-from rwta_sim.settings import PositiveInt, Rate, Settings, Time, format_quantity
+from rwta_sim.spec import NetworkSpec
+from rwta_sim.wiring import Projection, Wiring
 
-__all__ = ["BLOCKS", "WEIGHT_LIMIT", "Block", "NetworkSpec", "Projection", "RWTANetwork"]
-
-#: Connection blocks: s inputs, h hidden, a action neurons; "ha" reads "from hidden to action".
-Block = Literal["sh", "sa", "hh", "ha", "ah"]
-BLOCKS: tuple[Block, ...] = ("sh", "sa", "hh", "ha", "ah")
-
-#: A weight beyond this could make the sum of a potential overflow.
-WEIGHT_LIMIT = 1e100
-
-
-class NetworkSpec(Settings):
-    """Everything that defines a network except its numbers of inputs and actions, which the task gives."""
-
-    hidden_circuits: int = Field(8, ge=0, le=100_000, description="number of hidden circuits")
-    hidden_size: PositiveInt = Field(8, le=MAX_CIRCUIT_SIZE, description="neurons in a hidden circuit")
-    blocks: tuple[Block, ...] = Field(
-        BLOCKS, description="connections that exist: sh, sa, hh, ha, ah (s inputs, h hidden, a action)"
-    )
-    symmetric: bool = Field(True, description="equal weights both ways among hidden and action neurons")
-    firing: Firing = Field("one_hot", description="one_hot: one spike per circuit and step; poisson: escape rate")
-    dt: Time = Field(1 * ms, description="time step")
-    rho_hat: Rate | None = Field(None, description="rate of a circuit; 1/dt (the default) in one_hot firing")
-    kernel: Kernel = Field(Exponential(tau=5 * ms), description="postsynaptic kernel")
-    inhibition: Inhibition = Field(
-        "fused", description="fused: one pass over each circuit; equations: the same as sums over Synapses, slower"
-    )
-    precision: Literal["double", "single"] = Field("double", description="precision of weights and synaptic currents")
-    weight_sd: float = Field(0.0, ge=0, le=1e6, description="standard deviation of the initial weights")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> NetworkSpec:
-        if len(set(self.blocks)) != len(self.blocks):
-            raise ValueError(f"blocks = {self.blocks} names a block twice")
-        if self.hidden_circuits == 0 and set(self.blocks) - {"sa"}:
-            raise ValueError("hidden_circuits = 0 leaves only the block 'sa': set blocks = ['sa']")
-        if not self.blocks:
-            raise ValueError("blocks is empty: name at least one of " + ", ".join(BLOCKS))
-        if self.symmetric and ("ha" in self.blocks) != ("ah" in self.blocks):
-            raise ValueError(
-                "symmetric weights need both 'ha' and 'ah' in blocks, or neither; "
-                "set symmetric = false for a feed-forward connection"
-            )
-        if self.firing == "one_hot" and self.rho_hat is not None:
-            if not np.isclose(float(self.rho_hat * self.dt), 1.0):
-                raise ValueError(
-                    f"one_hot firing means rho_hat = 1/dt = {format_quantity(1 / self.dt)}, "
-                    f"got {format_quantity(self.rho_hat)}: leave rho_hat out, or set firing = 'poisson'"
-                )
-        if self.firing == "poisson" and self.rho_hat is None:
-            raise ValueError("poisson firing needs rho_hat, the rate of a circuit, for example '100 Hz'")
-        self.kernel.check_grid(self.dt)
-        return self
-
-    @property
-    def n_hidden(self) -> int:
-        """Number of hidden neurons."""
-        return self.hidden_circuits * self.hidden_size
-
-    def split_blocks(self, whole: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Views of the blocks ("sh", "hh", ...) inside the matrices of the projections."""
-        h, a = slice(0, self.n_hidden), slice(self.n_hidden, None)
-        inside = {
-            "s": {"sh": (slice(None), h), "sa": (slice(None), a)},
-            "r": {"hh": (h, h), "ha": (h, a), "ah": (a, h)},
-        }
-        blocks = {}
-        for name, matrix in whole.items():
-            for block, where in inside.get(name, {name: (slice(None), slice(None))}).items():
-                blocks[block] = matrix[where]
-        return {block: blocks[block] for block in BLOCKS if block in blocks}
-
-    @property
-    def circuit_rate(self) -> Quantity:
-        """rho_hat, also where it follows from dt."""
-        return 1 / self.dt if self.rho_hat is None else self.rho_hat
-
-    def input_probability(self, drive: np.ndarray) -> np.ndarray:
-        """Spike probability per step of inputs driven by `drive` in [0, 1]: the drive itself in one_hot
-        firing, ``1 - exp(-drive rho_hat dt)`` in poisson firing, so that kappa*S estimates the drive."""
-        if self.firing == "one_hot":
-            return drive
-        return -np.expm1(-drive * float(self.circuit_rate * self.dt))
-
-
-@dataclass(frozen=True)
-class Projection:
-    """One Synapses object: all-to-all from `source` (neurons of `origin`) to `target`.
-
-    The weights ``synapses.w`` have shape (n_source, n_target) in C order. `mask` is None, or a boolean
-    array of that shape that is False where a weight is held at zero.
-    """
-
-    name: str
-    origin: Literal["inputs", "neurons"]
-    source: slice
-    target: slice
-    synapses: Synapses
-    mask: np.ndarray | None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.source.stop - self.source.start, self.target.stop - self.target.start
-
-    def mirrors(self, other: Projection) -> bool:
-        """Whether symmetric weights make `other` the transpose of this projection."""
-        return self.origin == other.origin == "neurons" and self.source == other.target and self.target == other.source
+__all__ = ["RWTANetwork"]
 
 
 @contextmanager
@@ -154,7 +34,7 @@ def _quick_setup() -> Iterator[None]:
         prefs.codegen.target = saved
 
 
-class RWTANetwork:
+class RWTANetwork(Wiring):
     """A recurrent winner-take-all network as Brian2 objects.
 
     Parameters
@@ -172,18 +52,15 @@ class RWTANetwork:
     ----------
     inputs, neurons, inhibition : NeuronGroup
         Inputs, all competing neurons (hidden circuits, then the action circuit), inhibitory units.
-    hidden, action : slice
-        Where the hidden and the action neurons are in `neurons`.
-    starts : ndarray of int, shape (n_circuits + 1,)
-        Circuit c is ``neurons[starts[c]:starts[c + 1]]``; the last circuit is the action circuit.
-    projections : list of Projection
+    synapses : dict of Synapses
+        Of each projection, by name: ``synapses["s"].w`` are its weights, see `Projection`.
     network : brian2.Network
         Everything together: ``net.network.run(100*ms)`` works, as does any Brian2 monitor added to it.
 
     Raises
     ------
     ValueError
-        For sizes that are not positive or a circuit too large for the inhibition.
+        For sizes that are not positive, a circuit too large for the inhibition, or random weights without `rng`.
     """
 
     def __init__(
@@ -194,23 +71,8 @@ class RWTANetwork:
         rng: np.random.Generator | None = None,
         record: bool = False,
     ) -> None:
-        for name, size in (("n_inputs", n_inputs), ("n_actions", n_actions)):
-            if size < 1:
-                raise ValueError(f"{name} = {size}: expected a positive number of neurons")
-        if n_actions > MAX_CIRCUIT_SIZE:
-            raise ValueError(f"n_actions = {n_actions}: a circuit may have {MAX_CIRCUIT_SIZE} neurons at most")
-        if spec.weight_sd > 0 and rng is None:
-            raise ValueError(f"weight_sd = {spec.weight_sd} needs a random generator: pass rng")
-        self.spec = spec
-        self.n_inputs = n_inputs
-        self.n_actions = n_actions
-        n_hidden = spec.n_hidden
-        self.hidden = slice(0, n_hidden)
-        self.action = slice(n_hidden, n_hidden + n_actions)
-        self.n_neurons = n_hidden + n_actions
-        sizes = [spec.hidden_size] * spec.hidden_circuits + [n_actions]
-        self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self.circuit = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
+        super().__init__(spec, n_inputs, n_actions)
+        weights = self.initial_weights(rng)
         self.kappa_0 = spec.kernel.amplitude(spec.dt, spec.circuit_rate)
 
         self._namespace = {
@@ -225,15 +87,14 @@ class RWTANetwork:
         with _quick_setup():
             self._build_neurons()
             self._build_inhibition()
-            self.projections = [self._project(*args) for args in self._layout()]
+            self.synapses = {p.name: self._project(p, weights[p.name]) for p in self.projections}
             self._build_traces_off()
-            self._initial_weights(rng)
         objects: list[BrianObject] = [
             self.inputs,
             self.neurons,
             self.inhibition,
             *self._circuit_synapses,
-            *(p.synapses for p in self.projections),
+            *self.synapses.values(),
             *self.trace_synapses,
         ]
         if record:
@@ -329,26 +190,9 @@ class RWTANetwork:
                 updater.when = circuits.WHEN_INHIBIT
                 updater.order = order[variable]
 
-    def _layout(self) -> list[tuple[str, Literal["inputs", "neurons"], slice, slice]]:
-        """The fewest all-to-all rectangles that cover the wanted blocks."""
-        blocks, everyone = set(self.spec.blocks), slice(0, self.n_neurons)
-        place = {"s": slice(0, self.n_inputs), "h": self.hidden, "a": self.action}
-        rectangles: list[tuple[str, Literal["inputs", "neurons"], slice, slice]] = []
-        if {"sh", "sa"} <= blocks:
-            rectangles.append(("s", "inputs", place["s"], everyone))
-            blocks -= {"sh", "sa"}
-        if {"hh", "ha", "ah"} <= blocks:
-            rectangles.append(("r", "neurons", everyone, everyone))
-            blocks -= {"hh", "ha", "ah"}
-        for block in BLOCKS:
-            if block in blocks:
-                origin: Literal["inputs", "neurons"] = "inputs" if block[0] == "s" else "neurons"
-                rectangles.append((block, origin, place[block[0]], place[block[1]]))
-        return rectangles
-
-    def _project(self, name: str, origin: Literal["inputs", "neurons"], source: slice, target: slice) -> Projection:
-        pre = self.inputs if origin == "inputs" else self.neurons
-        n_pre = self.n_inputs if origin == "inputs" else self.n_neurons
+    def _project(self, projection: Projection, weights: np.ndarray) -> Synapses:
+        pre = self.inputs if projection.origin == "inputs" else self.neurons
+        source, target = projection.source, projection.target
         kernel = self.spec.kernel
         on_pre = {"pre": kernel.jump("I", "jump*w", post=True)}
         delay = {"pre": 0 * ms}
@@ -359,20 +203,19 @@ class RWTANetwork:
             delay["off"] = kernel.off_delay
             model += "\nt_clear : second (shared)"
         dtype = {"w": self._float, "jump": self._float}
-        synapses = self._synapses(pre, self.neurons, model, f"rwta_{name}", on_pre=on_pre, delay=delay, dtype=dtype)
+        name = f"rwta_{projection.name}"
+        synapses = self._synapses(pre, self.neurons, model, name, on_pre=on_pre, delay=delay, dtype=dtype)
         if kernel.off_delay is not None:
             synapses.namespace["off_delay"] = kernel.off_delay
-        if (source, target) == (slice(0, n_pre), slice(0, self.n_neurons)):
+        if (source, target) == (slice(0, len(pre)), slice(0, self.n_neurons)):
             synapses.connect()
         else:  # Brian2 has no subgroups of groups with linked variables
             i, j = np.arange(source.start, source.stop), np.arange(target.start, target.stop)
             synapses.connect(i=np.repeat(i, j.size), j=np.tile(j, i.size))
         synapses.jump = self.kappa_0
-        mask = None
-        if origin == "neurons":
-            mask = self.circuit[source][:, None] != self.circuit[target][None, :]
-            mask = None if mask.all() else mask
-        return Projection(name, origin, source, target, synapses, mask)
+        if weights.any():
+            synapses.w = weights.ravel()
+        return synapses
 
     def _build_traces_off(self) -> None:
         """For a kernel that ends, each neuron takes back its own trace by a delayed self-connection."""
@@ -393,27 +236,14 @@ class RWTANetwork:
             off.connect(j="i")
             self.trace_synapses.append(off)
 
-    def _initial_weights(self, rng: np.random.Generator | None) -> None:
-        if rng is None or self.spec.weight_sd == 0:
-            return
-        n = self.n_neurons
-        full = {
-            "inputs": rng.normal(0, self.spec.weight_sd, (self.n_inputs, n)),
-            "neurons": rng.normal(0, self.spec.weight_sd, (n, n)),
-        }
-        if self.spec.symmetric:
-            upper = np.triu(full["neurons"], 1)
-            full["neurons"] = upper + upper.T
-        for p in self.projections:
-            block = full[p.origin][p.source, p.target]
-            p.synapses.w = (block if p.mask is None else block * p.mask).ravel()
-
     # -- weights -------------------------------------------------------------------------------------
 
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the weight blocks, ``{"sh": (n_inputs, n_hidden), ...}``, and of the biases ``"b"``."""
-        whole = {p.name: np.array(p.synapses.w[:]).reshape(p.shape) for p in self.projections}
-        return {**self.spec.split_blocks(whole), "b": np.array(self.neurons.b[:])}
+        return {**self.spec.split_blocks(self._whole()), "b": np.array(self.neurons.b[:])}
+
+    def _whole(self) -> dict[str, np.ndarray]:
+        return {p.name: np.array(self.synapses[p.name].w[:]).reshape(p.shape) for p in self.projections}
 
     def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         """Set weight blocks (and ``"b"``) before the network runs; blocks not named keep their values.
@@ -424,45 +254,12 @@ class RWTANetwork:
             For an unknown block, a wrong shape, NaN or infinite or overflowing values, a connection within a
             circuit, or blocks that break the symmetry asked for.
         """
-        whole = {p.name: np.array(p.synapses.w[:]).reshape(p.shape) for p in self.projections}
+        whole = self._whole()
         bias = np.array(self.neurons.b[:])
         self.assign(whole, bias, weights)
         for p in self.projections:
-            p.synapses.w = whole[p.name].ravel()
+            self.synapses[p.name].w = whole[p.name].ravel()
         self.neurons.b = bias
-
-    def assign(self, whole: Mapping[str, np.ndarray], bias: np.ndarray, new: Mapping[str, np.ndarray]) -> None:
-        """Check `new` and write it into the matrices `whole` (by projection) and `bias`, or change nothing."""
-        checked = {name: matrix.copy() for name, matrix in whole.items()}
-        blocks: dict[str, np.ndarray] = {**self.spec.split_blocks(checked), "b": bias.copy()}
-        for name, values in new.items():
-            if name not in blocks:
-                raise ValueError(f"no weight block {name!r} in this network: it has {', '.join(blocks)}")
-            values = np.asarray(values, dtype=float)
-            if values.shape != blocks[name].shape:
-                raise ValueError(f"weights {name!r} have shape {values.shape}, expected {blocks[name].shape}")
-            if not (np.abs(values) <= WEIGHT_LIMIT).all():  # also False for NaN
-                raise ValueError(f"weights {name!r} must be finite and within +-{WEIGHT_LIMIT:g}")
-            blocks[name][...] = values
-        self.check_structure(checked)
-        for matrix_name, matrix in checked.items():
-            whole[matrix_name][...] = matrix
-        bias[...] = blocks["b"]
-
-    def check_structure(self, whole: Mapping[str, np.ndarray]) -> None:
-        """Raise ValueError for weights within a circuit, or that are not symmetric where they must be."""
-        for p in self.projections:
-            if p.mask is not None and whole[p.name][~p.mask].any():
-                raise ValueError(
-                    "neurons of one circuit are not connected: their weights must be 0, "
-                    "the inhibitory unit makes them compete"
-                )
-            for other in self.projections if self.spec.symmetric else ():
-                if p.mirrors(other) and not np.array_equal(whole[p.name], whole[other.name].T):
-                    raise ValueError(
-                        "weights among hidden and action neurons are not symmetric: give 'hh' symmetric and "
-                        "'ah' as the transpose of 'ha', or set symmetric = false"
-                    )
 
 
 #: 1 for a delayed event whose spike came after the last clearing of the traces, else 0.

@@ -21,9 +21,9 @@ from rwta_sim.bridge import Episode, Session
 from rwta_sim.config import Experiment
 from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure
 from rwta_sim.learning import Learner
-from rwta_sim.network import WEIGHT_LIMIT
 from rwta_sim.runs import RunFolder, versions
 from rwta_sim.seeding import Purpose, episode_seeds
+from rwta_sim.wiring import WEIGHT_LIMIT
 
 __all__ = ["Progress", "Summary", "Trainer", "resume", "train"]
 

@@ -35,8 +35,9 @@ from rwta_sim.engines import CompiledEngine, RuntimeEngine
 from rwta_sim.engines.compiled import build as build_module
 from rwta_sim.errors import EngineError
 from rwta_sim.kernels import Exponential, Rectangular
-from rwta_sim.network import NetworkSpec, RWTANetwork
+from rwta_sim.network import RWTANetwork
 from rwta_sim.runs import RunFolder
+from rwta_sim.spec import NetworkSpec
 
 SPECS = {
     "one_hot": NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=5 * ms), weight_sd=1.0),

@@ -18,8 +18,8 @@ from rwta_sim.engines import runtime as runtime_module
 from rwta_sim.engines.compiled import build as build_module
 from rwta_sim.errors import EngineError
 from rwta_sim.kernels import DoubleExponential, Exponential, Rectangular
-from rwta_sim.network import NetworkSpec
 from rwta_sim.runs import RunFolder
+from rwta_sim.spec import NetworkSpec
 
 SPECS = [
     NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=5 * ms), weight_sd=1.0),

@@ -9,7 +9,7 @@ from conftest import Loop, poisson_spec
 from pydantic import ValidationError
 
 from rwta_sim.kernels import DoubleExponential, Exponential, Rectangular
-from rwta_sim.network import NetworkSpec
+from rwta_sim.spec import NetworkSpec
 
 KERNELS = [
     Exponential(tau=5 * ms),

@@ -16,7 +16,7 @@ from rwta_sim.learning import Decision, LastStep, Learner, LearningSpec
 from rwta_sim.learning.fused import available
 from rwta_sim.learning.modulation import EpisodeAdvantage, Shuffle, advantages
 from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
-from rwta_sim.network import NetworkSpec
+from rwta_sim.spec import NetworkSpec
 
 SPEC = NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=5 * ms))
 

@@ -11,7 +11,8 @@ from conftest import Loop, poisson_spec
 from pydantic import ValidationError
 
 from rwta_sim.kernels import Exponential
-from rwta_sim.network import BLOCKS, NetworkSpec, RWTANetwork
+from rwta_sim.network import RWTANetwork
+from rwta_sim.spec import BLOCKS, NetworkSpec
 
 SMALL = {"hidden_circuits": 2, "hidden_size": 3}
 
@@ -40,7 +41,7 @@ def test_only_the_wanted_blocks_exist(blocks):
     for name in blocks:
         expected = ~same[:6, :6] if name == "hh" else np.ones(shapes[name], bool)
         np.testing.assert_array_equal(weights[name] != 0, expected)
-    connections = sum(len(p.synapses) for p in network.projections)
+    connections = sum(len(synapses) for synapses in network.synapses.values())
     assert connections == sum(np.prod(p.shape) for p in network.projections)
 
 
@@ -153,3 +154,12 @@ def test_plain_brian2_run():
     network.network.run(200 * ms, namespace={})
     rate = network.neuron_spikes.num_spikes / 0.2 / 3
     assert 60 < rate < 140  # rho_hat = 100 Hz per circuit: 60 expected spikes, 5 standard deviations
+
+
+def test_only_the_named_blocks_start_random():
+    network = build(weight_sd=0.5, random_blocks=("sh",))
+    weights = network.weights()
+    assert weights.pop("sh").all()
+    assert weights["sa"].shape == (4, 2) and not any(w.any() for w in weights.values())
+    with pytest.raises(ValueError, match="both 'ha' and 'ah' in random_blocks"):
+        build(weight_sd=0.5, random_blocks=("ha",))
