@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from brian2 import ms
 
-from rwta_sim.bridge import DecisionSpec
+from rwta_sim.actor import DecisionSpec
 from rwta_sim.config import EnvironmentSpec, Experiment, TrainingSpec
 from rwta_sim.critics import Fourier, Tabular
 from rwta_sim.encoders import EncoderSpec

@@ -9,7 +9,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from rwta_sim.bridge import Bridge, Episode, Session, drive
+from rwta_sim.actor import Session, SpikingActor
+from rwta_sim.bridge import Bridge, Episode, drive
 from rwta_sim.config import EnvironmentSpec, Experiment
 from rwta_sim.critics import LinearTD
 from rwta_sim.decoders import action_count
@@ -63,7 +64,7 @@ class Agent:
     ----------
     experiment
         With the name of the engine that is used, never "auto".
-    env, network, engine, bridge
+    env, network, engine, actor, bridge
     """
 
     def __init__(
@@ -85,19 +86,23 @@ class Agent:
                 action_count(self.env),
                 rng=initial_generator(experiment.seed),
                 record=record,
+                history=experiment.decision.steps if experiment.learning.rule.needs_history else 0,
             )
         self.engine.prepare(self.network.network)
-        self.bridge = Bridge(self.network, self.engine, encoder, experiment.decision)
+        self.actor = SpikingActor(self.network, self.engine, experiment.decision)
+        self.bridge = Bridge(self.actor, encoder, experiment.critic.gamma)
         self._discrete = isinstance(encoder, DiscreteEncoder)
 
     def learner(self) -> Learner:
         """A new learner for the network."""
+        learning, decision = self.experiment.learning, self.experiment.decision
         critic: LinearTD = self.experiment.critic.make(self.bridge.encoder.n_features, self._discrete)
-        return Learner(self.experiment.learning, critic, self.bridge.arrays)
+        rule = learning.rule.make(self.network, decision.steps, decision.decoder)
+        return Learner(learning, critic, self.actor.weights, rule)
 
     def weights(self) -> dict[str, np.ndarray]:
         """Views of the weight blocks ("sh", "sa", "hh", "ha", "ah") and the biases "b"."""
-        return self.bridge.arrays.blocks()
+        return self.actor.weights.blocks()
 
     # -- playing -------------------------------------------------------------------------------------
 
@@ -145,7 +150,7 @@ class Agent:
 
     def saved_weights(self) -> dict[str, np.ndarray]:
         """Weights by projection, and biases, as checkpoints hold them: views, not copies."""
-        arrays = self.bridge.arrays
+        arrays = self.actor.weights
         return {**{_WEIGHT + name: w for name, w in arrays.weights.items()}, "bias": arrays.b}
 
     def load_weights(self, checkpoint: Checkpoint) -> None:
@@ -164,7 +169,7 @@ class Agent:
                 f"{difference(theirs, signature)}; use the configuration it was trained with"
             )
         restore(self.saved_weights(), checkpoint)
-        self.bridge.arrays.refresh_currents()
+        self.actor.weights_changed()
 
     @classmethod
     def load(cls, run: RunFolder, **kwargs: Any) -> Agent:

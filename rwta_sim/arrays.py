@@ -7,12 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from rwta_sim.engines.base import Engine
+from rwta_sim.learning.decision import History
 from rwta_sim.network import RWTANetwork
+from rwta_sim.wiring import Weights
 
 __all__ = ["NetworkArrays"]
 
 
-class NetworkArrays:
+class NetworkArrays(Weights):
     """Views, and the few operations a decision needs on them. Times in seconds.
 
     Parameters
@@ -27,21 +29,20 @@ class NetworkArrays:
         Spike probability of each input per step.
     q : ndarray, shape (n_neurons,)
         Firing probability of each neuron within its circuit at the last step.
-    b : ndarray, shape (n_neurons,)
-        Biases.
-    weights : dict of ndarray
-        By projection name, shape (n_source, n_target).
+    weights, b
+        See `Weights`.
     """
 
+    network: RWTANetwork
+
     def __init__(self, network: RWTANetwork, engine: Engine) -> None:
-        self.network = network
         self._engine = engine
         self._dt = float(network.spec.dt)
         view, kernel = engine.view, network.spec.kernel
         self.p = view(network.inputs, "p")
         self.q = view(network.neurons, "q")
-        self.b = view(network.neurons, "b")
-        self.weights = {p.name: view(network.synapses[p.name], "w").reshape(p.shape) for p in network.projections}
+        whole = {p.name: view(network.synapses[p.name], "w").reshape(p.shape) for p in network.projections}
+        super().__init__(network, whole, view(network.neurons, "b"))
         self._input_seen = view(network.inputs, "x_seen")
         self._seen = view(network.neurons, "x_seen")
         self._input_traces = [view(network.inputs, name) for name in kernel.variables("x")]
@@ -53,6 +54,18 @@ class NetworkArrays:
         clearing = [*network.synapses.values(), *network.trace_synapses]
         self._t_clear = [view(s, "t_clear") for s in clearing] if kernel.off_delay is not None else []
         self._start = 0
+        self._history: dict[str, np.ndarray] = {}
+        if network.history is not None:
+            rows = network.history.steps
+            groups = network.history.groups
+            self._row = view(groups["neurons"], "row")
+            self._history = {
+                "input_trace": view(groups["inputs"], "x_seen").reshape(rows, -1),
+                "input_spikes": view(groups["inputs"], "spikes").reshape(rows, -1),
+                "trace": view(groups["neurons"], "x_seen").reshape(rows, -1),
+                "spikes": view(groups["neurons"], "spikes").reshape(rows, -1),
+                "q": view(groups["neurons"], "q").reshape(rows, -1),
+            }
         self._poisson = network.spec.firing == "poisson"
         self._everyone = np.ones(network.n_neurons)
         self._everyone.flags.writeable = False
@@ -72,6 +85,15 @@ class NetworkArrays:
         """Start counting spikes."""
         self._start = self._engine.steps_done
         self._n_spikes.fill(0.0)
+        if self._history:
+            self._row[...] = 0
+
+    def history(self) -> History | None:
+        """Copies of what was recorded in this decision, or None where nothing is (see `RWTANetwork`)."""
+        if not self._history:
+            return None
+        steps = self._engine.steps_done - self._start
+        return History(**{name: rows[:steps].copy() for name, rows in self._history.items()})
 
     def fired(self) -> np.ndarray:
         """1.0 for the neurons that spiked in the last step; shape (n_neurons,)."""
@@ -112,13 +134,8 @@ class NetworkArrays:
 
     # -- weights -------------------------------------------------------------------------------------
 
-    def blocks(self) -> dict[str, np.ndarray]:
-        """Views of the weight blocks (``"sh"``, ``"sa"``, ``"hh"``, ``"ha"``, ``"ah"``) and of ``"b"``."""
-        return {**self.network.spec.split_blocks(self.weights), "b": self.b}
-
     def set_weights(self, new: Mapping[str, np.ndarray]) -> None:
-        """Set blocks by name, checked like `RWTANetwork.set_weights`."""
-        self.network.assign(self.weights, self.b, new)
+        super().set_weights(new)
         self.refresh_currents()
 
     def refresh_currents(self) -> None:

@@ -6,40 +6,22 @@ that the same code is driven from inside a long `Network.run` or between the cal
 
 from __future__ import annotations
 
-import math
-from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import gymnasium as gym
 import numpy as np
-from pydantic import Field
 
-from rwta_sim.arrays import NetworkArrays
-from rwta_sim.decoders import Decoder, choose_action
+from rwta_sim.actor import Actor, Session
 from rwta_sim.encoders import Encoder
 from rwta_sim.engines import Engine
-from rwta_sim.errors import DivergenceError, EnvironmentFailure
-from rwta_sim.learning import Decision, Learner
-from rwta_sim.network import RWTANetwork
+from rwta_sim.errors import EnvironmentFailure
+from rwta_sim.learning import Learner
 from rwta_sim.seeding import EpisodeSeeds
-from rwta_sim.settings import PositiveInt, Settings
 
-__all__ = ["Bridge", "DecisionSpec", "Episode", "drive"]
+__all__ = ["Bridge", "Episode", "drive"]
 
 Result = TypeVar("Result")
-#: A session yields once per decision; the network advances while it waits.
-Session = Generator[None, None, Result]
-
-
-class DecisionSpec(Settings):
-    """How a decision is taken."""
-
-    steps: PositiveInt = Field(10, le=1_000_000, description="time steps in a decision")
-    decoder: Decoder = Field("last_spike", description="last_spike or most_spikes of the action circuit")
-    clear: Literal["decision", "episode"] = Field(
-        "decision", description="when traces and currents start from zero: at each decision or each episode"
-    )
 
 
 @dataclass(frozen=True)
@@ -50,43 +32,51 @@ class Episode:
     ----------
     total : float
         The return: the sum of rewards, undiscounted.
+    discounted : float
+        The same, discounted by the critic's gamma.
     decisions : int
     entropy : float
         Mean policy entropy (nats).
     rate : float
         Mean firing rate of the hidden and action neurons (Hz).
     actions : list of int
+    correct : bool or None
+        Whether the last answer was right, where the environment tells (``info["correct"]``).
     """
 
     total: float
+    discounted: float
     decisions: int
     entropy: float
     rate: float
     actions: list[int]
+    correct: bool | None
 
 
 class Bridge:
-    """Joins a network on an engine to environments.
+    """Joins an actor to environments.
 
     Parameters
     ----------
-    network : RWTANetwork
-    engine : Engine
-        On which ``network.network`` has been prepared.
+    actor : Actor
     encoder : Encoder
-    spec : DecisionSpec
+    gamma : float
+        Discount of the reward per decision, for the discounted return.
     """
 
-    def __init__(self, network: RWTANetwork, engine: Engine, encoder: Encoder, spec: DecisionSpec) -> None:
-        self.network = network
-        self.engine = engine
+    def __init__(self, actor: Actor, encoder: Encoder, gamma: float) -> None:
+        self.actor = actor
         self.encoder = encoder
-        self.spec = spec
-        self.arrays = NetworkArrays(network, engine)
+        self._gamma = gamma
         self.decisions = 0
 
     def episode(
-        self, env: gym.Env, seeds: EpisodeSeeds, learner: Learner | None = None, greedy: bool = False
+        self,
+        env: gym.Env,
+        seeds: EpisodeSeeds,
+        learner: Learner | None = None,
+        greedy: bool = False,
+        options: dict[str, Any] | None = None,
     ) -> Session[Episode]:
         """One episode in `env`, as a generator that yields whenever the network must advance.
 
@@ -99,62 +89,39 @@ class Bridge:
             Learns while the episode goes on.
         greedy : bool
             Take argmax of the action circuit's q instead of its spikes.
+        options : dict, optional
+            For `env.reset`.
 
         Raises
         ------
         EnvironmentFailure
             If the environment raises, or gives an observation or a reward that is not finite.
         """
-        arrays, each_decision = self.arrays, self.spec.clear == "decision"
+        actor = self.actor
         watch = _Watched(env, self.encoder)
-        features = watch.reset(seeds.environment)
-        self.engine.seed(seeds.spikes)
-        arrays.clear()
+        features = watch.reset(seeds.environment, options)
+        actor.begin_episode(seeds)
         if learner is not None:
             learner.begin_episode(features)
-        total, entropy, spikes, actions = 0.0, 0.0, 0.0, []
+        total, discounted, discount, entropy, rate, actions = 0.0, 0.0, 1.0, 0.0, 0.0, []
         ended = False
         while not ended:
-            drive = self.encoder.drive(features)
-            arrays.p[:] = self.network.spec.input_probability(drive)
-            if each_decision:
-                arrays.clear()
-            arrays.begin_decision()
-            yield
+            decision = yield from actor.decide(self.encoder.drive(features), greedy, seeds.choices)
             self.decisions += 1
-            counts = arrays.spike_counts()
-            decision = self._decide(drive, counts, greedy, seeds.choices)
             features, reward, terminated, truncated = watch.step(decision.action)
             ended = terminated or truncated
-            if learner is not None:
-                changed = learner.observe(decision, reward, features, terminated, seeds.choices)
-                if changed and not each_decision:
-                    arrays.refresh_currents()
+            if learner is not None and learner.observe(decision, reward, features, terminated, seeds.choices):
+                actor.weights_changed()
             total += reward
+            discounted += discount * reward
+            discount *= self._gamma
             entropy += decision.policy_entropy
-            spikes += float(counts.sum())
+            rate += decision.rate
             actions.append(decision.action)
         if learner is not None:
             learner.end_episode(seeds.choices)
-        time = len(actions) * self.spec.steps * float(self.network.spec.dt)
-        rate = spikes / (time * self.network.n_neurons)
-        return Episode(total, len(actions), entropy / len(actions), rate, actions)
-
-    def _decide(self, drive: np.ndarray, counts: np.ndarray, greedy: bool, rng: np.random.Generator) -> Decision:
-        arrays, where = self.arrays, self.network.action
-        q, v = arrays.q.copy(), arrays.last_spikes()
-        policy = q[where]
-        entropy = -sum(p * math.log(p) for p in policy.tolist() if p != 0.0)  # a handful: faster than NumPy
-        if not math.isfinite(entropy):
-            raise DivergenceError(f"firing probabilities became {policy[~np.isfinite(policy)][0]}")
-        action = (
-            int(policy.argmax()) if greedy else choose_action(self.spec.decoder, v[where], counts[where], policy, rng)
-        )
-        # In the action circuit the action that was taken counts as its spike, whoever took it.
-        v[where] = 0.0
-        v[where.start + action] = 1.0
-        spoke = arrays.spoke(v)
-        return Decision(drive, arrays.input_trace(), arrays.trace(), q, v, spoke, action, policy, entropy)
+        n = len(actions)
+        return Episode(total, discounted, n, entropy / n, rate / n, actions, watch.correct)
 
 
 class _Watched:
@@ -165,10 +132,11 @@ class _Watched:
         self._encoder = encoder
         self._name = env.spec.id if env.spec else type(env.unwrapped).__name__
         self._step = 0
+        self.correct: bool | None = None
 
-    def reset(self, seed: int) -> np.ndarray:
+    def reset(self, seed: int, options: dict[str, Any] | None) -> np.ndarray:
         try:
-            observation, _ = self._env.reset(seed=seed)
+            observation, _ = self._env.reset(seed=seed, options=options)
         except Exception as error:
             raise EnvironmentFailure(f"{self._name}: reset(seed={seed}) raised {error!r}") from error
         return self._features(observation)
@@ -177,7 +145,7 @@ class _Watched:
         self._step += 1
         space: Any = self._env.action_space
         try:
-            observation, reward, terminated, truncated, _ = self._env.step(int(space.start) + action)
+            observation, reward, terminated, truncated, info = self._env.step(int(space.start) + action)
         except Exception as error:
             raise EnvironmentFailure(f"{self._name}: step {self._step} (action {action}) raised {error!r}") from error
         try:
@@ -187,6 +155,8 @@ class _Watched:
                 f"{self._name}: step {self._step} gave reward {reward!r}, terminated {terminated!r}, truncated "
                 f"{truncated!r}: expected a number and two booleans"
             ) from error
+        if "correct" in info:
+            self.correct = bool(info["correct"])
         if not np.isfinite(value):
             raise EnvironmentFailure(
                 f"{self._name}: step {self._step} gave the reward {value}, expected a finite number"

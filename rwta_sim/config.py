@@ -12,7 +12,7 @@ import tomli_w
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from rwta_sim.bridge import DecisionSpec
+from rwta_sim.actor import DecisionSpec
 from rwta_sim.critics import CriticSpec, Fourier
 from rwta_sim.encoders import EncoderSpec
 from rwta_sim.engines import EngineSpec

@@ -17,6 +17,7 @@ from brian2.core.base import BrianObject
 
 from rwta_sim import circuits
 from rwta_sim.competition import competition, fires
+from rwta_sim.history import HistoryRecorder
 from rwta_sim.spec import NetworkSpec
 from rwta_sim.wiring import Projection, Wiring
 
@@ -47,9 +48,12 @@ class RWTANetwork(Wiring):
         Draws the initial weights; needed only if ``spec.weight_sd > 0``.
     record : bool
         Add SpikeMonitors `input_spikes` and `neuron_spikes` (they keep 12 bytes per spike).
+    history : int
+        Steps of a decision of which a `HistoryRecorder` keeps traces, spikes and probabilities; 0: none.
 
     Attributes
     ----------
+    history : HistoryRecorder or None
     inputs, neurons, inhibition : NeuronGroup
         Inputs, all competing neurons (hidden circuits, then the action circuit), inhibitory units.
     synapses : dict of Synapses
@@ -70,6 +74,7 @@ class RWTANetwork(Wiring):
         n_actions: int,
         rng: np.random.Generator | None = None,
         record: bool = False,
+        history: int = 0,
     ) -> None:
         super().__init__(spec, n_inputs, n_actions)
         weights = self.initial_weights(rng)
@@ -97,6 +102,9 @@ class RWTANetwork(Wiring):
             *self.synapses.values(),
             *self.trace_synapses,
         ]
+        self.history = HistoryRecorder(self.inputs, self.neurons, history, self.clock) if history else None
+        if self.history is not None:
+            objects += self.history.groups.values()
         if record:
             self.input_spikes = SpikeMonitor(self.inputs, name="rwta_input_spikes")
             self.neuron_spikes = SpikeMonitor(self.neurons, name="rwta_neuron_spikes")

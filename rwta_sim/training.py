@@ -16,8 +16,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from rwta_sim.actor import Session
 from rwta_sim.agent import Agent, difference, restore
-from rwta_sim.bridge import Episode, Session
+from rwta_sim.bridge import Episode
 from rwta_sim.config import Experiment
 from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure
 from rwta_sim.learning import Learner

@@ -11,7 +11,7 @@ import numpy as np
 from rwta_sim.circuits import MAX_CIRCUIT_SIZE
 from rwta_sim.spec import BLOCKS, NetworkSpec
 
-__all__ = ["WEIGHT_LIMIT", "Projection", "Wiring"]
+__all__ = ["WEIGHT_LIMIT", "Projection", "Weights", "Wiring"]
 
 #: A weight beyond this could make the sum of a potential overflow.
 WEIGHT_LIMIT = 1e100
@@ -172,3 +172,29 @@ class Wiring:
                         "weights among hidden and action neurons are not symmetric: give 'hh' symmetric and "
                         "'ah' as the transpose of 'ha', or set symmetric = false"
                     )
+
+
+class Weights:
+    """The weights of a network, whatever simulates it.
+
+    Attributes
+    ----------
+    network : Wiring
+    weights : dict of ndarray
+        By projection name, shape (n_source, n_target).
+    b : ndarray, shape (n_neurons,)
+        Biases.
+    """
+
+    def __init__(self, network: Wiring, weights: dict[str, np.ndarray], b: np.ndarray) -> None:
+        self.network = network
+        self.weights = weights
+        self.b = b
+
+    def blocks(self) -> dict[str, np.ndarray]:
+        """Views of the weight blocks (``"sh"``, ``"sa"``, ``"hh"``, ``"ha"``, ``"ah"``) and of ``"b"``."""
+        return {**self.network.spec.split_blocks(self.weights), "b": self.b}
+
+    def set_weights(self, new: Mapping[str, np.ndarray]) -> None:
+        """Set blocks by name, checked as in `Wiring.assign`."""
+        self.network.assign(self.weights, self.b, new)

@@ -37,10 +37,13 @@ def poisson_spec(**changes: Any) -> NetworkSpec:
 class Loop:
     """A network on a NumPy runtime engine, with its arrays."""
 
-    def __init__(self, spec: NetworkSpec, n_inputs: int = 3, n_actions: int = 2, seed: int = 0) -> None:
+    def __init__(
+        self, spec: NetworkSpec, n_inputs: int = 3, n_actions: int = 2, seed: int = 0, history: int = 0
+    ) -> None:
         self.engine = RuntimeEngine("numpy")
         with self.engine.building():
-            self.network = RWTANetwork(spec, n_inputs, n_actions, rng=np.random.default_rng(seed), record=True)
+            rng = np.random.default_rng(seed)
+            self.network = RWTANetwork(spec, n_inputs, n_actions, rng=rng, record=True, history=history)
         self.engine.prepare(self.network.network)
         self.engine.seed(np.random.SeedSequence(seed))
         self.arrays = NetworkArrays(self.network, self.engine)

@@ -49,7 +49,7 @@ class Circuits:
     def __init__(self, firing, engine=None, seed=1):
         self.engine = engine or CompiledEngine()
         with self.engine.building():
-            self.network = RWTANetwork(SPECS[firing], 3, 2, rng=np.random.default_rng(0), record=True)
+            self.network = RWTANetwork(SPECS[firing], 3, 2, rng=np.random.default_rng(0), record=True, history=60)
         self.engine.prepare(self.network.network)
         self.engine.seed(np.random.SeedSequence(seed))
         self.arrays = NetworkArrays(self.network, self.engine)
@@ -80,6 +80,9 @@ def test_same_numbers_as_the_runtime_engine(firing):
         rtol=1e-12,
     )
     assert compiled.engine.steps_done == runtime.engine.steps_done == 60
+    for mine, theirs in zip(compiled.arrays.history(), runtime.arrays.history(), strict=True):
+        assert theirs.any()
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("firing", SPECS)

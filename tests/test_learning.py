@@ -12,10 +12,11 @@ from conftest import Loop, poisson_spec
 from rwta_sim.critics import Fourier, Tabular
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.kernels import Exponential
-from rwta_sim.learning import Decision, LastStep, Learner, LearningSpec
+from rwta_sim.learning import Decision, Factors, Learner, LearningSpec
 from rwta_sim.learning.fused import available
 from rwta_sim.learning.modulation import EpisodeAdvantage, Shuffle, advantages
 from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
+from rwta_sim.learning.rules import LastStep
 from rwta_sim.spec import NetworkSpec
 
 SPEC = NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=5 * ms))
@@ -44,7 +45,9 @@ def decision_for(network, rng, **changes):
 
 def learner_for(loop, critic=None, **spec):
     spec = {"optimiser": SGD(), "rate": 1.0, "final_rate": 1.0, "entropy": 0.0, **spec}
-    return Learner(LearningSpec(**spec), (critic or Tabular(gamma=0.5, rate=0.1)).make(2, True), loop.arrays)
+    spec = LearningSpec(**spec)
+    rule = spec.rule.make(loop.network, 10, "last_spike")
+    return Learner(spec, (critic or Tabular(gamma=0.5, rate=0.1)).make(2, True), loop.arrays, rule)
 
 
 def test_factors():
@@ -55,12 +58,12 @@ def test_factors():
         (traces, decision.input_trace, decision.trace),
         (probabilities, decision.drive, decision.q),
     ):
-        factors = rule.factors(decision)
-        np.testing.assert_array_equal(factors.pre_inputs, pre_inputs)
-        np.testing.assert_array_equal(factors.pre_neurons, pre)
-        np.testing.assert_array_equal(factors.post, decision.v - decision.q)
+        factors = rule.make(loop.network, 10, "last_spike").factors(decision)
+        np.testing.assert_array_equal(factors.pre_inputs, [pre_inputs])
+        np.testing.assert_array_equal(factors.pre_neurons, [pre])
+        np.testing.assert_array_equal(factors.post, [decision.v - decision.q])
     silent = decision_for(loop.network, np.random.default_rng(0), spoke=np.r_[np.zeros(3), np.ones(5)])
-    assert not traces.factors(silent).post[:3].any()
+    assert not traces.make(loop.network, 10, "last_spike").factors(silent).post[0, :3].any()
 
 
 @pytest.mark.parametrize("blocks", [("sh", "sa", "hh", "ha", "ah"), ("sh", "hh"), ("ha", "ah", "sa"), ("sh", "ha")])
@@ -71,7 +74,7 @@ def test_gradient_is_the_rule_written_out(blocks, n):
     loop = Loop(NetworkSpec(hidden_circuits=2, hidden_size=3, blocks=blocks, symmetric=symmetric))
     learner, network, rng = learner_for(loop), loop.network, np.random.default_rng(1)
     pre_inputs, pre, post = rng.normal(size=(n, 3)), rng.normal(size=(n, 8)), rng.normal(size=(n, 8))
-    *gradients, bias = learner.gradient(pre_inputs, pre, post)
+    *gradients, bias = learner.gradient(Factors(pre_inputs, pre, post))
     whole = {p.name: g for p, g in zip(network.projections, gradients, strict=True)}
     where = {"s": slice(0, 3), "h": network.hidden, "a": network.action}
     for name, block in network.spec.split_blocks(whole).items():
@@ -112,10 +115,8 @@ def test_last_step_is_the_policy_gradient_without_hidden_neurons():
     expected = np.zeros((3, 4))
     for action in range(4):
         decision = decision_for(loop.network, rng, drive=x, q=q, v=np.eye(4)[action], action=action, policy=q)
-        factors = LastStep(presynaptic="probabilities").factors(decision)
-        gradient = learner.gradient(
-            factors.pre_inputs[None], factors.pre_neurons[None], advantage[action] * factors.post[None]
-        )
+        rule = LastStep(presynaptic="probabilities").make(loop.network, 10, "last_spike")
+        gradient = learner.gradient(rule.factors(decision).times(advantage[action]))
         expected += q[action] * gradient[0]
     eps = 1e-6
     numeric = np.zeros((3, 4))

@@ -1,6 +1,6 @@
 """Learning: rules that turn what neurons did into factors, modulation, and optimisers."""
 
+from rwta_sim.learning.decision import Decision, Factors, History
 from rwta_sim.learning.learner import Learner, LearningSpec
-from rwta_sim.learning.rules import Decision, Factors, LastStep
 
-__all__ = ["Decision", "Factors", "LastStep", "Learner", "LearningSpec"]
+__all__ = ["Decision", "Factors", "History", "Learner", "LearningSpec"]

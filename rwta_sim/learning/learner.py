@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from rwta_sim.arrays import NetworkArrays
 from rwta_sim.critics.linear import LinearTD
+from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.fused import FusedUpdate, Outer, available
 from rwta_sim.learning.modulation import Control, EpisodeAdvantage, ModulationSpec, Shuffle, TDError, advantages
 from rwta_sim.learning.optimisers import RMS, OptimiserSpec, RMSNormalised
-from rwta_sim.learning.rules import Decision, Factors, LastStep
-from rwta_sim.settings import Fraction, PositiveFloat, Settings
+from rwta_sim.learning.rules import LastStep, Rule, RuleSpec
+from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt, Settings
+from rwta_sim.wiring import Weights
 
 __all__ = ["Learner", "LearningSpec"]
 
@@ -22,15 +24,24 @@ __all__ = ["Learner", "LearningSpec"]
 class LearningSpec(Settings):
     """How the network learns."""
 
-    rule: LastStep = Field(LastStep(), description="learning rule")
+    rule: RuleSpec = Field(LastStep(), description="learning rule")
     modulation: ModulationSpec = Field(TDError(), description="third factor")
     optimiser: OptimiserSpec = Field(RMSNormalised(), description="how gradients become steps")
     rate: PositiveFloat = Field(1e-3, description="learning rate at the start")
     final_rate: Fraction = Field(0.1, description="learning rate at the end, as a fraction; linear in between")
+    batch: PositiveInt = Field(1, description="episodes per update, if the modulation is episode_advantage")
     entropy: Annotated[float, Field(ge=0)] = Field(0.02, description="weight of the policy entropy")
     control: Control = Field(
         "none", description="none: learn; off: do not; shuffled: modulation given to the wrong decisions"
     )
+
+    @model_validator(mode="after")
+    def _batches(self) -> LearningSpec:
+        if self.batch > 1 and not isinstance(self.modulation, EpisodeAdvantage):
+            raise ValueError(
+                f"batch = {self.batch} needs modulation.kind = 'episode_advantage': the TD error teaches at once"
+            )
+        return self
 
 
 class Learner:
@@ -43,27 +54,35 @@ class Learner:
     ----------
     spec : LearningSpec
     critic : LinearTD
-    arrays : NetworkArrays
-        The network that learns.
+    weights : Weights
+        What learns.
+    rule : Rule
     """
 
-    def __init__(self, spec: LearningSpec, critic: LinearTD, arrays: NetworkArrays) -> None:
+    def __init__(self, spec: LearningSpec, critic: LinearTD, weights: Weights, rule: Rule) -> None:
         self.spec = spec
         self.critic = critic
+        self.rule = rule
         self.rate = spec.rate
-        self._arrays = arrays
-        self._projections = arrays.network.projections
-        symmetric = arrays.network.spec.symmetric
+        self._weights = weights
+        self._projections = weights.network.projections
+        symmetric = weights.network.spec.symmetric
         self._mirror = [
             next((i for i, other in enumerate(self._projections) if symmetric and p.mirrors(other)), None)
             for p in self._projections
         ]
-        parameters = [*(arrays.weights[p.name] for p in self._projections), arrays.b]
+        parameters = [*(weights.weights[p.name] for p in self._projections), weights.b]
         self._optimiser = spec.optimiser.make(parameters)
         self._gradients = [np.empty_like(w) for w in parameters]
         self._scratch = [np.empty_like(w) for w in parameters]
         self._shuffle = Shuffle()
         self._episode: list[tuple[Factors, float, float]] = []
+        #: Sums over the episodes of a batch that is not complete, and how many there are.
+        self._batch = [np.zeros_like(w) for w in parameters] if spec.batch > 1 else []
+        self._in_batch = np.zeros(1, dtype=np.int64)
+        #: What earlier decisions left to the TD error.
+        lasting = rule.carry > 0 and isinstance(spec.modulation, TDError)
+        self._eligibility = [np.zeros_like(w) for w in parameters] if lasting else []
 
     def anneal(self, progress: float) -> None:
         """Set the learning rate for `progress` from 0 (start) to 1 (end)."""
@@ -71,6 +90,8 @@ class Learner:
 
     def begin_episode(self, features: np.ndarray) -> None:
         self._episode.clear()
+        for e in self._eligibility:
+            e.fill(0.0)
         self.critic.begin_episode(features)
 
     def observe(
@@ -92,14 +113,19 @@ class Learner:
             return False
         delta = self.critic.td_error(reward, features, terminated)
         bonus = self.spec.entropy * (decision.surprise - decision.policy_entropy) if self.spec.entropy else 0.0
-        factors = self.spec.rule.factors(decision)
+        factors = self.rule.factors(decision)
         if isinstance(self.spec.modulation, EpisodeAdvantage):
             self._episode.append((factors, delta, bonus))
             return False
-        modulation = delta + bonus
         if self.spec.control == "shuffled":
-            modulation = self._shuffle.exchange(modulation, rng)
-        self._update_one(factors, modulation)
+            delta = self._shuffle.exchange(delta + bonus, rng)
+            bonus = 0.0
+        if self._eligibility:
+            self._update_lasting(factors, delta, bonus)
+        elif self._fused is not None and len(factors.post) == 1 and factors.bias is None:
+            self._update_fused(factors, delta + bonus)
+        else:
+            self._optimiser.step(self.gradient(factors.times(delta + bonus)), self.rate)
         return True
 
     def end_episode(self, rng: np.random.Generator) -> bool:
@@ -110,26 +136,45 @@ class Learner:
         self._episode.clear()
         assert isinstance(self.spec.modulation, EpisodeAdvantage)
         discount = self.critic.gamma * self.spec.modulation.trace
-        modulation = advantages(np.array(deltas), discount) + np.array(bonuses)
+        # What an eligibility leaves to later decisions is what their modulation gives to earlier ones.
+        modulation = advantages(advantages(np.array(deltas), discount), self.rule.carry) + np.array(bonuses)
         if self.spec.control == "shuffled":
             modulation = np.array([self._shuffle.exchange(m, rng) for m in modulation])
-        pre_inputs, pre_neurons, post = (np.array(part) for part in zip(*factors, strict=True))
-        self._update(pre_inputs, pre_neurons, modulation[:, None] * post)
+        weighted = [f.times(m) for f, m in zip(factors, modulation, strict=True)]
+        return self._add_to_batch(self.gradient(joined(weighted)))
+
+    def _add_to_batch(self, gradients: list[np.ndarray]) -> bool:
+        """Step with the gradients, or keep them until the batch is complete and step with their mean."""
+        if not self._batch:
+            self._optimiser.step(gradients, self.rate)
+            return True
+        for total, g in zip(self._batch, gradients, strict=True):
+            total += g
+        self._in_batch += 1
+        if self._in_batch[0] < self.spec.batch:
+            return False
+        for total in self._batch:
+            total /= self.spec.batch
+        self._optimiser.step(self._batch, self.rate)
+        for total in self._batch:
+            total.fill(0.0)
+        self._in_batch[:] = 0
         return True
 
-    def gradient(self, pre_inputs: np.ndarray, pre_neurons: np.ndarray, post: np.ndarray) -> list[np.ndarray]:
-        """Sum over decisions of pre x post, for each projection and, last, the biases.
+    def gradient(self, factors: Factors) -> list[np.ndarray]:
+        """Sum over rows of pre x post, for each projection and, last, the biases.
 
         Parameters
         ----------
-        pre_inputs, pre_neurons, post : ndarray, shapes (n, n_inputs), (n, n_neurons), (n, n_neurons)
-            Factors of n decisions; `post` already multiplied by the modulation.
+        factors : Factors
+            The postsynaptic ones already multiplied by the modulation.
 
         Returns
         -------
         list of ndarray
             The learner's own buffers, overwritten by the next call.
         """
+        pre_inputs, pre_neurons, post, bias = factors
         for i, p in enumerate(self._projections):
             g, tmp, mirror = self._gradients[i], self._scratch[i], self._mirror[i]
             if mirror is not None and mirror < i:
@@ -146,7 +191,7 @@ class Learner:
                 g += tmp
             if p.mask is not None:
                 g *= p.mask
-        np.sum(post, axis=0, out=self._gradients[-1])
+        np.sum(post if bias is None else bias, axis=0, out=self._gradients[-1])
         return self._gradients
 
     @cached_property
@@ -157,7 +202,7 @@ class Learner:
         """
         if not isinstance(self._optimiser, RMS) or available() is None:
             return None
-        network = self._arrays.network
+        network = self._weights.network
         self._pre = {"inputs": np.zeros(network.n_inputs), "neurons": np.zeros(network.n_neurons)}
         self._post = np.zeros(network.n_neurons)
         outers = []
@@ -170,28 +215,32 @@ class Learner:
                     mirror_post=self._post[p.source] if mirrored else None,
                     mirror_pre=self._pre["neurons"][p.target] if mirrored else None,
                     mask=p.mask,
-                    weights=self._arrays.weights[p.name],
+                    weights=self._weights.weights[p.name],
                     squares=self._optimiser.squares[i],
                 )
             )
-        outers.append(Outer(np.ones(1), self._post, None, None, None, self._arrays.b, self._optimiser.squares[-1]))
+        outers.append(Outer(np.ones(1), self._post, None, None, None, self._weights.b, self._optimiser.squares[-1]))
         spec = self.spec.optimiser
         assert isinstance(spec, RMSNormalised)
         return FusedUpdate(outers, spec.decay, spec.epsilon)
 
-    def _update_one(self, factors: Factors, modulation: float) -> None:
-        """Apply one decision."""
-        pre_inputs, pre_neurons, post = factors
-        if self._fused is None:
-            self._update(pre_inputs[None], pre_neurons[None], (modulation * post)[None])
-            return
-        self._pre["inputs"][:] = pre_inputs
-        self._pre["neurons"][:] = pre_neurons
-        np.multiply(post, modulation, out=self._post)
+    def _update_fused(self, factors: Factors, modulation: float) -> None:
+        """Apply one decision whose factors have one row."""
+        assert self._fused is not None
+        self._pre["inputs"][:] = factors.pre_inputs[0]
+        self._pre["neurons"][:] = factors.pre_neurons[0]
+        np.multiply(factors.post[0], modulation, out=self._post)
         self._fused.step(self.rate)
 
-    def _update(self, pre_inputs: np.ndarray, pre_neurons: np.ndarray, post: np.ndarray) -> None:
-        self._optimiser.step(self.gradient(pre_inputs, pre_neurons, post), self.rate)
+    def _update_lasting(self, factors: Factors, delta: float, bonus: float) -> None:
+        """Apply a TD error to the eligibility of this and earlier decisions, and the entropy bonus to this one's."""
+        gradients = self.gradient(factors)
+        for g, e in zip(gradients, self._eligibility, strict=True):
+            e *= self.rule.carry
+            e += g
+            g *= bonus
+            g += delta * e
+        self._optimiser.step(gradients, self.rate)
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that the future depends on, shared with the learner."""
@@ -199,6 +248,7 @@ class Learner:
             **{f"optimiser.{name}": a for name, a in self._optimiser.state().items()},
             **{f"critic.{name}": a for name, a in self.critic.state().items()},
             **{f"shuffle.{name}": a for name, a in self._shuffle.state().items()},
+            **{f"batch.{i}": a for i, a in enumerate([*self._batch, self._in_batch] if self._batch else [])},
         }
 
 
@@ -208,3 +258,14 @@ def _outer(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
         np.multiply(left[0][:, None], right[0][None, :], out=out)
     else:
         np.matmul(left.T, right, out=out)
+
+
+def joined(factors: Sequence[Factors]) -> Factors:
+    """The rows of several decisions in one."""
+    if len(factors) == 1:
+        return factors[0]
+    bias = None
+    if any(f.bias is not None for f in factors):
+        bias = np.concatenate([f.post if f.bias is None else f.bias for f in factors])
+    pre_inputs, pre_neurons, post, _ = zip(*factors, strict=True)
+    return Factors(np.concatenate(pre_inputs), np.concatenate(pre_neurons), np.concatenate(post), bias)

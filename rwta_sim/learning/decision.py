@@ -1,0 +1,101 @@
+"""What a learning rule sees of a decision, and what it gives: factors.
+
+A change of the weight from neuron j to neuron k is ``modulation * pre_j * post_k``, summed over the rows of the
+factors; among hidden and action neurons, where weights are symmetric, ``modulation * (pre_j * post_k + pre_k *
+post_j)``. The modulation is one broadcast scalar: three factors, nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Decision", "Factors", "History"]
+
+
+class History(NamedTuple):
+    """Every step of a decision; row t is step t, arrays of shape (steps, n_inputs) or (steps, n_neurons).
+
+    Attributes
+    ----------
+    input_trace, trace
+        kappa*S as the potentials of the step saw it: spikes of earlier steps only.
+    input_spikes, spikes
+        1.0 for the neurons that fired in the step.
+    q
+        Firing probabilities of the step.
+    """
+
+    input_trace: np.ndarray
+    input_spikes: np.ndarray
+    trace: np.ndarray
+    spikes: np.ndarray
+    q: np.ndarray
+
+
+class Decision(NamedTuple):
+    """What happened in one decision. Arrays are not views of the simulation.
+
+    Attributes
+    ----------
+    drive : shape (n_inputs,)
+        Drive of the inputs in [0, 1].
+    input_trace, trace : shapes (n_inputs,), (n_neurons,)
+        kappa*S at the last step.
+    q : shape (n_neurons,)
+        Firing probabilities at the last step.
+    v : shape (n_neurons,)
+        One-hot per circuit: who fired last; in the action circuit, the chosen action. Zeros in a circuit
+        that stayed silent.
+    spoke : shape (n_neurons,)
+        1.0 where the neuron's circuit has such a spike, else 0.0.
+    action : int
+    policy : shape (n_actions,)
+        q of the action circuit.
+    policy_entropy : float
+        Entropy of the policy (nats).
+    rate : float
+        Mean firing rate of the hidden and action neurons (Hz).
+    history : History or None
+        For rules that need it.
+    """
+
+    drive: np.ndarray
+    input_trace: np.ndarray
+    trace: np.ndarray
+    q: np.ndarray
+    v: np.ndarray
+    spoke: np.ndarray
+    action: int
+    policy: np.ndarray
+    policy_entropy: float
+    rate: float = math.nan
+    history: History | None = None
+
+    @property
+    def surprise(self) -> float:
+        """-ln pi(action)."""
+        return -math.log(max(self.policy[self.action], 1e-300))
+
+
+class Factors(NamedTuple):
+    """Pre- and postsynaptic factors, and those of the biases.
+
+    Attributes
+    ----------
+    pre_inputs, pre_neurons, post : shapes (rows, n_inputs), (rows, n_neurons), (rows, n_neurons)
+    bias : shape (rows, n_neurons), or None
+        Summed over rows it is the change of the biases; None: `post` is.
+    """
+
+    pre_inputs: np.ndarray
+    pre_neurons: np.ndarray
+    post: np.ndarray
+    bias: np.ndarray | None = None
+
+    def times(self, modulation: float) -> Factors:
+        """The factors with the third one in their postsynaptic side."""
+        bias = None if self.bias is None else modulation * self.bias
+        return Factors(self.pre_inputs, self.pre_neurons, modulation * self.post, bias)

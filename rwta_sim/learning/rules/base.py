@@ -1,0 +1,93 @@
+"""What every learning rule is, and what those that read the history of a decision share."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import numpy as np
+from pydantic import Field
+
+from rwta_sim.learning.decision import Decision, Factors, History
+from rwta_sim.settings import PositiveInt, Settings, Time
+from rwta_sim.wiring import Wiring
+
+__all__ = ["HistoryRule", "HistorySettings", "Rule"]
+
+
+class Rule(ABC):
+    """A rule at work on one network.
+
+    Attributes
+    ----------
+    carry : float
+        What is left of an eligibility after the time of one decision; 0: it ends with its decision.
+    """
+
+    carry: float = 0.0
+
+    @abstractmethod
+    def factors(self, decision: Decision) -> Factors:
+        """Pre- and postsynaptic factors of `decision`, without the modulation."""
+
+
+class HistorySettings(Settings):
+    """Settings of rules that read every step of a decision."""
+
+    window: PositiveInt | None = Field(None, description="steps at the end of a decision that count; default: all")
+    tau_e: Time | None = Field(
+        None, description="time constant of the synaptic eligibility; default: no decay, and an end with its decision"
+    )
+
+
+class HistoryRule(Rule):
+    """Base of the rules that sum over the steps of a decision.
+
+    Parameters
+    ----------
+    spec : HistorySettings
+    network : Wiring
+    steps : int
+        In a decision.
+
+    Attributes
+    ----------
+    first, last : ndarray of int, shape (n_neurons,)
+        Steps (from 0) between which the activity of each postsynaptic neuron counts.
+    fading : ndarray, shape (steps,)
+        What is left at the end of a decision of the eligibility of each step.
+
+    Raises
+    ------
+    ValueError
+        If the window is longer than a decision.
+    """
+
+    def __init__(self, spec: HistorySettings, network: Wiring, steps: int) -> None:
+        if spec.window is not None and spec.window > steps:
+            raise ValueError(f"learning.rule.window = {spec.window} is longer than a decision of {steps} steps")
+        self.network = network
+        self.steps = steps
+        self.first = np.full(network.n_neurons, steps - (spec.window or steps))
+        self.last = np.full(network.n_neurons, steps - 1)
+        self.fading = np.ones(steps)
+        if spec.tau_e is not None:
+            decay = float(network.spec.dt) / float(spec.tau_e)
+            self.fading = np.exp(-decay * np.arange(steps - 1, -1, -1))
+            self.carry = math.exp(-decay * steps)
+
+    def weights(self) -> np.ndarray:
+        """Weight in the sum of each step and postsynaptic neuron; shape (steps, n_neurons)."""
+        step = np.arange(self.steps)[:, None]
+        return ((step >= self.first) & (step <= self.last)) * self.fading[:, None]
+
+    def history(self, decision: Decision) -> History:
+        """The history of `decision`, which the rule cannot do without."""
+        if decision.history is None:
+            raise ValueError("this rule reads every step of a decision: make the network with history = steps")
+        return decision.history
+
+    def circuit_sum(self, values: np.ndarray) -> np.ndarray:
+        """The sum over each neuron's circuit; shape (steps, n_neurons), as `values`."""
+        total: np.ndarray = np.add.reduceat(values, self.network.starts[:-1], axis=1)[:, self.network.circuit]
+        return total

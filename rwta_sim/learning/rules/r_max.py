@@ -1,0 +1,39 @@
+"""R-max: policy gradient for neurons with escape noise that know nothing of their circuit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rwta_sim.decoders import Decoder
+from rwta_sim.learning.decision import Decision, Factors
+from rwta_sim.learning.rules.base import HistoryRule, HistorySettings, Rule
+from rwta_sim.wiring import Wiring
+
+__all__ = ["RMax"]
+
+
+class RMax(HistorySettings):
+    """R-max, the classic policy-gradient rule for spiking neurons.
+
+    ``e_jk = sum_t x_j(t) (S_k(t) - rho_k(t) dt)``, the score function of independent neurons with exponential escape
+    rates rho (Xie and Seung 2004; Pfister, Toyoizumi, Barber and Gerstner 2006; named so by Fremaux, Sprekeler and
+    Gerstner 2010), low-pass filtered with `tau_e` and gated by reward minus expected reward. It is the exact score only
+    where neurons do not share a circuit; in one_hot firing rho dt = q, and it is.
+    """
+
+    kind: Literal["r_max"] = "r_max"
+
+    @property
+    def needs_history(self) -> bool:
+        return True
+
+    def make(self, network: Wiring, steps: int, decoder: Decoder) -> Rule:
+        """The rule for a network and its decisions."""
+        return _RMax(self, network, steps)
+
+
+class _RMax(HistoryRule):
+    def factors(self, decision: Decision) -> Factors:
+        history = self.history(decision)
+        rho_dt = history.q * float(self.network.spec.circuit_rate * self.network.spec.dt)
+        return Factors(history.input_trace, history.trace, (history.spikes - rho_dt) * self.weights())

@@ -1,0 +1,56 @@
+"""Classic reward-modulated STDP."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from rwta_sim.decoders import Decoder
+from rwta_sim.learning.decision import Decision, Factors
+from rwta_sim.learning.rules.base import HistoryRule, HistorySettings, Rule
+from rwta_sim.settings import PositiveFloat
+from rwta_sim.wiring import Wiring
+
+__all__ = ["RSTDP"]
+
+
+class RSTDP(HistorySettings):
+    """Pair-based STDP into an eligibility that the modulation turns into weight changes.
+
+    ``de_jk/dt = -e_jk/tau_e + a_plus x_j S_k - a_minus S_j x_k``: potentiation of a synapse when its target fires after
+    its source, depression when it fires before (Izhikevich 2007, eq. 2-3; Florian 2007, MSTDPET). The STDP windows
+    are the network's kernel: x = kappa*S, on both sides; spikes of the same step do not pair.
+
+    In a symmetric network the change of a shared weight is the sum over both directions, so with a_plus = a_minus
+    nothing is left of it among hidden and action neurons. Biases do not learn: a pair rule has nothing to say of them.
+    """
+
+    kind: Literal["r_stdp"] = "r_stdp"
+    a_plus: PositiveFloat = Field(1.0, description="potentiation, pre before post")
+    a_minus: float = Field(1.0, ge=0, description="depression, post before pre")
+
+    @property
+    def needs_history(self) -> bool:
+        return True
+
+    def make(self, network: Wiring, steps: int, decoder: Decoder) -> Rule:
+        """The rule for a network and its decisions."""
+        return _RSTDP(self, network, steps)
+
+
+class _RSTDP(HistoryRule):
+    def __init__(self, spec: RSTDP, network: Wiring, steps: int) -> None:
+        super().__init__(spec, network, steps)
+        self._a_plus, self._a_minus = spec.a_plus, spec.a_minus
+
+    def factors(self, decision: Decision) -> Factors:
+        history, weights = self.history(decision), self.weights()
+        post = np.concatenate([self._a_plus * history.spikes * weights, -self._a_minus * history.trace * weights])
+        return Factors(
+            np.concatenate([history.input_trace, history.input_spikes]),
+            np.concatenate([history.trace, history.spikes]),
+            post,
+            bias=np.zeros_like(post),
+        )

@@ -1,0 +1,72 @@
+"""The exact score function of the spike trains: credit for hidden spikes that caused the action."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from rwta_sim.decoders import Decoder
+from rwta_sim.learning.decision import Decision, Factors
+from rwta_sim.learning.rules.base import HistoryRule, HistorySettings, Rule
+from rwta_sim.wiring import Wiring
+
+__all__ = ["ScoreFunction"]
+
+
+class ScoreFunction(HistorySettings):
+    """The likelihood ratio of the spikes that led to the action.
+
+    ``e_jk = sum_t x_j(t) d_k(t)``, with d_k the derivative of the log-probability of the step's spikes to the potential
+    u_k: ``S_k - q_k`` in one_hot firing (Williams 1992; Xie and Seung 2004; Pfister et al. 2006); in poisson
+    firing, for P(spike) = 1 - exp(-rho dt), ``g_k y_k - q_k sum_circuit g y`` with ``y = rho dt`` and
+    ``g = S/(1 - exp(-y)) - 1``, which tends to the same as dt -> 0. The action is one of those spikes, so
+    ``E[A e]`` is the gradient of ``E[A]``: hidden neurons are credited for what they caused.
+
+    ``causal`` leaves out spikes that cannot have caused the action, which contribute nothing but noise: those of hidden
+    neurons in the last step, of action neurons before the last spike unless they act back on hidden neurons, and of
+    neurons with no way to the action. A `window` shorter than the decision leaves out early causes: less noise, at
+    the price of a bias. The other source of noise is the modulation: subtract a baseline (`critic`).
+    """
+
+    kind: Literal["score_function"] = "score_function"
+    causal: bool = Field(True, description="leave out spikes that cannot have caused the action")
+
+    @property
+    def needs_history(self) -> bool:
+        return True
+
+    def make(self, network: Wiring, steps: int, decoder: Decoder) -> Rule:
+        """The rule for a network and its decisions."""
+        return _ScoreFunction(self, network, steps, decoder)
+
+
+class _ScoreFunction(HistoryRule):
+    def __init__(self, spec: ScoreFunction, network: Wiring, steps: int, decoder: Decoder) -> None:
+        super().__init__(spec, network, steps)
+        self._poisson = network.spec.firing == "poisson"
+        self._per_step = float(network.spec.circuit_rate * network.spec.dt)
+        if spec.causal:
+            self._keep_causes(decoder)
+
+    def _keep_causes(self, decoder: Decoder) -> None:
+        network, blocks = self.network, set(self.network.spec.blocks)
+        # With neither hh nor ha a hidden spike reaches nothing; a spike acts from the next step on.
+        self.last[network.hidden] = self.steps - 2 if "ha" in blocks else -1
+        if decoder == "last_spike" and not self._poisson and not {"ah", "ha"} <= blocks:
+            self.first[network.action] = self.steps - 1
+
+    def factors(self, decision: Decision) -> Factors:
+        history = self.history(decision)
+        if self._poisson:
+            y = history.q * self._per_step
+            # y/(1 - exp(-y)) is 1 at y = 0, where it cannot be computed so.
+            ratio = np.divide(y, -np.expm1(-y), out=np.ones_like(y), where=y > 0)
+            gy = history.spikes * ratio - y
+            post = gy - history.q * self.circuit_sum(gy)
+            if not history.spikes[:, self.network.action].any():  # then the action was drawn from q at the end
+                post[-1, self.network.action] += decision.v[self.network.action] - decision.policy
+        else:
+            post = history.spikes - history.q
+        return Factors(history.input_trace, history.trace, post * self.weights())

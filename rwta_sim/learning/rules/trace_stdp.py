@@ -1,0 +1,39 @@
+"""SVPG's rule read as spike-timing-dependent plasticity, over a part of the decision."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rwta_sim.decoders import Decoder
+from rwta_sim.learning.decision import Decision, Factors
+from rwta_sim.learning.rules.base import HistoryRule, HistorySettings, Rule
+from rwta_sim.wiring import Wiring
+
+__all__ = ["TraceSTDP"]
+
+
+class TraceSTDP(HistorySettings):
+    """R-STDP with the factors of SVPG at every step of a window.
+
+    ``e_jk = sum_t x_j(t) (S_k(t) - q_k(t) S_circuit(t))``: at each spike of a circuit, potentiation of the neuron that
+    fired by the presynaptic trace x = kappa*S, and depression of all its neurons by the trace times q = rho/rho_hat.
+    Yang et al. 2022 (arXiv 2210.13225), the R-STDP reading of the last-step rule, with a sum over a window in place of
+    the last step. In one_hot firing a window of one step is `LastStep`, if the action was drawn.
+    """
+
+    kind: Literal["trace_stdp"] = "trace_stdp"
+
+    @property
+    def needs_history(self) -> bool:
+        return True
+
+    def make(self, network: Wiring, steps: int, decoder: Decoder) -> Rule:
+        """The rule for a network and its decisions."""
+        return _TraceSTDP(self, network, steps)
+
+
+class _TraceSTDP(HistoryRule):
+    def factors(self, decision: Decision) -> Factors:
+        history = self.history(decision)
+        post = history.spikes - history.q * self.circuit_sum(history.spikes)
+        return Factors(history.input_trace, history.trace, post * self.weights())
