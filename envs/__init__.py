@@ -13,6 +13,8 @@ _ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "CueAction": ("cue_action:CueAction", {}),
     "Digits": ("digits:Digits", {}),
     "Gridworld": ("gridworld:Gridworld", {"max_episode_steps": 300}),
+    "InvertedPendulum": ("pendulum:InvertedPendulum", {"max_episode_steps": 200}),
+    "InvertedPendulumBullet": ("pendulum_bullet:InvertedPendulumBullet", {"max_episode_steps": 200}),
     "MNIST": ("mnist:MNIST", {}),
     "Parity": ("parity:Parity", {}),
     "XOR": ("parity:Parity", {"kwargs": {"n_bits": 2}}),

@@ -13,7 +13,7 @@ from scipy.stats import chi2
 
 import rwta_sim.envs
 
-NAMES = ["CueAction", "Digits", "Gridworld", "Parity", "XOR"]
+NAMES = ["CueAction", "Digits", "Gridworld", "InvertedPendulum", "InvertedPendulumBullet", "Parity", "XOR"]
 
 
 def make(name: str, **kwargs: Any) -> gym.Env:
