@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 
 __all__ = ["register_all"]
 
+# The modules are imported when an environment is made: some need packages that are extras.
+_ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "CueAction": ("cue_action:CueAction", {}),
+    "Digits": ("digits:Digits", {}),
+    "Gridworld": ("gridworld:Gridworld", {"max_episode_steps": 300}),
+    "InvertedPendulum": ("pendulum:InvertedPendulum", {"max_episode_steps": 200}),
+    "InvertedPendulumBullet": ("pendulum_bullet:InvertedPendulumBullet", {"max_episode_steps": 200}),
+    "MNIST": ("mnist:MNIST", {}),
+    "Parity": ("parity:Parity", {}),
+    "XOR": ("parity:Parity", {"kwargs": {"n_bits": 2}}),
+}
+
 
 def register_all() -> None:
     """Register every environment once."""
-    if "rwta_sim/CueAction-v0" not in gym.registry:
-        gym.register("rwta_sim/CueAction-v0", entry_point="rwta_sim.envs.cue_action:CueAction")
+    for name, (entry_point, settings) in _ENVIRONMENTS.items():
+        if f"rwta_sim/{name}-v0" not in gym.registry:
+            gym.register(f"rwta_sim/{name}-v0", entry_point=f"rwta_sim.envs.{entry_point}", **settings)

@@ -2,17 +2,66 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from scipy.stats import chi2
 
 import rwta_sim.envs
 
+NAMES = ["CueAction", "Digits", "Gridworld", "InvertedPendulum", "InvertedPendulumBullet", "Parity", "XOR"]
 
-def test_checker():
-    check_env(gym.make("rwta_sim/CueAction-v0").unwrapped, skip_render_check=True)
+
+def make(name: str, **kwargs: Any) -> gym.Env:
+    if name == "InvertedPendulumBullet":
+        pytest.importorskip("pybullet")  # has no wheel for Python 3.12 and later
+    return gym.make(f"rwta_sim/{name}-v0", **kwargs)
+
+
+def episode(env: gym.Env, seed: int) -> list:
+    """Observations, rewards and ends of an episode with random actions."""
+    rng = np.random.default_rng(5)
+    seen: list = [env.reset(seed=seed)[0]]
+    ended = truncated = False
+    while not (ended or truncated):
+        observation, reward, ended, truncated, _ = env.step(rng.integers(env.action_space.n))
+        seen.append((np.copy(observation).tolist(), reward, ended, truncated))
+    return [np.copy(seen[0]).tolist(), *seen[1:]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore:.*A Box observation space m:UserWarning")  # pendulums: unbounded
+def test_checker(name):
+    env = make(name)
+    # MuJoCo's pictures need OpenGL, which CI may not have; see test_pendulum.py.
+    check_env(env.unwrapped, skip_render_check=name == "InvertedPendulum")
+    env.close()
     rwta_sim.envs.register_all()  # twice is harmless
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_seeded(name):
+    """The same seed gives the same episode, also on an environment that has played, and NumPy's own state stays."""
+    env, other = make(name), make(name)
+    legacy = copy.deepcopy(np.random.get_state())  # noqa: NPY002
+    first = episode(env, 1)
+    assert [episode(env, seed) for seed in range(2, 6)] != [first] * 4
+    assert episode(env, 1) == first
+    assert episode(other, 1) == first
+    assert all(np.array_equal(a, b) for a, b in zip(legacy, np.random.get_state(), strict=True))  # noqa: NPY002
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "CueAction"])
+@pytest.mark.parametrize("action", [-1, 10, 1.0, None])
+def test_wrong_action(name, action):
+    env = make(name).unwrapped
+    env.reset(seed=0)
+    with pytest.raises(gym.error.InvalidAction, match="expected a whole number from 0 to"):
+        env.step(action)
 
 
 def test_rewards_and_length():
@@ -43,3 +92,127 @@ def test_cues_are_uniform():
     cues = [env.reset(seed=0)[0], *(env.step(0)[0] for _ in range(1999))]
     counts = np.bincount(cues, minlength=4)
     assert ((counts - 500) ** 2 / 500).sum() < 21.1
+
+
+class TestGridworld:
+    UP, DOWN, LEFT, RIGHT = range(4)
+
+    def test_transitions_by_hand(self):
+        table = make("Gridworld").unwrapped.transitions()
+        np.testing.assert_allclose(table.sum(axis=2), 1)
+
+        def expect(cell, action, **chances):
+            row = np.zeros(100)
+            for place, chance in chances.items():
+                row[int(place[1:])] = chance
+            np.testing.assert_allclose(table[cell, action], row)
+
+        expect(44, self.UP, c34=0.8, c43=0.05, c45=0.05, c44=0.1)
+        expect(44, self.DOWN, c54=0.8, c45=0.05, c43=0.05, c44=0.1)
+        expect(44, self.LEFT, c43=0.8, c54=0.05, c34=0.05, c44=0.1)
+        expect(44, self.RIGHT, c45=0.8, c34=0.05, c54=0.05, c44=0.1)
+        expect(0, self.UP, c0=0.95, c1=0.05)  # the wall above and the wall to the left
+        expect(9, self.RIGHT, c9=0.95, c19=0.05)
+        expect(98, self.RIGHT, c99=0.8, c88=0.05, c98=0.15)
+        expect(99, self.UP, c99=1)
+
+    def test_steps_are_of_those_probabilities(self):
+        """Chi-square of 60,000 random steps for every cell and action, false alarms 1e-4."""
+        env = make("Gridworld", width=3, height=3, veer=0.1, stay=0.2).unwrapped
+        counts, rng = np.zeros((9, 4, 9)), np.random.default_rng(0)
+        cell, _ = env.reset(seed=0)
+        for action in rng.integers(4, size=60_000):
+            after, reward, ended, _, _ = env.step(action)
+            counts[cell, action, after] += 1
+            assert (reward, ended) == ((10, True) if after == 8 else (0, False))
+            cell = env.reset()[0] if ended else after
+        expected = counts.sum(axis=2, keepdims=True) * env.transitions()
+        assert counts[expected == 0].sum() == 0
+        some = expected > 0
+        statistic = ((counts - expected)[some] ** 2 / expected[some]).sum()
+        df = some[:8].sum() - 32
+        assert expected[some].min() > 20 and statistic < chi2.isf(1e-4, df)
+
+    @pytest.mark.parametrize("settings", [{}, {"width": 4, "height": 2, "veer": 0.2, "stay": 0.3, "goal_reward": -1.0}])
+    @pytest.mark.parametrize("gamma", [0.0, 0.9, 0.99])
+    def test_values_solve_the_greedy_policy(self, settings, gamma):
+        env = make("Gridworld", **settings).unwrapped
+        values, table = env.optimal_values(gamma), env.transitions()
+        goal = len(values) - 1
+        rewards = table[:goal, :, goal] * settings.get("goal_reward", 10.0)
+        gains = rewards + gamma * table[:goal] @ values
+        greedy = gains.argmax(axis=1)
+        moves = table[np.arange(goal), greedy][:, :goal]
+        solved = np.linalg.solve(np.eye(goal) - gamma * moves, rewards[np.arange(goal), greedy])
+        np.testing.assert_allclose(values[:goal], solved, rtol=0, atol=1e-9)
+        assert values[goal] == 0
+        np.testing.assert_allclose(gains.max(axis=1), values[:goal], rtol=0, atol=1e-9)
+
+    def test_sure_footed(self):
+        """Without slips the value is the discounted reward over the 18 moves of the shortest way."""
+        values = make("Gridworld", veer=0.0, stay=0.0).unwrapped.optimal_values(0.9)
+        away = np.add.outer(np.arange(9, -1, -1), np.arange(9, -1, -1)).ravel()
+        np.testing.assert_allclose(values[:99], 10 * 0.9 ** (away[:99] - 1))
+        assert make("Gridworld").unwrapped.optimal_values(1.0)[:99] == pytest.approx(10)
+
+    def test_value_is_the_mean_return(self):
+        """2,000 episodes of the optimal policy; |z| < 4 has false alarms 6e-5."""
+        env = make("Gridworld").unwrapped
+        values, returns = env.optimal_values(0.9), []
+        policy = (env.transitions() @ np.append(values[:99], 10 / 0.9)).argmax(axis=1)
+        env.reset(seed=0)
+        for _ in range(2000):
+            cell, _ = env.reset()
+            gain, ended = 1 / 0.9, False
+            while not ended:
+                cell, reward, ended, _, _ = env.step(policy[cell])
+                gain *= 0.9
+            returns.append(gain * reward)
+        error = np.std(returns) / np.sqrt(len(returns))
+        assert abs(np.mean(returns) - values[0]) < 4 * error
+        assert error < 0.01 * values[0]
+
+    def test_capped_at_300_steps(self):
+        env = make("Gridworld")
+        env.reset(seed=0)
+        ends = [env.step(self.UP)[2:4] for _ in range(300)]
+        assert ends == [(False, False)] * 299 + [(False, True)]
+
+    def test_must_be_reset(self):
+        env = make("Gridworld", width=2, height=1, veer=0.0, stay=0.0).unwrapped
+        with pytest.raises(gym.error.ResetNeeded):
+            env.step(self.RIGHT)
+        env.reset()
+        assert env.step(self.RIGHT)[:3] == (1, 10.0, True)
+        with pytest.raises(gym.error.ResetNeeded):
+            env.step(self.RIGHT)
+
+    def test_picture(self):
+        env = make("Gridworld", width=4, height=3, render_mode="rgb_array")
+        env.reset(seed=0)
+        before = env.render()
+        assert before.shape == (48, 64, 3) and before.dtype == np.uint8
+        blue = (before == (40, 90, 200)).all(axis=2)
+        assert blue[8, 8] and not blue[:, 16:].any() and not blue[16:].any()
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"width": 0},
+            {"width": 1, "height": 1},
+            {"veer": -0.1},
+            {"veer": 0.5, "stay": 0.1},
+            {"stay": float("nan")},
+            {"goal_reward": float("inf")},
+            {"render_mode": "ansi"},
+        ],
+    )
+    def test_bad_settings(self, settings):
+        from rwta_sim.envs.gridworld import Gridworld
+
+        with pytest.raises(ValueError, match="expected"):
+            Gridworld(**settings)
+
+    def test_bad_discount(self):
+        with pytest.raises(ValueError, match=r"gamma = 1\.1"):
+            make("Gridworld").unwrapped.optimal_values(1.1)
