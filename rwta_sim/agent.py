@@ -16,6 +16,7 @@ from rwta_sim.critics import LinearTD
 from rwta_sim.decoders import action_count
 from rwta_sim.encoders import DiscreteEncoder, make_encoder
 from rwta_sim.engines import Engine, make_engine
+from rwta_sim.envs.patterns import PatternTask
 from rwta_sim.errors import CheckpointError, EnvironmentFailure
 from rwta_sim.learning import Learner
 from rwta_sim.network import RWTANetwork
@@ -23,7 +24,7 @@ from rwta_sim.runs import Checkpoint, RunFolder
 from rwta_sim.seeding import Purpose, episode_seeds, initial_generator
 from rwta_sim.spec import NetworkSpec
 
-__all__ = ["Agent", "difference", "make_environment", "restore", "saved_blocks"]
+__all__ = ["Agent", "difference", "make_environment", "pattern_count", "reset_options", "restore", "saved_blocks"]
 
 _WEIGHT = "weight."
 
@@ -45,6 +46,18 @@ def make_environment(spec: EnvironmentSpec, **kwargs: Any) -> gym.Env:
             f"cannot make the environment {spec.id!r} with {spec.kwargs}: {error}. For an environment of your "
             "own, register it with Gymnasium and name it 'module:id'"
         ) from error
+
+
+def pattern_count(env: gym.Env, split: str) -> int | None:
+    """How many patterns a classification task has in a split; None for any other environment."""
+    task = env.unwrapped
+    return task.n_patterns(split) if isinstance(task, PatternTask) else None
+
+
+def reset_options(env: gym.Env, split: str, episode: int) -> dict[str, Any] | None:
+    """Options for `env.reset`: classification tasks show the patterns of `split` one after the other."""
+    count = pattern_count(env, split)
+    return None if count is None else {"split": split, "index": episode % count}
 
 
 class Agent:
@@ -111,12 +124,17 @@ class Agent:
         with closing(session):
             return drive(self.engine, session, self.experiment.decision.steps)
 
-    def play(self, episodes: int, seed: int | None = None, greedy: bool = True, first: int = 0) -> list[Episode]:
+    def play(
+        self, episodes: int | None = None, seed: int | None = None, greedy: bool = True, first: int = 0
+    ) -> list[Episode]:
         """Play evaluation episodes without learning.
+
+        A classification task (`PatternTask`) shows its test patterns one after the other.
 
         Parameters
         ----------
-        episodes : int
+        episodes : int, optional
+            Default: 100, and for a classification task as many as it has test patterns.
         seed : int, optional
             Default: the seed of the experiment. Episode n of a seed is always the same episode.
         greedy : bool
@@ -124,6 +142,8 @@ class Agent:
         first : int
             Number of the first episode.
         """
+        if episodes is None:
+            episodes = pattern_count(self.env, "test") or 100
         if episodes < 1:
             raise ValueError(f"episodes = {episodes}: expected at least 1")
         seed = self.experiment.seed if seed is None else seed
@@ -132,7 +152,8 @@ class Agent:
             results = []
             for number in range(first, first + episodes):
                 seeds = episode_seeds(seed, Purpose.EVALUATION, number)
-                results.append((yield from self.bridge.episode(self.env, seeds, greedy=greedy)))
+                options = reset_options(self.env, "test", number)
+                results.append((yield from self.bridge.episode(self.env, seeds, greedy=greedy, options=options)))
             return results
 
         result: list[Episode] = self.run(session())

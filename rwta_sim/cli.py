@@ -163,30 +163,41 @@ def _finish(summary: Summary, figures: bool, as_json: bool) -> None:
 
 @cli.command()
 @_RUN
-@click.option("--episodes", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Greedy episodes.")
+@click.option(
+    "--episodes",
+    type=click.IntRange(1, 1_000_000),
+    help="Greedy episodes; default 100, in a classification task one for each test pattern.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
 @_JSON
-def evaluate(run: Path, episodes: int, seed: int | None, as_json: bool) -> None:
+def evaluate(run: Path, episodes: int | None, seed: int | None, as_json: bool) -> None:
     """Play greedy episodes with the best weights of RUN, without learning."""
     opened = RunFolder.open(run)
     agent = Agent.load(opened)
-    returns = [episode.total for episode in agent.play(episodes, seed=seed)]
-    experiment = agent.experiment
-    result = {
+    played = agent.play(episodes, seed=seed)
+    returns = [episode.total for episode in played]
+    experiment, episodes = agent.experiment, len(played)
+    result: dict[str, Any] = {
         "task": experiment.task,
         "engine": experiment.engine.name,
         "seed": experiment.seed if seed is None else seed,
         "episodes": episodes,
         "mean_return": float(np.mean(returns)),
         "sd_return": float(np.std(returns, ddof=1)) if episodes > 1 else 0.0,
+        "mean_discounted_return": float(np.mean([episode.discounted for episode in played])),
+        "gamma": experiment.critic.gamma,
         "returns": returns,
     }
+    answers = [episode.correct for episode in played if episode.correct is not None]
+    if answers:
+        result["accuracy"] = float(np.mean(answers))
     if as_json:
         _print_json(result)
         return
     click.echo(
         f"{result['task']}: mean return {result['mean_return']:.2f} +- {result['sd_return']:.2f} "
         f"over {episodes} greedy episodes (seed {result['seed']}, {result['engine']} engine)"
+        + (f", accuracy {result['accuracy']:.4f}" if answers else "")
     )
 
 

@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 
 from rwta_sim.actor import Session
-from rwta_sim.agent import Agent, difference, restore
+from rwta_sim.agent import Agent, difference, pattern_count, reset_options, restore
 from rwta_sim.bridge import Episode
 from rwta_sim.config import Experiment
 from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure
@@ -230,11 +230,13 @@ class Trainer:
         return (yield from episode)
 
     def _validate(self) -> Session[float]:
-        count, returns = self.experiment.training.validation_episodes, []
+        env, returns = self.agent.env, []
+        count = pattern_count(env, "validation") or self.experiment.training.validation_episodes
         self._validating = True
         for number in range(self._validations, self._validations + count):
             seeds = episode_seeds(self.experiment.seed, Purpose.VALIDATION, number)
-            result = yield from self.agent.bridge.episode(self.agent.env, seeds, greedy=True)
+            options = reset_options(env, "validation", number)
+            result = yield from self.agent.bridge.episode(env, seeds, greedy=True, options=options)
             returns.append(result.total)
         self._validations += count
         self._validating = False
