@@ -100,8 +100,7 @@ def nudged(wiring, weights, b, name, index, step):
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("blocks", SUBSETS)
-@pytest.mark.parametrize("damping", [0.0, 0.3])
+@pytest.mark.parametrize(("blocks", "damping"), [*((blocks, 0.0) for blocks in SUBSETS), (BLOCKS, 0.3)])
 def test_gradients_are_those_of_finite_differences(blocks, symmetric, damping):
     """d ln pi(a) and dH through the whole fixed point, central differences in double precision."""
     wiring, weights, b, drive = wired(blocks, symmetric, circuits=2, inputs=2)
