@@ -167,6 +167,17 @@ class MeanField:
             q[:, where] = part.reshape(len(u), number * size)
         return q
 
+    def sample(self, q: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One winner per circuit drawn from q; shapes (rows, n_neurons), one-hot per circuit."""
+        v = np.zeros_like(q)
+        for where, number, size in self._circuits:
+            below = q[:, where].reshape(len(q), number, size).cumsum(axis=-1, dtype=float)
+            draw = rng.random((len(q), number, 1)) * below[..., -1:]
+            winner = np.minimum((below <= draw).sum(axis=-1), size - 1)
+            one_hot = np.arange(size) == winner[..., None]
+            v[:, where] = one_hot.reshape(len(q), number * size)
+        return v
+
     def _from_inputs(self, s: np.ndarray, weights: Mapping[str, np.ndarray]) -> np.ndarray:
         u = np.zeros((len(s), self.wiring.n_neurons), self.dtype)
         for p in self._inputs:
