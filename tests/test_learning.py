@@ -9,14 +9,14 @@ import pytest
 from brian2 import ms
 from conftest import Loop, poisson_spec
 
-from rwta_sim.critics import Fourier, Tabular
+from rwta_sim.critics import Constant, Fourier, Tabular
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.kernels import Exponential
 from rwta_sim.learning import Decision, Factors, Learner, LearningSpec
 from rwta_sim.learning.fused import available
 from rwta_sim.learning.modulation import EpisodeAdvantage, Shuffle, advantages
 from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
-from rwta_sim.learning.rules import LastStep
+from rwta_sim.learning.rules import Feedback, LastStep
 from rwta_sim.spec import NetworkSpec
 
 SPEC = NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=5 * ms))
@@ -309,3 +309,67 @@ def test_the_fused_update_is_the_one_in_numpy(changes, monkeypatch):
     for name, expected in results[1].items():
         assert expected.any() or "shuffle" in name, name
         np.testing.assert_array_equal(results[0][name], expected, err_msg=name)
+
+
+def test_a_batch_is_the_mean_of_its_episodes():
+    """Three episodes in one step of SGD against the mean of the changes that each makes by itself."""
+    changes, rng = [], np.random.default_rng(5)
+    loop = Loop(SPEC)
+    episodes = [[decision_for(loop.network, rng) for _ in range(2)] for _ in range(3)]
+
+    def learn(batch, chosen):
+        for array in (*loop.arrays.weights.values(), loop.arrays.b):
+            array[...] = 0.0
+        critic = Constant(gamma=0.9, rate=1e-300)
+        learner = learner_for(loop, critic, modulation=EpisodeAdvantage(), batch=batch)
+        for episode in chosen:
+            learner.begin_episode(np.eye(2)[0])
+            for i, decision in enumerate(episode):
+                assert not learner.observe(decision, 1.0 + i, np.eye(2)[0], i == 1, rng)
+            changed = learner.end_episode(rng)
+        assert changed
+        return np.concatenate([a.ravel() for a in (*loop.arrays.weights.values(), loop.arrays.b)])
+
+    changes = [learn(1, [episode]) for episode in episodes]
+    np.testing.assert_allclose(learn(3, episodes), np.mean(changes, axis=0), atol=1e-12)
+
+
+def test_feedback_is_the_gradient_of_the_policy():
+    """Feed-forward: d ln pi(a) / dw through hidden probabilities, by central differences; x_h is q_h itself."""
+    spec = NetworkSpec(hidden_circuits=2, hidden_size=3, blocks=("sh", "sa", "ha"), symmetric=False, weight_sd=1.0)
+    loop, rng = Loop(spec), np.random.default_rng(4)
+    weights, network, drive, action = loop.arrays.weights, loop.network, rng.random(3), 1
+
+    def probabilities():
+        q = np.zeros(8)
+        for c in range(2):
+            u = drive @ weights["s"][:, 3 * c : 3 * c + 3]
+            q[3 * c : 3 * c + 3] = np.exp(u) / np.exp(u).sum()
+        u = drive @ weights["s"][:, 6:] + q[:6] @ weights["ha"]
+        q[6:] = np.exp(u) / np.exp(u).sum()
+        return q
+
+    learner, q = learner_for(loop, rule=Feedback()), probabilities()
+    v = np.r_[q[:6], np.eye(2)[action]]
+    decision = decision_for(
+        network, rng, drive=drive, input_trace=drive, trace=q, q=q, v=v, action=action, policy=q[6:]
+    )
+    found = dict(
+        zip([p.name for p in network.projections], learner.gradient(learner.rule.factors(decision)), strict=False)
+    )
+    for name, w in weights.items():
+        for index in np.ndindex(w.shape):
+            keep, values = w[index], []
+            for step in (1e-6, -1e-6):
+                w[index] = keep + step
+                values.append(np.log(probabilities()[6 + action]))
+            w[index] = keep
+            assert found[name][index] == pytest.approx((values[0] - values[1]) / 2e-6, abs=1e-7)
+
+
+def test_annealing():
+    learner = learner_for(Loop(SPEC), rate=0.5, final_rate=0.1, entropy=0.4, final_entropy=0.25)
+    learner.anneal(0.5)
+    assert (learner.rate, learner.entropy) == pytest.approx((0.275, 0.25))
+    learner.anneal(2.0)
+    assert (learner.rate, learner.entropy) == pytest.approx((0.05, 0.1))

@@ -14,6 +14,7 @@ from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.fused import FusedUpdate, Outer, available
 from rwta_sim.learning.modulation import Control, EpisodeAdvantage, ModulationSpec, Shuffle, TDError, advantages
 from rwta_sim.learning.optimisers import RMS, OptimiserSpec, RMSNormalised
+from rwta_sim.learning.rows import Rows
 from rwta_sim.learning.rules import LastStep, Rule, RuleSpec
 from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt, Settings
 from rwta_sim.wiring import Weights
@@ -30,7 +31,8 @@ class LearningSpec(Settings):
     rate: PositiveFloat = Field(1e-3, description="learning rate at the start")
     final_rate: Fraction = Field(0.1, description="learning rate at the end, as a fraction; linear in between")
     batch: PositiveInt = Field(1, description="episodes per update, if the modulation is not td_error")
-    entropy: Annotated[float, Field(ge=0)] = Field(0.02, description="weight of the policy entropy")
+    entropy: Annotated[float, Field(ge=0)] = Field(0.02, description="weight of the policy entropy at the start")
+    final_entropy: Fraction = Field(1.0, description="weight of the entropy at the end, as a fraction")
     control: Control = Field(
         "none", description="none: learn; off: do not; shuffled: modulation given to the wrong decisions"
     )
@@ -70,7 +72,7 @@ class Learner:
         self.spec = spec
         self.critic = critic
         self.rule = rule
-        self.rate = spec.rate
+        self.rate, self.entropy = spec.rate, spec.entropy
         self._weights = weights
         self._projections = weights.network.projections
         symmetric = weights.network.spec.symmetric
@@ -79,21 +81,24 @@ class Learner:
             for p in self._projections
         ]
         parameters = [*(weights.weights[p.name] for p in self._projections), weights.b]
+        rule.attach(weights)
         self._optimiser = spec.optimiser.make(parameters)
         self._gradients = [np.empty_like(w) for w in parameters]
         self._scratch = [np.empty_like(w) for w in parameters]
         self._shuffle = Shuffle()
         self._episode: list[tuple[Factors, float, float]] = []
-        #: Sums over the episodes of a batch that is not complete, and how many there are.
-        self._batch = [np.zeros_like(w) for w in parameters] if spec.batch > 1 else []
+        #: Factors, with their modulation, of the episodes of a batch that is not complete, and how many these are.
+        self._batch = self._new_batch() if spec.batch > 1 else None
         self._in_batch = np.zeros(1, dtype=np.int64)
         #: What earlier decisions left to the TD error.
         lasting = rule.carry > 0 and isinstance(spec.modulation, TDError)
         self._eligibility = [np.zeros_like(w) for w in parameters] if lasting else []
 
     def anneal(self, progress: float) -> None:
-        """Set the learning rate for `progress` from 0 (start) to 1 (end)."""
-        self.rate = self.spec.rate * (1.0 - (1.0 - self.spec.final_rate) * min(max(progress, 0.0), 1.0))
+        """Set learning rate and entropy weight for `progress` from 0 (start) to 1 (end)."""
+        progress = min(max(progress, 0.0), 1.0)
+        self.rate = self.spec.rate * (1.0 - (1.0 - self.spec.final_rate) * progress)
+        self.entropy = self.spec.entropy * (1.0 - (1.0 - self.spec.final_entropy) * progress)
 
     def begin_episode(self, features: np.ndarray) -> None:
         self._episode.clear()
@@ -119,7 +124,7 @@ class Learner:
         if self.spec.control == "off":
             return False
         delta = self.critic.td_error(reward, features, terminated)
-        bonus = self.spec.entropy * (decision.surprise - decision.policy_entropy) if self.spec.entropy else 0.0
+        bonus = self.entropy * (decision.surprise - decision.policy_entropy) if self.entropy else 0.0
         factors = self.rule.factors(decision)
         if isinstance(self.spec.modulation, EpisodeAdvantage):
             self._episode.append((factors, delta, bonus))
@@ -148,23 +153,24 @@ class Learner:
         if self.spec.control == "shuffled":
             modulation = np.array([self._shuffle.exchange(m, rng) for m in modulation])
         weighted = [f.times(m) for f, m in zip(factors, modulation, strict=True)]
-        return self._add_to_batch(self.gradient(joined(weighted)))
+        return self._add_to_batch(joined(weighted))
 
-    def _add_to_batch(self, gradients: list[np.ndarray]) -> bool:
-        """Step with the gradients, or keep them until the batch is complete and step with their mean."""
-        if not self._batch:
-            self._optimiser.step(gradients, self.rate)
+    def _new_batch(self) -> Rows:
+        inputs, neurons = np.zeros(self._weights.network.n_inputs), np.zeros(self._weights.network.n_neurons)
+        return Rows(pre_inputs=inputs, pre_neurons=neurons, post=neurons, bias=neurons)
+
+    def _add_to_batch(self, factors: Factors) -> bool:
+        """Step with the gradient, or keep the factors until the batch is complete and step with its mean gradient."""
+        if self._batch is None:
+            self._optimiser.step(self.gradient(factors), self.rate)
             return True
-        for total, g in zip(self._batch, gradients, strict=True):
-            total += g
+        bias = factors.post if factors.bias is None else factors.bias
+        self._batch.extend(len(bias), **{**factors._asdict(), "bias": bias})
         self._in_batch += 1
         if self._in_batch[0] < self.spec.batch:
             return False
-        for total in self._batch:
-            total /= self.spec.batch
-        self._optimiser.step(self._batch, self.rate)
-        for total in self._batch:
-            total.fill(0.0)
+        self._optimiser.step(self.gradient(Factors(**self._batch.state()).times(1.0 / self.spec.batch)), self.rate)
+        self._batch.truncate(0)
         self._in_batch[:] = 0
         return True
 
@@ -251,6 +257,8 @@ class Learner:
 
     def make_room(self, saved: Mapping[str, np.ndarray]) -> None:
         """Give the arrays of `state` the shapes of saved ones, where shapes vary."""
+        if self._batch is not None and "batch.post" in saved:
+            self._batch.make_room(len(saved["batch.post"]))
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that the future depends on, shared with the learner."""
@@ -258,7 +266,8 @@ class Learner:
             **{f"optimiser.{name}": a for name, a in self._optimiser.state().items()},
             **{f"critic.{name}": a for name, a in self.critic.state().items()},
             **{f"shuffle.{name}": a for name, a in self._shuffle.state().items()},
-            **{f"batch.{i}": a for i, a in enumerate([*self._batch, self._in_batch] if self._batch else [])},
+            **({} if self._batch is None else {f"batch.{name}": a for name, a in self._batch.state().items()}),
+            **({} if self._batch is None else {"batch.episodes": self._in_batch}),
         }
 
 

@@ -43,7 +43,7 @@ class RateLearner(Learner):
         rule = MeanFieldGradient(spec.rule, field, weights, spec.published_code)
         super().__init__(spec, critic, weights, rule)
         self._field = field
-        self._batch = []  # the rollout is the batch
+        self._batch = None  # the rollout is the batch
         self._deltas: list[float] = []
         self._rollout = Rollout(field.wiring.n_inputs)
 
@@ -116,7 +116,7 @@ class RateLearner(Learner):
         scale: float,
         rng: np.random.Generator,
     ) -> None:
-        factors = self.rule.ascent(drive, q, action, scale * modulation, scale * self.spec.entropy, rng)
+        factors = self.rule.ascent(drive, q, action, scale * modulation, scale * self.entropy, rng)
         self._optimiser.step(self.gradient(factors), self.rate)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -124,5 +124,5 @@ class RateLearner(Learner):
         return {**super().state(), **rollout, "rollout.episodes": self._in_batch}
 
     def make_room(self, saved: Mapping[str, np.ndarray]) -> None:
-        prefix = "rollout."
-        self._rollout.make_room({n[len(prefix) :]: a for n, a in saved.items() if n.startswith(prefix)})
+        if "rollout.action" in saved:
+            self._rollout.make_room(len(saved["rollout.action"]))

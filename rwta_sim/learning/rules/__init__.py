@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from rwta_sim.learning.rules.base import HistoryRule, Rule
+from rwta_sim.learning.rules.feedback import Feedback
 from rwta_sim.learning.rules.last_step import LastStep
 from rwta_sim.learning.rules.mean_field import MeanFieldRule
 from rwta_sim.learning.rules.r_max import RMax
@@ -14,6 +15,7 @@ from rwta_sim.learning.rules.trace_stdp import TraceSTDP
 
 __all__ = [
     "RSTDP",
+    "Feedback",
     "HistoryRule",
     "LastStep",
     "MeanFieldRule",
@@ -24,4 +26,6 @@ __all__ = [
     "TraceSTDP",
 ]
 
-RuleSpec = Annotated[LastStep | TraceSTDP | ScoreFunction | RSTDP | RMax | MeanFieldRule, Field(discriminator="kind")]
+RuleSpec = Annotated[
+    LastStep | TraceSTDP | ScoreFunction | Feedback | RSTDP | RMax | MeanFieldRule, Field(discriminator="kind")
+]

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from rwta_sim.learning.decision import Decision, Factors, History
 from rwta_sim.settings import PositiveInt, Settings, Time
-from rwta_sim.wiring import Wiring
+from rwta_sim.wiring import Weights, Wiring
 
 __all__ = ["HistoryRule", "HistorySettings", "Rule"]
 
@@ -25,6 +25,9 @@ class Rule(ABC):
     """
 
     carry: float = 0.0
+
+    def attach(self, weights: Weights) -> None:  # noqa: B027
+        """Called once with the weights that are to learn, for rules that read them."""
 
     @abstractmethod
     def factors(self, decision: Decision) -> Factors:

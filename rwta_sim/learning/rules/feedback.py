@@ -1,0 +1,60 @@
+"""Credit for hidden neurons by feedback from the action circuit: SVPG's gradient, one mean-field step deeper."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from rwta_sim.decoders import Decoder
+from rwta_sim.learning.decision import Decision, Factors
+from rwta_sim.learning.rules.base import Rule
+from rwta_sim.meanfield import MeanField
+from rwta_sim.settings import Settings
+from rwta_sim.wiring import Weights, Wiring
+
+__all__ = ["Feedback"]
+
+
+class Feedback(Settings):
+    """The policy gradient through the last `depth` mean-field steps, on what spikes tell of them.
+
+    ``dw_jk ~ A x_j lambda_k``: lambda is ``v - q`` in the action circuit, and in every circuit what that means for it,
+    ``lambda_j = q_j (g_j - sum_circuit q g)`` with ``g_j = sum_k w_jk lambda_k``: each neuron hears the lambda of those
+    it projects to through its own outgoing weights, relative to its circuit. Presynaptic factors are the spike
+    traces x = kappa*S, probabilities those of the last step. This is the gradient that SVPG's last-step approximation
+    (Yang et al. 2022, arXiv 2210.13225) cuts off after lambda = v - q, ``(I - M W)^-1`` in it expanded to `depth` terms
+    (`MeanField.adjoint`), with traces in place of the q they estimate.
+
+    It needs a path from the action circuit back to hidden neurons with the weights of the path there, as symmetric
+    networks have; in a feed-forward one the computation goes against the direction of the synapses, as
+    backpropagation does.
+    """
+
+    kind: Literal["feedback"] = "feedback"
+    depth: int = Field(2, ge=2, le=1000, description="mean-field steps the gradient goes back")
+
+    @property
+    def needs_history(self) -> bool:
+        return False
+
+    def make(self, network: Wiring, steps: int, decoder: Decoder) -> Rule:
+        """The rule for a network and its decisions."""
+        return _Feedback(self, network)
+
+
+class _Feedback(Rule):
+    def __init__(self, spec: Feedback, network: Wiring) -> None:
+        self._depth = spec.depth
+        self._action = network.action
+        self._field = MeanField(network, dtype=np.float64)
+
+    def attach(self, weights: Weights) -> None:
+        self._weights = weights.weights
+
+    def factors(self, decision: Decision) -> Factors:
+        score = np.zeros((1, decision.q.size))
+        score[0, self._action] = decision.v[self._action] - decision.policy
+        post = self._field.adjoint(decision.q[None], score, self._weights, self._depth)
+        return Factors(decision.input_trace[None], decision.trace[None], post)
