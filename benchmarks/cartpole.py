@@ -14,13 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
-from machine import ONE_THREAD, listed, machine
+from commands import command
+from machine import listed, machine
 
 from rwta_sim.runs import versions
 
@@ -32,13 +30,6 @@ CONDITIONS: dict[str, tuple[list[str], str, str]] = {
     "off": (["--learning.control", "off"], "learning switched off", "every mean < 60"),
     "shuffled": (["--learning.control", "shuffled"], "modulation shuffled in time", "every mean < 100"),
 }
-
-
-def command(*arguments: str) -> dict:
-    """Run rwta-sim with --json in this Python's environment."""
-    line = [str(Path(sys.executable).with_name("rwta-sim")), *arguments, "--json"]
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **ONE_THREAD})
-    return json.loads(done.stdout)
 
 
 def row(condition: str, seed: int, runs: Path, engine: str) -> dict:

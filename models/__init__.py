@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rwta_sim.config import ConfigError, Experiment
 from rwta_sim.errors import nearest
-from rwta_sim.models import svpg
+from rwta_sim.models import svpg, svpg_rate
 
 __all__ = ["MODELS", "Preset", "preset", "tasks"]
 
@@ -23,7 +23,10 @@ class Preset:
 
 
 #: Models by name; the first one that has a task is its default.
-MODELS: dict[str, dict[str, tuple[str, Callable[[], Experiment]]]] = {"svpg": svpg.PRESETS}
+MODELS: dict[str, dict[str, tuple[str, Callable[[], Experiment]]]] = {
+    "svpg": svpg.PRESETS,
+    "svpg-rate": svpg_rate.PRESETS,
+}
 
 
 def tasks() -> list[Preset]:

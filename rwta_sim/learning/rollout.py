@@ -18,11 +18,9 @@ class Rollout(Rows):
     """
 
     def __init__(self, n_inputs: int) -> None:
+        number = np.zeros(())
         super().__init__(
-            drive=np.zeros(n_inputs, np.float32),
-            action=np.zeros((), np.int64),
-            probability=np.zeros(()),
-            advantage=np.zeros(()),
+            drive=np.zeros(n_inputs, np.float32), action=number.astype(np.int64), probability=number, advantage=number
         )
         self._complete = 0
 

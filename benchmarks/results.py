@@ -1,0 +1,185 @@
+"""The results table: every task's preset with many seeds, evaluated greedily; results.json and results.md.
+
+    python benchmarks/results.py --runs FOLDER [--rows xor parity3 ...] [--seeds 10]
+
+Every row of it is made by the commands a user would type, in processes of their own with one thread:
+
+    rwta-sim train TASK --seed N --run FOLDER/ROW-N --no-figures [options of the row]
+    rwta-sim evaluate FOLDER/ROW-N
+
+Finished runs in results.json are kept, interrupted ones are resumed; delete the file to begin anew. Two of these
+may run side by side with different rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from commands import command
+from filelock import FileLock
+from machine import listed, machine
+
+from rwta_sim.runs import versions
+
+HERE = Path(__file__).parent
+TABLE = HERE / "results.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes
+    ----------
+    task : str
+    metric : str
+        Key of the evaluation's JSON that is shown.
+    train : list of str
+        Options of `rwta-sim train`.
+    evaluate : dict of list of str
+        Options of `rwta-sim evaluate` by the name of the evaluation; "" is the plain one.
+    published, asked : str
+        Beside it in the table.
+    """
+
+    task: str
+    metric: str = "mean_return"
+    train: list[str] = field(default_factory=list)
+    evaluate: dict[str, list[str]] = field(default_factory=lambda: {"": []})
+    published: str = "–"
+    asked: str = "–"
+
+
+#: Evaluations of the same weights as spikes and as their mean field.
+BOTH = {"": [], "rate": ["--dynamics", "rate"]}
+SPIKES = {"": [], "spiking": ["--dynamics", "spiking"]}
+LAST_STEP = ["--learning.rule.kind", "last_step"]
+RATE = ["--model", "svpg-rate"]
+
+ROWS = {
+    "inverted-pendulum": Row("inverted-pendulum", evaluate=BOTH, published="199.87 ± 0.27 (rate)", asked="≥ 199.9"),
+    "cartpole": Row("cartpole", asked="≥ 495"),
+    "mountaincar": Row("mountaincar", asked="≥ −150"),
+    "acrobot": Row("acrobot"),
+    "gridworld": Row("gridworld", "mean_discounted_return", asked="≥ 1.065 (95 % of the optimum, 1.1207)"),
+    "xor": Row("xor", "accuracy", asked="≥ 0.99"),
+    "xor, last_step": Row("xor", "accuracy", train=LAST_STEP, asked="fails"),
+    "parity3": Row("parity3", "accuracy", asked="≥ 0.98"),
+    "parity3, last_step": Row("parity3", "accuracy", train=LAST_STEP, asked="fails"),
+    "digits": Row("digits", "accuracy", evaluate=BOTH, asked="≥ 0.97"),
+    "mnist": Row("mnist", "accuracy", published="0.926 ± 0.001 (rate)"),
+    "inverted-pendulum, rate": Row(
+        "inverted-pendulum", train=RATE, evaluate=SPIKES, published="199.87 ± 0.27", asked="spikes within 2 %"
+    ),
+    "digits, rate": Row("digits", "accuracy", train=RATE, evaluate=SPIKES, asked="spikes within 2 %"),
+}
+
+
+def one(name: str, seed: int, runs: Path, mnist: str | None) -> dict[str, Any]:
+    """Train (or resume) and evaluate one seed of a row."""
+    row, folder = ROWS[name], runs / f"{name.replace(', ', '-')}-{seed}"
+    if (folder / "config.toml").exists():
+        trained = command("resume", str(folder), "--no-figures")
+    else:
+        where = ["--environment.kwargs", f'{{folder = "{mnist}"}}'] if row.task == "mnist" else []
+        options = ["--seed", str(seed), "--run", str(folder), "--no-figures", *row.train, *where]
+        trained = command("train", row.task, *options)
+    values = {}
+    for label, options in row.evaluate.items():
+        values[label] = command("evaluate", str(folder), *options)[row.metric]
+    kept = ("episodes", "decisions", "seconds", "cpu_seconds", "decisions_per_second", "engine")
+    return {"row": name, "seed": seed, "values": values, **{key: trained[key] for key in kept}}
+
+
+def load() -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(TABLE.read_text()) if TABLE.exists() else {"runs": []}
+    return table
+
+
+def add(run: dict[str, Any], load_text: str) -> None:
+    """Put a finished run into the table; another process may be doing the same."""
+    with FileLock(f"{TABLE}.lock"):
+        table = load()
+        table |= {"machine": machine(), "versions": versions(), "load": load_text}
+        table["runs"].append(run)
+        TABLE.write_text(json.dumps(table, indent=1) + "\n")
+        TABLE.with_suffix(".md").write_text(markdown(table))
+
+
+def spread(values: list[float]) -> str:
+    """Mean ± standard deviation, and the lowest."""
+    digits = 4 if max(map(abs, values)) <= 2 else 2
+    sd = np.std(values, ddof=1) if len(values) > 1 else 0.0
+    return f"{np.mean(values):.{digits}f} ± {sd:.{digits}f} | {min(values):.{digits}f}"
+
+
+def markdown(table: dict[str, Any]) -> str:
+    lines = [
+        "# Every task, every seed",
+        "",
+        f"Machine: {table['machine']}; {table['load']}. Versions: {listed(table['versions'])}.",
+        "",
+        "Made by `python benchmarks/results.py --runs FOLDER` (for `mnist` with `--mnist FOLDER`, its four IDX files): "
+        "for each seed `rwta-sim train TASK --seed N`, with the options of the row, then `rwta-sim evaluate`, both with "
+        "OMP_NUM_THREADS=1. Greedy evaluation with the weights of the best validation: 100 episodes; in classification "
+        "tasks every test pattern once. Mean ± standard deviation over seeds. `s` is the wall-clock of the training, "
+        "`CPU s` its processor time, compilation included where the cache was cold.",
+        "",
+        "| row | options | shown | evaluated as | seeds | mean ± sd | lowest | asked | published | s (median, longest) | "
+        "CPU s (median) |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    details = []
+    for name, row in ROWS.items():
+        runs = sorted((r for r in table["runs"] if r["row"] == name), key=lambda r: r["seed"])
+        if not runs:
+            continue
+        options = f"`{' '.join(row.train)}`" if row.train else ""
+        seconds = [r["seconds"] for r in runs]
+        cpu = np.median([r["cpu_seconds"] for r in runs])
+        for label in row.evaluate:
+            values = [r["values"][label] for r in runs]
+            plain = "rate" if "svpg-rate" in row.train else "spikes"
+            shown = {"": plain, "rate": "rate", "spiking": "spikes"}[label]
+            lines.append(
+                f"| {name} | {options} | {row.metric} | {shown} | {len(runs)} | {spread(values)} | {row.asked} | "
+                f"{row.published} | {np.median(seconds):.0f}, {max(seconds):.0f} | {cpu:.0f} |"
+            )
+        details += ["", f"## {name}", "", "| seed | " + " | ".join(label or "plain" for label in row.evaluate)]
+        details[-1] += " | episodes | decisions | s | CPU s | decisions/s |"
+        details.append("| --- |" + " --- |" * (len(row.evaluate) + 5))
+        details += [
+            f"| {r['seed']} | "
+            + " | ".join(f"{r['values'][label]:.4f}" for label in row.evaluate)
+            + f" | {r['episodes']} | {r['decisions']} | {r['seconds']:.0f} | {r['cpu_seconds']:.0f} | "
+            f"{r['decisions_per_second']:.0f} |"
+            for r in runs
+        ]
+    return "\n".join([*lines, *details]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=10, help="seeds 0 ... N-1")
+    parser.add_argument("--runs", type=Path, required=True, help="where the run folders go")
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="ROW", help=", ".join(ROWS))
+    parser.add_argument("--mnist", help="folder with MNIST's files; without it the row mnist is left out")
+    parser.add_argument("--load", default="one run at a time", help="what else the machine did, for the table")
+    arguments = parser.parse_args()
+    for seed in range(arguments.seeds):
+        for name in arguments.rows:
+            done = {(r["row"], r["seed"]) for r in load()["runs"]}
+            if (name, seed) in done or (name == "mnist" and arguments.mnist is None):
+                continue
+            run = one(name, seed, arguments.runs, arguments.mnist)
+            add(run, arguments.load)
+            print(run, flush=True)
+
+
+if __name__ == "__main__":
+    main()
