@@ -1,7 +1,7 @@
 """SVPG without spikes: the networks of `svpg`, their mean field in place of spikes (Yang et al. 2022, section 3).
 
-The same weights run as spikes: ``rwta-sim evaluate RUN --dynamics spiking``. Noise during inference, which the published
-code has too, prepares them for that.
+The same weights run as spikes: ``rwta-sim evaluate RUN --dynamics spiking``. Noise during inference, which the
+published code has too, prepares them for that.
 """
 
 from __future__ import annotations
