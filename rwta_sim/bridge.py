@@ -142,13 +142,16 @@ class Bridge:
 
     def _decide(self, drive: np.ndarray, counts: np.ndarray, greedy: bool, rng: np.random.Generator) -> Decision:
         arrays, where = self.arrays, self.network.action
-        q, v = arrays.q.copy(), arrays.last_spikes()
+        v = arrays.last_spikes()
+        q = arrays.last_probabilities(v)
         policy = q[where]
         entropy = -sum(p * math.log(p) for p in policy.tolist() if p != 0.0)  # a handful: faster than NumPy
         if not math.isfinite(entropy):
             raise DivergenceError(f"firing probabilities became {policy[~np.isfinite(policy)][0]}")
         action = (
-            int(policy.argmax()) if greedy else choose_action(self.spec.decoder, v[where], counts[where], policy, rng)
+            int(arrays.preference[where].argmax())
+            if greedy
+            else choose_action(self.spec.decoder, v[where], counts[where], policy, rng)
         )
         # In the action circuit the action that was taken counts as its spike, whoever took it.
         v[where] = 0.0

@@ -18,7 +18,7 @@ from rwta_sim.encoders import EncoderSpec
 from rwta_sim.engines import EngineSpec
 from rwta_sim.errors import RwtaSimError, nearest
 from rwta_sim.learning import LearningSpec
-from rwta_sim.settings import PositiveInt, Settings, format_quantity
+from rwta_sim.settings import PositiveInt, Settings, format_quantity, whole_steps
 from rwta_sim.spec import NetworkSpec
 
 __all__ = [
@@ -69,6 +69,23 @@ class Experiment(Settings):
     critic: CriticSpec = Fourier()
     training: TrainingSpec = TrainingSpec()
     engine: EngineSpec = EngineSpec()
+
+    @model_validator(mode="after")
+    def _details_fit(self) -> Experiment:
+        network, decision = self.network, self.decision
+        if network.refractory is not None and decision.decoder == "most_spikes":
+            raise ValueError(
+                "network.refractory needs decision.decoder = 'last_spike': the firing probabilities that the "
+                "learning rule reads are those of a spike, not of a majority"
+            )
+        if network.delay is not None and decision.clear == "decision":
+            if whole_steps("delay", network.delay, network.dt) >= decision.steps - 1:
+                raise ValueError(
+                    f"network.delay = {format_quantity(network.delay)}: no spike arrives within a decision "
+                    f"({decision.steps} steps of {format_quantity(network.dt)}), which starts from cleared traces: "
+                    "shorten it, raise decision.steps, or set decision.clear = 'episode'"
+                )
+        return self
 
     @model_validator(mode="after")
     def _kernel_fits(self) -> Experiment:
