@@ -126,9 +126,9 @@ def markdown(table: dict[str, Any]) -> str:
         "",
         "Made by `python benchmarks/results.py --runs FOLDER` (for `mnist` with `--mnist FOLDER`, its four IDX files): "
         "for each seed `rwta-sim train TASK --seed N`, with the options of the row, then `rwta-sim evaluate`, both "
-        "with OMP_NUM_THREADS=1. Greedy evaluation with the weights of the best validation: 100 episodes; in classification "
-        "tasks every test pattern once. Mean ± standard deviation over seeds. `s` is the wall-clock of the training, "
-        "`CPU s` its processor time, compilation included where the cache was cold.",
+        "with OMP_NUM_THREADS=1. Greedy evaluation with the weights of the best validation: 100 episodes; in "
+        "classification tasks every test pattern once. Mean ± standard deviation over seeds. `s` is the wall-clock of "
+        "the training, `CPU s` its processor time, compilation included where the cache was cold.",
         "",
         "| row | options | shown | evaluated as | seeds | mean ± sd | lowest | asked | published | "
         "s (median, longest) | CPU s (median) |",

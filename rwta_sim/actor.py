@@ -106,11 +106,14 @@ class SpikingActor(Actor):
         arrays.begin_decision()
         yield
         counts = arrays.spike_counts()
-        q, v = arrays.q.copy(), arrays.last_spikes()
+        v = arrays.last_spikes()
+        q = arrays.last_probabilities(v)
         policy = q[where]
         entropy = policy_entropy(policy)
         action = (
-            int(policy.argmax()) if greedy else choose_action(self.spec.decoder, v[where], counts[where], policy, rng)
+            int(arrays.preference[where].argmax())
+            if greedy
+            else choose_action(self.spec.decoder, v[where], counts[where], policy, rng)
         )
         # In the action circuit the action that was taken counts as its spike, whoever took it.
         v[where] = 0.0

@@ -104,8 +104,9 @@ class Agent:
         self.network: Wiring
         self.actor: Actor
         if self.dynamics == "rate":
-            self.network = Wiring(experiment.network, encoder.n_inputs, action_count(self.env))
-            self.actor = RateActor(self.network, experiment.mean_field, initial_generator(experiment.seed))
+            rng = initial_generator(experiment.seed)
+            self.network = Wiring(experiment.network, encoder.n_inputs, action_count(self.env), rng)
+            self.actor = RateActor(self.network, experiment.mean_field, rng)
         else:
             self.actor = self._spiking(encoder.n_inputs, record)
             self.network = self.actor.network
@@ -204,10 +205,12 @@ class Agent:
 
     def signature(self) -> dict[str, Any]:
         """What a checkpoint must share with a network that takes its weights."""
+        spec = self.experiment.network
         return {
             "inputs": self.network.n_inputs,
             "actions": self.network.n_actions,
-            "network": self.experiment.network.model_dump(mode="json"),
+            "network": spec.model_dump(mode="json"),
+            **({"structure": self.experiment.seed} if spec.random_structure else {}),
         }
 
     def saved_weights(self) -> dict[str, np.ndarray]:
@@ -225,6 +228,9 @@ class Agent:
         """
         signature = self.signature()
         theirs = checkpoint.meta.get("signature")
+        if isinstance(theirs, dict) and isinstance(theirs.get("network"), dict):
+            # Made before a setting existed, it has what is now the default.
+            theirs = {**theirs, "network": {**NetworkSpec().model_dump(mode="json"), **theirs["network"]}}
         if theirs != signature:
             raise CheckpointError(
                 f"checkpoint {checkpoint.name} is of another network: "

@@ -29,6 +29,9 @@ class NetworkArrays(Weights):
         Spike probability of each input per step.
     q : ndarray, shape (n_neurons,)
         Firing probability of each neuron within its circuit at the last step.
+    preference : ndarray, shape (n_neurons,)
+        What a greedy choice takes the largest of: q or, as q of a refractory neuron is 0 however much its circuit is
+        for it, the potential of the last step.
     weights, b
         See `Weights`.
     """
@@ -47,12 +50,19 @@ class NetworkArrays(Weights):
         self._seen = view(network.neurons, "x_seen")
         self._input_traces = [view(network.inputs, name) for name in kernel.variables("x")]
         self._traces = [view(network.neurons, name) for name in kernel.variables("x")]
-        self._currents = [view(network.neurons, name) for name in kernel.variables("I")]
+        # With kernels of their own the neurons' potentials are summed from traces and weights in every step.
+        self._summed = network.spec.tau_spread > 0
+        self._currents = [] if self._summed else [view(network.neurons, name) for name in kernel.variables("I")]
         self._spikes = view(network.neurons, "_spikespace")
         self._n_spikes = view(network.neurons, "n_spikes")
         self._t_spike = view(network.neurons, "t_spike")
         clearing = [*network.synapses.values(), *network.trace_synapses]
-        self._t_clear = [view(s, "t_clear") for s in clearing] if kernel.off_delay is not None else []
+        self._t_clear = [view(s, "t_clear") for s in clearing if "t_clear" in s.variables]
+        if network.spec.noise > 0:
+            self._t_clear.append(view(network.neurons, "t_fresh"))
+        self._refractory = network.spec.refractory is not None
+        self._q_spike = view(network.neurons, "q_spike") if self._refractory else self.q
+        self.preference = view(network.neurons, "u_seen") if self._refractory else self.q
         self._start = 0
         self._history: dict[str, np.ndarray] = {}
         if network.history is not None:
@@ -73,9 +83,11 @@ class NetworkArrays(Weights):
     # -- a decision ----------------------------------------------------------------------------------
 
     def clear(self) -> None:
-        """Forget every spike: no traces, no currents, and nothing more to come of it."""
+        """Forget every spike: no traces, no currents, and nothing more to come of it; and draw the noise anew."""
         for state in (*self._input_traces, *self._traces, *self._currents):
             state.fill(0.0)
+        if self._refractory:
+            self._t_spike.fill(self.network.long_ago)
         if self._t_clear:
             now = self._engine.steps_done * self._dt
             for t_clear in self._t_clear:
@@ -124,6 +136,23 @@ class NetworkArrays(Weights):
             return self._everyone
         return (np.add.reduceat(last, self.network.starts[:-1]) > 0).astype(float)[self.network.circuit]
 
+    def last_probabilities(self, last: np.ndarray) -> np.ndarray:
+        """Firing probabilities with which each circuit drew the spikes `last`; shape (n_neurons,).
+
+        Those of the last step, and with refractory neurons in poisson firing those of the circuit's last spike: since
+        then its neuron has q = 0. An action circuit without a spike whose neurons are all refractory has the
+        probabilities that it would have if none were.
+        """
+        q: np.ndarray = self.q.copy()
+        if self._refractory and self._poisson:
+            q = np.where(self.spoke(last) > 0, self._q_spike, q)
+            action = self.network.action
+            if not q[action].any():
+                u = self.preference[action]
+                q[action] = np.exp(u - u.max())
+                q[action] /= q[action].sum()
+        return q
+
     def input_trace(self) -> np.ndarray:
         """kappa*S of the inputs as the last step's potentials saw it; shape (n_inputs,)."""
         return self._input_seen.copy()
@@ -142,8 +171,11 @@ class NetworkArrays(Weights):
         """Make every potential u = b + sum w (kappa*S) again, with the weights as they are now.
 
         A synaptic current that decays in the postsynaptic neuron would go on with the weights of the past.
-        Here a changed weight counts at once for spikes already sent (tested in tests/test_arrays.py).
+        Here a changed weight counts at once for spikes already sent (tested in tests/test_arrays.py); one still under
+        way, where there is a delay, arrives with the weight of that moment anyway.
         """
+        if self._summed:
+            return
         for current, x_in, x in zip(self._currents, self._input_traces, self._traces, strict=True):
             current.fill(0.0)
             for p in self.network.projections:

@@ -15,6 +15,9 @@ Order within one step, which is Brian2's own: state updates (decay) -> inhibitio
 synapses and traces. A spike of step t therefore acts from step t + 1 on. At the end of a step `q` and `x_seen`
 are what the network had when it fired; `x`, `I` and `u` already hold that step's spikes.
 
+Details that are off by default (`Details`; `NetworkSpec` says what they mean) change these equations only where they
+are asked for. A refractory neuron competes with the potential BARRED, so far below the others that its q is exactly 0.
+
 With ``inhibition = "equations"`` all of this is sums over Synapses, as written below. With ``"fused"`` (the default)
 one `Function` does the same in one pass over each circuit (`rwta_sim.competition`): the same numbers, in a fraction
 of the time.
@@ -22,11 +25,14 @@ of the time.
 
 from __future__ import annotations
 
+import math
+import sys
+from dataclasses import dataclass
 from typing import Literal
 
 from rwta_sim.kernels import Kernel
 
-__all__ = ["COMPRESSION", "MAX_CIRCUIT_SIZE", "U_MAX", "WHEN_INHIBIT", "Firing", "Inhibition"]
+__all__ = ["BARRED", "COMPRESSION", "MAX_CIRCUIT_SIZE", "U_MAX", "WHEN_INHIBIT", "Details", "Firing", "Inhibition"]
 
 Firing = Literal["one_hot", "poisson"]
 Inhibition = Literal["fused", "equations"]
@@ -37,19 +43,60 @@ COMPRESSION = 100.0
 #: COMPRESSION*log(size) stays below 700, so that exp(max(u) - level) is a normal double.
 MAX_CIRCUIT_SIZE = 1000
 
+#: Potential of a neuron that may not fire: exp of its distance to any other is 0.
+BARRED = -300_000.0
+
 #: Slot of the inhibition. Brian2 would sum before the state update, so for the potentials of a step ago.
 WHEN_INHIBIT = "before_thresholds"
 
 #: Namespace constants of the equations below.
 CONSTANTS = {"U_MAX": U_MAX, "COMPRESSION": COMPRESSION}
+#: And of those with refractory neurons.
+BARRED_CONSTANTS = {"BARRED": BARRED, "COARSE_MIN": math.exp(-U_MAX / COMPRESSION), "Z_MIN": sys.float_info.min}
 
 
-def input_equations(kernel: Kernel) -> str:
+@dataclass(frozen=True)
+class Details:
+    """Which of the details that a network may have are in its equations.
+
+    Attributes
+    ----------
+    refractory, noise : bool
+    own_kernels : tuple of str
+        Constants of the kernel that each neuron has for itself; then its potential is made of its currents from each
+        of the projections `currents`. Empty: constants of the namespace, one current.
+    currents : tuple of str
+    """
+
+    refractory: bool = False
+    noise: bool = False
+    own_kernels: tuple[str, ...] = ()
+    currents: tuple[str, ...] = ()
+
+    def constants(self) -> str:
+        """Equations of the kernel's constants."""
+        if not self.own_kernels:
+            return ""
+        return "\n".join(["kappa_0 : 1 (constant)", *(f"{name} : second (constant)" for name in self.own_kernels)])
+
+    def current(self, kernel: Kernel) -> str:
+        """Equations of the synaptic current I."""
+        if not self.own_kernels:
+            return kernel.equations("I")
+        parts = [f"I_{name}" for name in self.currents]
+        return "\n".join([*(f"{part} : 1" for part in parts), f"I = {' + '.join(parts)} : 1"])
+
+
+PLAIN = Details()
+
+
+def input_equations(kernel: Kernel, details: Details = PLAIN) -> str:
     """Input neurons: spike with probability `p` in a step; `x` is their trace kappa*S."""
     return f"""
     p : 1  # probability of a spike in one step
     {kernel.equations("x")}
     x_seen : 1  # trace before this step's spike
+    {details.constants()}
     """
 
 
@@ -58,20 +105,48 @@ INPUT_THRESHOLD = "rand() < p"
 INPUT_SEEN = "x_seen = x"
 
 
-def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition) -> str:
+def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, details: Details = PLAIN) -> str:
     """Hidden and action neurons: current I = sum w (kappa*S), trace x = kappa*S, probability q."""
     return f"""
-    {kernel.equations("I")}
+    {details.current(kernel)}
     {kernel.equations("x")}
     x_seen : 1  # trace before this step's spike
     b : 1  # bias
-    u = clip(I + b, -U_MAX, U_MAX) : 1  # potential
+    u = clip(I + b{" + eta" if details.noise else ""}, -U_MAX, U_MAX) : 1  # potential
     q : 1  # firing probability within the circuit
     n_spikes : 1  # spikes since the counter was cleared
     t_spike : second  # time of the last spike
     circuit : integer (constant)
     {_SHARED[inhibition, firing]}
+    {details.constants()}
+    {_NOISE if details.noise else ""}
+    {_REFRACTORY if details.refractory else ""}
     """
+
+
+_NOISE = """
+eta : 1  # noise of this step
+uniform : 1
+t_fresh : second (shared)  # first step after the last clearing
+"""
+
+#: The two uniform random numbers of a normal one (Box and Muller 1958) are drawn in two passes: then every code
+#: generation target gives the same numbers to the same neurons.
+NOISE_FIRST = "uniform = rand()"
+NOISE_SECOND = """
+kept = noise_kept*int(t > t_fresh + 0.5*dt)
+eta = kept*eta + noise_sd*sqrt(1 - kept**2)*sqrt(-2*log(1 - uniform))*cos(2*pi*rand())
+"""
+
+_REFRACTORY = """
+may_fire = int(t - t_spike > refractory_time) : 1
+v = may_fire*u + (1 - may_fire)*BARRED : 1  # potential with which the neuron competes
+u_seen : 1  # potential before this step's spikes
+q_spike : 1  # q when the neuron's circuit last fired
+"""
+
+#: Synapses between the neurons of a circuit; run at a spike.
+REMEMBER_Q = "q_spike_post = q_post"
 
 
 #: What a neuron reads from its circuit's inhibitory unit.
@@ -104,6 +179,27 @@ q = u
 x_seen = x
 """
 
+#: The same with refractory neurons. Where all of a circuit are, the sums are 0: no potential is below -U_MAX, no sum of
+#: any other circuit below these bounds.
+NEURON_PROBABILITY_REFRACTORY = """
+q = exp(v - COMPRESSION*log(clip(coarse, COARSE_MIN, inf)))/clip(Z, Z_MIN, inf)
+u_seen = u
+x_seen = x
+"""
+NEURON_POTENTIAL_REFRACTORY = """
+q = v
+u_seen = u
+x_seen = x
+"""
+
+
+def probability_code(fused: bool, refractory: bool) -> str:
+    """Code for slot WHEN_INHIBIT that makes q, or what COMPETE makes q of."""
+    if fused:
+        return NEURON_POTENTIAL_REFRACTORY if refractory else NEURON_POTENTIAL
+    return NEURON_PROBABILITY_REFRACTORY if refractory else NEURON_PROBABILITY
+
+
 #: Run by the inhibitory units; a scalar statement, so once per step for all of them.
 COMPETE = "competed = compete(N)"
 
@@ -121,6 +217,9 @@ NEURON_THRESHOLD = {
     ("equations", "poisson"): "rand() < -expm1(-q*rho_hat*dt)",
     ("fused", "poisson"): "fires(rand(), q*rho_hat*dt)",
 }
+
+#: As the first above. The last neuron may be refractory, so the draw is scaled to stay below any rounded sum of q.
+NEURON_THRESHOLD_REFRACTORY = "draw*(1 - 1e-12) >= below and draw*(1 - 1e-12) < below + q"
 
 
 def inhibition_equations(firing: Firing, inhibition: Inhibition) -> str:
@@ -142,6 +241,11 @@ def inhibition_equations(firing: Firing, inhibition: Inhibition) -> str:
 POOL_EQUATIONS = """
 coarse_post = exp(u_pre/COMPRESSION) : 1 (summed)
 Z_post = exp(u_pre - COMPRESSION*log(coarse_post)) : 1 (summed)
+"""
+
+POOL_EQUATIONS_REFRACTORY = """
+coarse_post = exp(v_pre/COMPRESSION) : 1 (summed)
+Z_post = exp(v_pre - COMPRESSION*log(clip(coarse_post, COARSE_MIN, inf))) : 1 (summed)
 """
 
 #: Synapses from each neuron to the later ones of its circuit: the cumulative sum for the categorical draw.

@@ -5,6 +5,9 @@ sum costs a look-up and an exponential per synapse. Here the same is done in one
 circuits: the softmax of each circuit, relative to its largest potential, and, in one_hot firing, the winner, the first
 neuron at which the cumulative sum of q exceeds the circuit's uniform random number. Same numbers from the same random
 numbers, to rounding (tests/test_competition.py).
+
+Where neurons can be barred from firing (refractory ones, whose potential is BARRED), every circuit's largest potential
+is taken as -U_MAX at the least: the q of the barred are then 0, also where all of a circuit are.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from typing import Any
 
 import numpy as np
 from brian2 import Function, NeuronGroup, get_device
+
+from rwta_sim.circuits import U_MAX
 
 __all__ = ["competition", "fires"]
 
@@ -86,7 +91,7 @@ static inline __attribute__((always_inline)) void _rwta_circuits(int count, int 
                                   const double* __restrict draw, int32_t* __restrict winner, int32_t first) {
     for (int c = 0; c < count; c++) {
         double* __restrict v = u + c * size;
-        double largest = v[0];
+        double largest = %LOWEST%;
         for (int i = 1; i < size; i++) largest = v[i] > largest ? v[i] : largest;
         for (int i = 0; i < size; i++) v[i] -= largest;
     }
@@ -95,12 +100,12 @@ static inline __attribute__((always_inline)) void _rwta_circuits(int count, int 
         double* __restrict v = u + c * size;
         double Z = 0.0;
         for (int i = 0; i < size; i++) Z += v[i];
-        const double scale = 1.0 / Z;
+        const double scale = 1.0 / %TOTAL%;
         for (int i = 0; i < size; i++) v[i] *= scale;
         if (winner) {
             double below = v[0];
             int i = 0;
-            while (draw[c] >= below && i < size - 1) below += v[++i];
+            while (draw[c] >= below && i < size - 1) below += v[++i];%BACK%
             winner[c] = first + c * size + i;
         }
     }
@@ -120,7 +125,7 @@ cdef int _rwta_compete(int circuits) noexcept:
     cdef double* u = <double*> _namespace_rwta_q
     for c in range(circuits):
         low, high = _namespace_rwta_starts[c], _namespace_rwta_starts[c + 1]
-        largest = u[low]
+        largest = %LOWEST%
         for i in range(low + 1, high):
             largest = max(largest, u[i])
         Z = 0
@@ -128,7 +133,7 @@ cdef int _rwta_compete(int circuits) noexcept:
             u[i] = _rwta_c_exp(u[i] - largest)
             Z += u[i]
         for i in range(low, high):
-            u[i] *= 1/Z
+            u[i] *= 1/%TOTAL%
 %WINNER%
     return circuits
 """
@@ -137,12 +142,37 @@ _CYTHON_WINNER = """
         below, i = u[low], low
         while _namespace_rwta_draw[c] >= below and i < high - 1:
             i += 1
-            below += u[i]
+            below += u[i]%BACK%
         _namespace_rwta_winner[c] = i
 """
 
 
-def competition(starts: np.ndarray, neurons: NeuronGroup, inhibition: NeuronGroup, draws: bool) -> Function:
+#: In C++ and in Cython: the least of a circuit's largest potential, its sum, and what to do where a cumulative sum is
+#: rounded to less than 1 and the draw is not: without barred neurons the last one wins.
+_USUAL = {"cpp": ("v[0]", "Z", ""), "cython": ("u[low]", "Z", "")}
+_BARRED = {
+    "cpp": (
+        f"v[0] > {-U_MAX} ? v[0] : {-U_MAX}",
+        "(Z > 0.0 ? Z : 1.0)",
+        "\n            while (i > 0 && v[i] == 0.0) i--;",
+    ),
+    "cython": (
+        f"max(u[low], {-U_MAX})",
+        "(Z if Z > 0 else 1)",
+        "\n        while i > low and u[i] == 0:\n            i -= 1",
+    ),
+}
+
+
+def _filled(code: str, parts: tuple[str, str, str]) -> str:
+    for name, part in zip(("LOWEST", "TOTAL", "BACK"), parts, strict=True):
+        code = code.replace(f"%{name}%", part)
+    return code
+
+
+def competition(
+    starts: np.ndarray, neurons: NeuronGroup, inhibition: NeuronGroup, draws: bool, bars: bool = False
+) -> Function:
     """The function ``compete(N)``: turns the potentials in `q` of `neurons` into probabilities, and draws the winners.
 
     Parameters
@@ -155,6 +185,8 @@ def competition(starts: np.ndarray, neurons: NeuronGroup, inhibition: NeuronGrou
         One neuron per circuit; if `draws`, with the variables `draw` (uniform in [0, 1)) and `winner` (set by the call
         to the index of the neuron that fires).
     draws : bool
+    bars : bool
+        Whether neurons may have the potential BARRED.
 
     Returns
     -------
@@ -173,9 +205,14 @@ def competition(starts: np.ndarray, neurons: NeuronGroup, inhibition: NeuronGrou
     def in_numpy(circuits: Any) -> Any:
         q, low = values("q"), starts[:-1]
         circuit = np.repeat(np.arange(low.size), np.diff(starts))
-        np.exp(q - np.maximum.reduceat(q, low)[circuit], out=q)
-        q *= (1 / np.add.reduceat(q, low))[circuit]
-        if draws:
+        if bars:
+            _softmax_of_the_free(q, low, circuit)
+        else:
+            np.exp(q - np.maximum.reduceat(q, low)[circuit], out=q)
+            q *= (1 / np.add.reduceat(q, low))[circuit]
+        if draws and bars:
+            values("winner")[:] = _winner_of_the_free(q, values("draw"), low, circuit)
+        elif draws:
             total = np.cumsum(q)
             below = total - q - (total - q)[low][circuit]  # of the neurons before, within the circuit
             passed = np.add.reduceat((values("draw")[circuit] >= below + q).astype(int), low)
@@ -187,11 +224,11 @@ def competition(starts: np.ndarray, neurons: NeuronGroup, inhibition: NeuronGrou
     )
     compete.implementations.add_numpy_implementation(in_numpy)
     compete.implementations.add_dynamic_implementation(
-        "cpp", _cpp(starts, arrays), namespace=lambda owner: {}, name="_rwta_compete"
+        "cpp", _cpp(starts, arrays, bars), namespace=lambda owner: {}, name="_rwta_compete"
     )
     compete.implementations.add_dynamic_implementation(
         "cython",
-        lambda owner: _cython(list(arrays)),
+        lambda owner: _cython(list(arrays), bars),
         namespace=lambda owner: {
             "_rwta_starts": starts.astype(np.int32),
             **{f"_rwta_{name}": values(name) for name in arrays},
@@ -201,7 +238,23 @@ def competition(starts: np.ndarray, neurons: NeuronGroup, inhibition: NeuronGrou
     return compete
 
 
-def _cpp(starts: np.ndarray, arrays: dict[str, tuple[NeuronGroup, str]]) -> Callable[[Any], str]:
+def _softmax_of_the_free(q: np.ndarray, low: np.ndarray, circuit: np.ndarray) -> None:
+    np.exp(q - np.maximum(np.maximum.reduceat(q, low), -U_MAX)[circuit], out=q)
+    total = np.add.reduceat(q, low)
+    q *= (1 / np.where(total > 0, total, 1.0))[circuit]
+
+
+def _winner_of_the_free(q: np.ndarray, draw: np.ndarray, low: np.ndarray, circuit: np.ndarray) -> np.ndarray:
+    """The first neuron of each circuit whose cumulative sum of q exceeds the draw, or else the last with q > 0."""
+    total, index = np.cumsum(q), np.arange(q.size)
+    upto = total - (total - q)[low][circuit]
+    last = np.maximum.reduceat(np.where(q > 0, index, low[circuit]), low)
+    first = np.minimum.reduceat(np.where((q > 0) & (draw[circuit] < upto), index, q.size), low)
+    winner: np.ndarray = np.minimum(first, last)
+    return winner
+
+
+def _cpp(starts: np.ndarray, arrays: dict[str, tuple[NeuronGroup, str]], bars: bool) -> Callable[[Any], str]:
     """Code that knows the sizes of the circuits, so that the compiler can unroll their loops."""
     sizes = np.diff(starts)
     changes = [0, *(np.flatnonzero(np.diff(sizes)) + 1), sizes.size]
@@ -219,12 +272,14 @@ def _cpp(starts: np.ndarray, arrays: dict[str, tuple[NeuronGroup, str]]) -> Call
                 f"{name['draw']} + {circuit}, {name['winner']} + {circuit}" if "draw" in name else "nullptr, nullptr"
             )
             calls.append(f"    _rwta_circuits({count}, {size}, {name['q']} + {first}, {drawing}, {first});")
-        return _EXP_CPP + _CPP.replace("%CALLS%", "\n".join(calls))
+        parts = (_BARRED if bars else _USUAL)["cpp"]
+        return _EXP_CPP + _filled(_CPP.replace("%CALLS%", "\n".join(calls)), parts)
 
     return code
 
 
-def _cython(names: list[str]) -> str:
+def _cython(names: list[str], bars: bool) -> str:
     variables = ", ".join(f"_namespace_rwta_{name}" for name in ["starts", *names])
     code = _CYTHON.replace("%GLOBALS%", variables)
-    return code.replace("%WINNER%", _CYTHON_WINNER if "draw" in names else "")
+    code = code.replace("%WINNER%", _CYTHON_WINNER if "draw" in names else "")
+    return _filled(code, (_BARRED if bars else _USUAL)["cython"])

@@ -78,6 +78,23 @@ class Experiment(Settings):
     mean_field: MeanFieldSpec = MeanFieldSpec()
 
     @model_validator(mode="after")
+    def _details_fit(self) -> Experiment:
+        network, decision = self.network, self.decision
+        if network.refractory is not None and decision.decoder == "most_spikes":
+            raise ValueError(
+                "network.refractory needs decision.decoder = 'last_spike': the firing probabilities that the "
+                "learning rule reads are those of a spike, not of a majority"
+            )
+        if network.delay is not None and decision.clear == "decision":
+            if network.delay_steps >= decision.steps - 1:
+                raise ValueError(
+                    f"network.delay = {format_quantity(network.delay)}: no spike arrives within a decision "
+                    f"({decision.steps} steps of {format_quantity(network.dt)}), which starts from cleared traces: "
+                    "shorten it, raise decision.steps, or set decision.clear = 'episode'"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _kernel_fits(self) -> Experiment:
         length, decision = self.network.kernel.length, self.decision.steps * self.network.dt
         if self.decision.clear == "decision" and float(length) > float(decision) * (1 + 1e-9):

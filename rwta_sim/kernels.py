@@ -83,6 +83,25 @@ class _Kernel(Settings, ABC):
         self.check_grid(dt)
         return 1.0 / (self.grid_sum(float(dt)) * float(rho_hat) * float(dt))
 
+    def amplitudes(self, stretch: np.ndarray, dt: Quantity, rho_hat: Quantity) -> np.ndarray:
+        """`amplitude` of this kernel with all its time constants longer by each of the factors `stretch`.
+
+        Raises
+        ------
+        ValueError
+            If one of these kernels is over within a fraction of a step too small for numbers.
+        """
+        # The shape depends on lag/tau alone: a longer tau is a shorter dt.
+        with np.errstate(over="ignore", divide="ignore"):
+            sums = np.array([self.grid_sum(float(dt) / factor) for factor in stretch])
+            amplitudes: np.ndarray = 1.0 / (sums * float(rho_hat) * float(dt))
+        if not (np.isfinite(amplitudes) & (amplitudes < 1e100)).all():
+            raise ValueError(
+                f"tau_spread gave a neuron a kernel of {stretch.min():.3g} times {format_quantity(self.length)}, which "
+                f"is over long before the next step ({format_quantity(dt)}): lower tau_spread or dt"
+            )
+        return amplitudes
+
     def check_grid(self, dt: Quantity) -> None:
         """Raise ValueError where the kernel cannot be simulated with this `dt`."""
 

@@ -45,7 +45,8 @@ class RWTANetwork(Wiring):
     n_inputs, n_actions : int
         Numbers of input neurons and of neurons in the action circuit.
     rng : numpy.random.Generator, optional
-        Draws the initial weights; needed only if ``spec.weight_sd > 0``.
+        Draws the initial weights and whatever else of the network is random; needed only if ``spec.weight_sd > 0`` or
+        ``spec.random_structure``.
     record : bool
         Add SpikeMonitors `input_spikes` and `neuron_spikes` (they keep 12 bytes per spike).
     history : int
@@ -64,7 +65,8 @@ class RWTANetwork(Wiring):
     Raises
     ------
     ValueError
-        For sizes that are not positive, a circuit too large for the inhibition, or random weights without `rng`.
+        For sizes that are not positive, a circuit too large for the inhibition or too small for the refractory time, or
+        random weights or structure without `rng`.
     """
 
     def __init__(
@@ -76,24 +78,25 @@ class RWTANetwork(Wiring):
         record: bool = False,
         history: int = 0,
     ) -> None:
-        super().__init__(spec, n_inputs, n_actions)
+        super().__init__(spec, n_inputs, n_actions, rng)
         weights = self.initial_weights(rng)
         self.kappa_0 = spec.kernel.amplitude(spec.dt, spec.circuit_rate)
-
-        self._namespace = {
-            **circuits.CONSTANTS,
-            **spec.kernel.namespace(),
-            "kappa_0": self.kappa_0,
-            "rho_hat": spec.circuit_rate,
-            "fires": fires,
-        }
+        own_kernels = tuple(spec.kernel.namespace()) if spec.tau_spread > 0 else ()
+        self._details = circuits.Details(
+            refractory=spec.refractory is not None,
+            noise=spec.noise > 0,
+            own_kernels=own_kernels,
+            currents=tuple(p.name for p in self.projections) if own_kernels else (),
+        )
+        self._namespace = self._constants()
         self._float = np.float32 if spec.precision == "single" else np.float64
         self.clock = Clock(dt=spec.dt, name="rwta_clock")
         with _quick_setup():
             self._build_neurons()
             self._build_inhibition()
             self.synapses = {p.name: self._project(p, weights[p.name]) for p in self.projections}
-            self._build_traces_off()
+            self._build_traces()
+            self._build_memory()
         objects: list[BrianObject] = [
             self.inputs,
             self.neurons,
@@ -113,6 +116,20 @@ class RWTANetwork(Wiring):
 
     # -- building ------------------------------------------------------------------------------------
 
+    def _constants(self) -> dict[str, object]:
+        """What the equations name and no group has."""
+        spec, details = self.spec, self._details
+        constants = {**circuits.CONSTANTS, "rho_hat": spec.circuit_rate, "fires": fires}
+        if not details.own_kernels:
+            constants |= {**spec.kernel.namespace(), "kappa_0": self.kappa_0}
+        if spec.refractory is not None:
+            # Half a step more, because times are multiples of dt only up to rounding.
+            constants |= {**circuits.BARRED_CONSTANTS, "refractory_time": spec.refractory + 0.5 * spec.dt}
+        if details.noise:
+            kept = 0.0 if spec.noise_tau is None else np.exp(-float(spec.dt) / float(spec.noise_tau))
+            constants |= {"noise_sd": spec.noise, "noise_kept": kept}
+        return constants
+
     def _group(self, n: int, model: str, name: str, **kwargs: object) -> NeuronGroup:
         return NeuronGroup(n, model, method="exact", clock=self.clock, namespace=self._namespace, name=name, **kwargs)
 
@@ -121,31 +138,50 @@ class RWTANetwork(Wiring):
 
     def _build_neurons(self) -> None:
         kernel, firing = self.spec.kernel, self.spec.firing
-        trace = kernel.jump("x", "kappa_0")
+        details, fused = self._details, self.spec.inhibition == "fused"
+        trace = "" if self.spec.delay is not None else kernel.jump("x", "kappa_0")
+        threshold = circuits.NEURON_THRESHOLD[self.spec.inhibition, firing]
+        if details.refractory and (firing, fused) == ("one_hot", False):
+            threshold = circuits.NEURON_THRESHOLD_REFRACTORY
+        currents = [] if details.own_kernels else kernel.variables("I")
         self.inputs = self._group(
             self.n_inputs,
-            circuits.input_equations(kernel),
+            circuits.input_equations(kernel, details),
             "rwta_inputs",
             threshold=circuits.INPUT_THRESHOLD,
-            reset=trace,
+            reset=trace or None,
         )
         self.neurons = self._group(
             self.n_neurons,
-            circuits.neuron_equations(kernel, firing, self.spec.inhibition),
+            circuits.neuron_equations(kernel, firing, self.spec.inhibition, details),
             "rwta_neurons",
-            threshold=circuits.NEURON_THRESHOLD[self.spec.inhibition, firing],
+            threshold=threshold,
             reset=trace + circuits.COUNT_SPIKES,
-            dtype={**dict.fromkeys(kernel.variables("I"), self._float), "q": np.float64},
+            dtype={**dict.fromkeys(currents, self._float), "q": np.float64},
         )
-        fused = self.spec.inhibition == "fused"
-        probability = circuits.NEURON_POTENTIAL if fused else circuits.NEURON_PROBABILITY
+        probability = circuits.probability_code(fused, details.refractory)
         for group, code, name in (
             (self.inputs, circuits.INPUT_SEEN, "rwta_seen"),
             (self.neurons, probability, "rwta_probability"),
         ):
             group.run_regularly(code, clock=self.clock, when=circuits.WHEN_INHIBIT, order=2, name=name)
         self.neurons.circuit = self.circuit
-        self.neurons.t_spike = -1 * second
+        self.neurons.t_spike = self.long_ago * second
+        if details.noise:
+            for code, order in ((circuits.NOISE_FIRST, -2), (circuits.NOISE_SECOND, -1)):
+                self.neurons.run_regularly(
+                    code, clock=self.clock, when=circuits.WHEN_INHIBIT, order=order, name=f"rwta_noise{order + 2}"
+                )
+        if details.own_kernels:
+            for group, stretch in ((self.inputs, self.stretch["inputs"]), (self.neurons, self.stretch["neurons"])):
+                group.kappa_0 = kernel.amplitudes(stretch, self.spec.dt, self.spec.circuit_rate)
+                for name, value in kernel.namespace().items():
+                    setattr(group, name, value * stretch)
+
+    @property
+    def long_ago(self) -> float:
+        """A time (s) before the start at which a spike has no more effect."""
+        return -1.0 if self.spec.refractory is None else -1.0 - float(self.spec.refractory)
 
     def _build_inhibition(self) -> None:
         spec = self.spec
@@ -165,7 +201,9 @@ class RWTANetwork(Wiring):
         draws = self.spec.firing == "one_hot"
         if draws:
             self.neurons.winner = linked_var(self.inhibition, "winner", index=self.circuit)
-        self._namespace["compete"] = competition(self.starts, self.neurons, self.inhibition, draws)
+        self._namespace["compete"] = competition(
+            self.starts, self.neurons, self.inhibition, draws, self._details.refractory
+        )
         self.inhibition.run_regularly(
             circuits.COMPETE, clock=self.clock, when=circuits.WHEN_INHIBIT, order=3, name="rwta_compete"
         )
@@ -177,7 +215,8 @@ class RWTANetwork(Wiring):
         # Until the first step has summed the circuits, a plain state is a uniform one.
         self.inhibition.coarse = self.inhibition.Z = np.diff(self.starts).astype(float)
 
-        pool = self._synapses(self.neurons, self.inhibition, circuits.POOL_EQUATIONS, "rwta_pool")
+        pooled = circuits.POOL_EQUATIONS_REFRACTORY if self._details.refractory else circuits.POOL_EQUATIONS
+        pool = self._synapses(self.neurons, self.inhibition, pooled, "rwta_pool")
         pool.connect(i=np.arange(self.n_neurons), j=self.circuit)
         self._circuit_synapses.append(pool)
         order = {"coarse_post": 0, "Z_post": 1, "below_post": 3}
@@ -201,48 +240,87 @@ class RWTANetwork(Wiring):
     def _project(self, projection: Projection, weights: np.ndarray) -> Synapses:
         pre = self.inputs if projection.origin == "inputs" else self.neurons
         source, target = projection.source, projection.target
-        kernel = self.spec.kernel
-        on_pre = {"pre": kernel.jump("I", "jump*w", post=True)}
-        delay = {"pre": 0 * ms}
-        model = "w : 1\njump : 1 (shared)  # kappa_0, in the precision of w"
-        if kernel.off_delay is not None:
-            # A spike from before the last clearing has nothing left to take back.
-            on_pre["off"] = kernel.jump("I", f"jump*w*{_SINCE_CLEARED}", "-", post=True)
-            delay["off"] = kernel.off_delay
-            model += "\nt_clear : second (shared)"
-        dtype = {"w": self._float, "jump": self._float}
-        name = f"rwta_{projection.name}"
-        synapses = self._synapses(pre, self.neurons, model, name, on_pre=on_pre, delay=delay, dtype=dtype)
-        if kernel.off_delay is not None:
-            synapses.namespace["off_delay"] = kernel.off_delay
+        synapses = self._summing(projection, pre) if self._details.own_kernels else self._sending(projection, pre)
         if (source, target) == (slice(0, len(pre)), slice(0, self.n_neurons)):
             synapses.connect()
         else:  # Brian2 has no subgroups of groups with linked variables
             i, j = np.arange(source.start, source.stop), np.arange(target.start, target.stop)
             synapses.connect(i=np.repeat(i, j.size), j=np.tile(j, i.size))
-        synapses.jump = self.kappa_0
+        if not self._details.own_kernels:
+            synapses.jump = self.kappa_0
         if weights.any():
             synapses.w = weights.ravel()
         return synapses
 
-    def _build_traces_off(self) -> None:
-        """For a kernel that ends, each neuron takes back its own trace by a delayed self-connection."""
-        kernel = self.spec.kernel
+    def _sending(self, projection: Projection, pre: NeuronGroup) -> Synapses:
+        """Synapses that add to the current of their targets at a spike."""
+        model = "w : 1\njump : 1 (shared)  # kappa_0, in the precision of w"
+        dtype = {"w": self._float, "jump": self._float}
+        return self._events(pre, self.neurons, model, f"rwta_{projection.name}", "I", "jump*w", dtype=dtype)
+
+    def _summing(self, projection: Projection, pre: NeuronGroup) -> Synapses:
+        """Synapses whose targets sum up the traces, times the weights, in every step."""
+        current = f"I_{projection.name}_post"
+        model = f"w : 1\n{current} = w*x_pre : 1 (summed)"
+        synapses = self._synapses(pre, self.neurons, model, f"rwta_{projection.name}", dtype={"w": self._float})
+        updater = synapses.summed_updaters[current]
+        updater.when, updater.order = circuits.WHEN_INHIBIT, -1  # before whatever reads the potential
+        return synapses
+
+    def _events(
+        self, source: NeuronGroup, target: NeuronGroup, model: str, name: str, train: str, amount: str, **kwargs: object
+    ) -> Synapses:
+        """Synapses at which a spike adds `amount` to `train`, and takes it back if the kernel ends by itself.
+
+        A late event whose spike came before the last clearing has nothing left to do.
+        """
+        kernel, lag = self.spec.kernel, self.spec.delay
+        lags = {"pre": 0 * ms if lag is None else lag}
+        code = {"pre": kernel.jump(train, amount if lag is None else amount + _since_cleared("lag"), post=True)}
+        constants = {} if lag is None else {"lag": lag}
+        if kernel.off_delay is not None:
+            lags["off"] = constants["off_delay"] = kernel.off_delay + lags["pre"]
+            code["off"] = kernel.jump(train, amount + _since_cleared("off_delay"), "-", post=True)
+        if constants:
+            model += "\nt_clear : second (shared)"
+        synapses = self._synapses(source, target, model, name, on_pre=code, delay=lags, **kwargs)
+        synapses.namespace.update(constants)
+        return synapses
+
+    def _build_traces(self) -> None:
+        """What becomes of a trace later than at its spike, by each neuron's connection to itself.
+
+        A kernel that ends takes the jump back; with a delay, the trace is what the synapses deliver.
+        """
+        kernel, late = self.spec.kernel, self.spec.delay is not None
         self.trace_synapses: list[Synapses] = []
-        if kernel.off_delay is None:
+        amount = "kappa_0_pre" if self._details.own_kernels else "kappa_0"
+        for group, name in ((self.inputs, "rwta_inputs"), (self.neurons, "rwta_neurons")):
+            if late:
+                own = self._events(group, group, "", f"{name}_late", "x", amount)
+            elif kernel.off_delay is not None:
+                own = self._synapses(
+                    group,
+                    group,
+                    "t_clear : second (shared)",
+                    f"{name}_off",
+                    on_pre=kernel.jump("x", "kappa_0" + _since_cleared("off_delay"), "-", post=True),
+                    delay=kernel.off_delay,
+                )
+                own.namespace["off_delay"] = kernel.off_delay
+            else:
+                continue
+            own.connect(j="i")
+            self.trace_synapses.append(own)
+
+    def _build_memory(self) -> None:
+        """Poisson firing: who fired last may be refractory in the last step, so its q is kept from when it fired."""
+        if not self._details.refractory or self.spec.firing == "one_hot":
             return
-        for group, name in ((self.inputs, "rwta_inputs_off"), (self.neurons, "rwta_neurons_off")):
-            off = self._synapses(
-                group,
-                group,
-                "t_clear : second (shared)",
-                name,
-                on_pre=kernel.jump("x", f"kappa_0*{_SINCE_CLEARED}", "-", post=True),
-                delay=kernel.off_delay,
-            )
-            off.namespace["off_delay"] = kernel.off_delay
-            off.connect(j="i")
-            self.trace_synapses.append(off)
+        memory = self._synapses(self.neurons, self.neurons, "", "rwta_memory", on_pre=circuits.REMEMBER_Q)
+        i, j = np.nonzero(self.circuit[:, None] == self.circuit[None, :])
+        memory.connect(i=i, j=j)
+        self._circuit_synapses.append(memory)
 
     # -- weights -------------------------------------------------------------------------------------
 
@@ -270,5 +348,6 @@ class RWTANetwork(Wiring):
         self.neurons.b = bias
 
 
-#: 1 for a delayed event whose spike came after the last clearing of the traces, else 0.
-_SINCE_CLEARED = "int(t - off_delay > t_clear - 0.5*dt)"
+def _since_cleared(lag: str) -> str:
+    """A factor: 1 for an event, `lag` after its spike, whose spike came after the last clearing, else 0."""
+    return f"*int(t - {lag} > t_clear - 0.5*dt)"

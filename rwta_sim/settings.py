@@ -16,7 +16,7 @@ from brian2 import Quantity, get_unit, have_same_dimensions, hertz, second
 from brian2.units.allunits import all_units
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-__all__ = ["Fraction", "PositiveFloat", "PositiveInt", "Rate", "Settings", "Time", "format_quantity"]
+__all__ = ["Fraction", "PositiveFloat", "PositiveInt", "Rate", "Settings", "Time", "format_quantity", "whole_steps"]
 
 _UNITS = {name: unit for unit in all_units for name in (str(unit), unit.name)}
 _QUANTITY = re.compile(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*\*?\s*([A-Za-z]+)\s*")
@@ -60,6 +60,20 @@ def format_quantity(value: Quantity) -> str:
         if float(_parse(text)) == float(value):
             return text
     return f"{float(value)!r} {get_unit(value.dim)}"
+
+
+def whole_steps(name: str, time: Quantity, dt: Quantity) -> int:
+    """How many steps of `dt` the setting `name` takes.
+
+    Raises
+    ------
+    ValueError
+        If `time` is not a multiple of `dt`.
+    """
+    steps = float(time) / float(dt)
+    if round(steps) < 1 or abs(steps - round(steps)) > 1e-6 * steps:
+        raise ValueError(f"{name} = {format_quantity(time)} is not a multiple of dt = {format_quantity(dt)}")
+    return round(steps)
 
 
 def _quantity(unit: Quantity, kind: str, example: str) -> tuple[Any, ...]:

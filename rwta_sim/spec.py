@@ -10,18 +10,50 @@ from brian2 import Quantity, ms
 from pydantic import Field, model_validator
 
 from rwta_sim.circuits import MAX_CIRCUIT_SIZE, Firing, Inhibition
-from rwta_sim.kernels import Exponential, Kernel
-from rwta_sim.settings import PositiveInt, Rate, Settings, Time, format_quantity
+from rwta_sim.kernels import Exponential, Kernel, Rectangular
+from rwta_sim.settings import Fraction, PositiveInt, Rate, Settings, Time, format_quantity, whole_steps
 
-__all__ = ["BLOCKS", "Block", "NetworkSpec"]
+__all__ = ["ABLATIONS", "BLOCKS", "Ablation", "Block", "NetworkSpec"]
 
 #: Connection blocks: s inputs, h hidden, a action neurons; "ha" reads "from hidden to action".
 Block = Literal["sh", "sa", "hh", "ha", "ah"]
 BLOCKS: tuple[Block, ...] = ("sh", "sa", "hh", "ha", "ah")
 
+#: The ablations of Yang et al. 2022 (arXiv 2210.13225) and what each takes away.
+Ablation = Literal["none", "hh", "sa", "hhsa", "ha", "sh"]
+ABLATIONS: dict[Ablation, tuple[Block, ...]] = {
+    "none": (),
+    "hh": ("hh",),
+    "sa": ("sa",),
+    "hhsa": ("hh", "sa"),
+    "ha": ("ha", "ah"),
+    "sh": ("sh",),
+}
+
 
 class NetworkSpec(Settings):
-    """Everything that defines a network except its numbers of inputs and actions, which the task gives."""
+    """Everything that defines a network except its numbers of inputs and actions, which the task gives.
+
+    Ablations, sparsity and biological detail are off unless asked for; then nothing of them is simulated.
+
+    * **ablation**: takes blocks away from `blocks`; what is left are the `present_blocks`.
+    * **sparsity**: each pair of circuits is left unconnected with this probability, both ways if the weights are
+      symmetric, each way on its own if not. **input_sparsity**: the same for each input and circuit.
+    * **refractory**: in the steps within this time after its spike a neuron takes no part in the competition: q = 0,
+      and the others share. A spike of step t bars the steps t + 1 ... t + refractory/dt. A circuit whose neurons are
+      all barred stays silent.
+    * **delay**: a spike of step t acts from step t + 1 + delay/dt on. The presynaptic trace that a learning rule sees
+      is what the synapse delivered, so it is delayed too, and u = b + W (kappa*S) holds in each step.
+    * **noise**: u is b + W (kappa*S) + eta with eta normal, of mean 0 and this standard deviation (nats) in each step,
+      independent across neurons; white, or with correlation exp(-t/noise_tau) in time (an Ornstein-Uhlenbeck process
+      on the grid, exact for every dt). Stationary from the first step; clearing the traces draws it anew.
+    * **tau_spread**: each neuron's kernel, as a sender, is stretched by a factor exp(tau_spread*z), z standard normal,
+      all its time constants alike, and normalised on its own. The heterogeneity is the sender's because only then has
+      a neuron one trace for all its synapses, as three-factor rules need; targets can then no longer keep one current
+      each, so potentials are sums over all weights in every step, at a cost that grows with their number.
+
+    Sparsity and stretches are drawn from the generator of the initial weights, without changing these.
+    """
 
     hidden_circuits: int = Field(8, ge=0, le=100_000, description="number of hidden circuits")
     hidden_size: PositiveInt = Field(8, le=MAX_CIRCUIT_SIZE, description="neurons in a hidden circuit")
@@ -41,11 +73,23 @@ class NetworkSpec(Settings):
     random_blocks: tuple[Block, ...] = Field(
         BLOCKS, description="blocks whose initial weights have weight_sd; the others start at zero"
     )
+    ablation: Ablation = Field("none", description="connections taken away: none, hh, sa, hhsa, ha (both ways), sh")
+    sparsity: Fraction = Field(0.0, description="probability that two circuits are not connected")
+    input_sparsity: Fraction = Field(0.0, description="probability that an input and a circuit are not connected")
+    refractory: Time | None = Field(None, description="time after its spike in which a neuron cannot fire")
+    delay: Time | None = Field(None, description="delay of all connections but inhibition, a multiple of dt")
+    noise: float = Field(0.0, ge=0, le=1e4, description="standard deviation of the noise in potentials (nats)")
+    noise_tau: Time | None = Field(None, description="correlation time of the noise; white without it")
+    tau_spread: float = Field(
+        0.0, ge=0, le=1, description="standard deviation of ln tau across neurons; makes each step dearer"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> NetworkSpec:
         if len(set(self.blocks)) != len(self.blocks):
             raise ValueError(f"blocks = {self.blocks} names a block twice")
+        if self.ablation != "none" and not set(self.blocks) & set(ABLATIONS[self.ablation]):
+            raise ValueError(f"ablation = {self.ablation!r} takes nothing away: blocks = {self.blocks} has none of it")
         if self.hidden_circuits == 0 and set(self.blocks) - {"sa"}:
             raise ValueError("hidden_circuits = 0 leaves only the block 'sa': set blocks = ['sa']")
         if not self.blocks:
@@ -66,7 +110,51 @@ class NetworkSpec(Settings):
         if self.firing == "poisson" and self.rho_hat is None:
             raise ValueError("poisson firing needs rho_hat, the rate of a circuit, for example '100 Hz'")
         self.kernel.check_grid(self.dt)
+        self._check_details()
         return self
+
+    def _check_details(self) -> None:
+        if not self.present_blocks:
+            raise ValueError(f"ablation = {self.ablation!r} leaves no connection: blocks = {self.blocks}")
+        if self.hidden_circuits:
+            self.check_refractory("hidden_size", self.hidden_size)
+        for name in ("refractory", "delay"):
+            if (time := getattr(self, name)) is not None:
+                whole_steps(name, time, self.dt)
+        if self.noise_tau is not None and self.noise == 0:
+            raise ValueError("noise_tau is the correlation time of the noise: set noise too, or leave noise_tau out")
+        if self.tau_spread > 0 and isinstance(self.kernel, Rectangular):
+            raise ValueError(
+                f"tau_spread = {self.tau_spread} needs a kernel with a time constant, exponential or "
+                "double_exponential: a rectangle must cover whole steps"
+            )
+
+    def check_refractory(self, name: str, size: int) -> None:
+        """Raise ValueError if a circuit of `size` neurons could run out of neurons that may fire in one_hot firing."""
+        if self.firing != "one_hot" or self.refractory is None:
+            return
+        steps = whole_steps("refractory", self.refractory, self.dt)
+        if size <= steps:
+            raise ValueError(
+                f"{name} = {size} is too small for refractory = {format_quantity(self.refractory)}: in one_hot firing "
+                f"{steps} neurons of a circuit are refractory at a time, so it needs {steps + 1}; "
+                "shorten refractory, enlarge the circuit, or set firing = 'poisson'"
+            )
+
+    @property
+    def present_blocks(self) -> tuple[Block, ...]:
+        """The blocks that exist: `blocks` without what `ablation` takes away."""
+        return tuple(block for block in self.blocks if block not in ABLATIONS[self.ablation])
+
+    @property
+    def random_structure(self) -> bool:
+        """Whether not only the weights but the network itself is drawn at random."""
+        return max(self.sparsity, self.input_sparsity, self.tau_spread) > 0
+
+    @property
+    def delay_steps(self) -> int:
+        """Delay of the connections in time steps."""
+        return 0 if self.delay is None else whole_steps("delay", self.delay, self.dt)
 
     @property
     def n_hidden(self) -> int:

@@ -51,6 +51,9 @@ class Wiring:
         The validated description.
     n_inputs, n_actions : int
         Numbers of input neurons and of neurons in the action circuit.
+    rng : numpy.random.Generator, optional
+        Draws which circuits are connected, and the stretches of the kernels, from generators that it spawns: its own
+        numbers stay the same. Needed only if ``spec.random_structure``.
 
     Attributes
     ----------
@@ -63,19 +66,25 @@ class Wiring:
     starts : ndarray of int, shape (n_circuits + 1,)
         Circuit c is ``neurons[starts[c]:starts[c + 1]]``; the last circuit is the action circuit.
     projections : list of Projection
+    stretch : dict of ndarray
+        Factor by which the kernels of the "inputs" and "neurons" are longer than that of the spec.
 
     Raises
     ------
     ValueError
-        For sizes that are not positive or a circuit too large for the inhibition.
+        For sizes that are not positive, a circuit too large for the inhibition or too small for the refractory time, or
+        a random structure without `rng`.
     """
 
-    def __init__(self, spec: NetworkSpec, n_inputs: int, n_actions: int) -> None:
+    def __init__(
+        self, spec: NetworkSpec, n_inputs: int, n_actions: int, rng: np.random.Generator | None = None
+    ) -> None:
         for name, size in (("n_inputs", n_inputs), ("n_actions", n_actions)):
             if size < 1:
                 raise ValueError(f"{name} = {size}: expected a positive number of neurons")
         if n_actions > MAX_CIRCUIT_SIZE:
             raise ValueError(f"n_actions = {n_actions}: a circuit may have {MAX_CIRCUIT_SIZE} neurons at most")
+        spec.check_refractory("n_actions", n_actions)
         self.spec = spec
         self.n_inputs = n_inputs
         self.n_actions = n_actions
@@ -85,11 +94,33 @@ class Wiring:
         sizes = [spec.hidden_size] * spec.hidden_circuits + [n_actions]
         self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.circuit = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
+        self._draw_structure(rng)
         self.projections = self._layout()
+
+    def _draw_structure(self, rng: np.random.Generator | None) -> None:
+        """Which inputs and circuits are connected to which circuits, and how far kernels are stretched."""
+        spec, circuits = self.spec, len(self.starts) - 1
+        sizes: dict[Origin, int] = {"inputs": self.n_inputs, "neurons": self.n_neurons}
+        self.stretch = {origin: np.ones(size) for origin, size in sizes.items()}
+        self._input_to: np.ndarray | None = None  # shape (n_inputs, n_circuits), False where not connected
+        self._circuit_to: np.ndarray | None = None  # shape (n_circuits, n_circuits)
+        if not spec.random_structure:
+            return
+        if rng is None:
+            raise ValueError("sparsity, input_sparsity and tau_spread need a random generator: pass rng")
+        # One generator for each option, so that none changes what another draws.
+        for_pairs, for_inputs, for_stretch = rng.spawn(3)
+        if spec.sparsity > 0:
+            draw = for_pairs.random((circuits, circuits))
+            self._circuit_to = (np.triu(draw) + np.triu(draw, 1).T if spec.symmetric else draw) >= spec.sparsity
+        if spec.input_sparsity > 0:
+            self._input_to = for_inputs.random((self.n_inputs, circuits)) >= spec.input_sparsity
+        for origin, size in sizes.items():
+            self.stretch[origin] = np.exp(spec.tau_spread * for_stretch.standard_normal(size))
 
     def _layout(self) -> list[Projection]:
         """The fewest all-to-all rectangles that cover the wanted blocks."""
-        blocks, everyone = set(self.spec.blocks), slice(0, self.n_neurons)
+        blocks, everyone = set(self.spec.present_blocks), slice(0, self.n_neurons)
         place = {"s": slice(0, self.n_inputs), "h": self.hidden, "a": self.action}
         rectangles: list[tuple[str, Origin, slice, slice]] = []
         if {"sh", "sa"} <= blocks:
@@ -105,11 +136,15 @@ class Wiring:
         return [Projection(*rectangle, self._mask(*rectangle[1:])) for rectangle in rectangles]
 
     def _mask(self, origin: Origin, source: slice, target: slice) -> np.ndarray | None:
-        """Neurons of one circuit are not connected."""
+        """Where weights may differ from zero; None for everywhere."""
+        to, circuit = self.circuit[target], self.circuit[source]
         if origin == "inputs":
-            return None
-        mask: np.ndarray = self.circuit[source][:, None] != self.circuit[target][None, :]
-        return None if mask.all() else mask
+            mask = np.ones((1, 1), dtype=bool) if self._input_to is None else self._input_to[source][:, to]
+        else:  # neurons of one circuit are not connected
+            mask = circuit[:, None] != to[None, :]
+            if self._circuit_to is not None:
+                mask &= self._circuit_to[circuit][:, to]
+        return None if mask.all() else np.ascontiguousarray(mask)
 
     def initial_weights(self, rng: np.random.Generator | None) -> dict[str, np.ndarray]:
         """New weights by projection: zero, or normal with the standard deviation of the spec.
@@ -159,12 +194,15 @@ class Wiring:
         bias[...] = blocks["b"]
 
     def check_structure(self, whole: Mapping[str, np.ndarray]) -> None:
-        """Raise ValueError for weights within a circuit, or that are not symmetric where they must be."""
+        """Raise ValueError for weights where there is no connection, or that are not symmetric where they must be."""
         for p in self.projections:
             if p.mask is not None and whole[p.name][~p.mask].any():
+                sparse = self.spec.sparsity > 0 or p.origin == "inputs"
                 raise ValueError(
                     "neurons of one circuit are not connected: their weights must be 0, "
                     "the inhibitory unit makes them compete"
+                    + sparse
+                    * "; nor are, in this network, the circuits and inputs that its sparsity leaves apart"
                 )
             for other in self.projections if self.spec.symmetric else ():
                 if p.mirrors(other) and not np.array_equal(whole[p.name], whole[other.name].T):

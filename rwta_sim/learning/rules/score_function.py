@@ -51,9 +51,10 @@ class _ScoreFunction(HistoryRule):
             self._keep_causes(decoder)
 
     def _keep_causes(self, decoder: Decoder) -> None:
-        network, blocks = self.network, set(self.network.spec.blocks)
-        # With neither hh nor ha a hidden spike reaches nothing; a spike acts from the next step on.
-        self.last[network.hidden] = self.steps - 2 if "ha" in blocks else -1
+        network, blocks = self.network, set(self.network.spec.present_blocks)
+        # A spike acts from the next step on, or later by the delay; without ha a hidden spike reaches nothing.
+        delay = network.spec.delay_steps
+        self.last[network.hidden] = max(self.steps - 2 - delay, -1) if "ha" in blocks else -1
         if decoder == "last_spike" and not self._poisson and not {"ah", "ha"} <= blocks:
             self.first[network.action] = self.steps - 1
 
