@@ -16,15 +16,16 @@ from brian2 import Hz, ms
 from conftest import Loop
 from scipy import stats
 
+from rwta_sim.critics.linear import LinearTD, TDSettings
 from rwta_sim.decoders import choose_action
 from rwta_sim.exact import ExactNetwork, ExactProcess, cosines, update_moments
-from rwta_sim.exact.updates import updater
 from rwta_sim.kernels import DoubleExponential, Exponential, Rectangular
 from rwta_sim.learning import Decision
 from rwta_sim.learning.decision import History
+from rwta_sim.learning.learner import Learner, LearningSpec
 from rwta_sim.learning.rules import RSTDP, LastStep, RMax, ScoreFunction, TraceSTDP
 from rwta_sim.spec import NetworkSpec
-from rwta_sim.wiring import Wiring
+from rwta_sim.wiring import Weights, Wiring
 
 FEED_FORWARD = {"blocks": ("sh", "ha"), "symmetric": False}
 POISSON = {"firing": "poisson", "rho_hat": 500 * Hz}
@@ -296,8 +297,8 @@ def rule_moments(wiring, weights, b, drive, steps, rules, a):
     """The process, its exact gradient, and the moments of each rule; modulation A - E[A]."""
     process = ExactProcess(wiring, weights, b, np.array(drive, float), steps)
     centred = a - process.policy() @ a
-    moments = [update_moments(process, rule.make(wiring, steps, "last_spike"), centred) for rule in rules]
-    return process.gradient(a), moments
+    made = [rule.make(wiring, steps, "last_spike") for rule in rules]
+    return process.gradient(a), update_moments(process, made, centred)
 
 
 @pytest.mark.parametrize("case", ["symmetric", "feed_forward", "rise", "poisson"])
@@ -370,6 +371,13 @@ def test_who_follows_the_gradient_in_poisson_firing():
 
 
 # -- rules, from the spikes of Brian2's network ----------------------------------------------------
+
+
+def updater(wiring, rule):
+    """A learner for its `gradient`, which lays out factors as weights; its critic and weights do not matter."""
+    critic = LinearTD(TDSettings(), lambda features: features, np.zeros(1))
+    weights = Weights(wiring, {p.name: np.zeros(p.shape) for p in wiring.projections}, np.zeros(wiring.n_neurons))
+    return Learner(LearningSpec(), critic, weights, rule)
 
 
 class Played:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from rwta_sim.critics.linear import LinearTD, TDSettings
-from rwta_sim.exact._common import check_vector
+from rwta_sim.exact._common import by_projection, check_vector
 from rwta_sim.exact.process import ExactProcess
-from rwta_sim.learning.learner import Learner, LearningSpec
+from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.rules import Rule
 from rwta_sim.spec import NetworkSpec
-from rwta_sim.wiring import Weights, Wiring
+from rwta_sim.wiring import Wiring
 
-__all__ = ["Moments", "cosines", "update_moments", "updater"]
+__all__ = ["Moments", "cosines", "update_moments"]
+
+
+#: Decisions whose updates are summed at a time.
+_CHUNK = 1000
 
 
 class Moments(NamedTuple):
@@ -26,37 +30,48 @@ class Moments(NamedTuple):
     variance: dict[str, np.ndarray]
 
 
-def updater(wiring: Wiring, rule: Rule) -> Learner:
-    """A learner for its `gradient`, which lays out factors as weights; its critic and weights do not matter."""
-    critic = LinearTD(TDSettings(), lambda features: features, np.zeros(1))
-    weights = Weights(wiring, {p.name: np.zeros(p.shape) for p in wiring.projections}, np.zeros(wiring.n_neurons))
-    return Learner(LearningSpec(), critic, weights, rule)
-
-
-def update_moments(process: ExactProcess, rule: Rule, advantage: np.ndarray) -> Moments:
-    """Mean and variance of ``A(action) e``, with the eligibility e of `rule`, over every decision of `process`.
+def update_moments(process: ExactProcess, rules: Sequence[Rule], advantage: np.ndarray) -> list[Moments]:
+    """Mean and variance of ``A(action) e``, with the eligibility e of each rule, over every decision of `process`.
 
     Parameters
     ----------
     process : ExactProcess
-    rule : Rule
+    rules : sequence of Rule
         Made for the wiring, steps and decoder of `process`.
     advantage : ndarray, shape (n_actions,)
     """
     a = check_vector(advantage, process.wiring.n_actions, "advantage")
-    learner = updater(process.wiring, rule)
-    names = [*(p.name for p in process.wiring.projections), "b"]
-    sums: list[np.ndarray] = []
-    squares: list[np.ndarray] = []
-    for probability, decision in process.decisions():
-        gradients = learner.gradient(rule.factors(decision).times(a[decision.action]))
-        if not sums:
-            sums, squares = ([np.zeros_like(g) for g in gradients] for _ in range(2))
-        for total, square, g in zip(sums, squares, gradients, strict=True):
-            total += probability * g
-            square += probability * g**2
-    variances = [np.maximum(square - total**2, 0.0) for total, square in zip(sums, squares, strict=True)]
-    return Moments(dict(zip(names, sums, strict=True)), dict(zip(names, variances, strict=True)))
+    sums = [_Sums(process.wiring) for _ in rules]
+    decisions = process.decisions()
+    while chunk := list(itertools.islice(decisions, _CHUNK)):
+        probability = np.array([p for p, _ in chunk])
+        for rule, total in zip(rules, sums, strict=True):
+            total.add(probability, [rule.factors(decision).times(a[decision.action]) for _, decision in chunk])
+    return [total.moments() for total in sums]
+
+
+class _Sums:
+    """Weighted sums of updates and of their squares."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        n_in, n = wiring.n_inputs, wiring.n_neurons
+        self._wiring = wiring
+        self._first = [np.zeros((n_in, n)), np.zeros((n, n)), np.zeros(n)]
+        self._second = [np.zeros_like(s) for s in self._first]
+
+    def add(self, probability: np.ndarray, factors: Sequence[Factors]) -> None:
+        pre_inputs, pre_neurons, post = (np.stack([f[i] for f in factors]) for i in range(3))
+        bias = np.stack([f.post if f.bias is None else f.bias for f in factors]).sum(axis=1)
+        among = pre_neurons.transpose(0, 2, 1) @ post
+        if self._wiring.spec.symmetric:
+            among = among + among.transpose(0, 2, 1)
+        for i, e in enumerate((pre_inputs.transpose(0, 2, 1) @ post, among, bias)):
+            self._first[i] += np.tensordot(probability, e, 1)
+            self._second[i] += np.tensordot(probability, e**2, 1)
+
+    def moments(self) -> Moments:
+        variance = [np.maximum(second - first**2, 0.0) for first, second in zip(self._first, self._second, strict=True)]
+        return Moments(by_projection(self._wiring, *self._first), by_projection(self._wiring, *variance))
 
 
 def cosines(spec: NetworkSpec, update: Mapping[str, np.ndarray], target: Mapping[str, np.ndarray]) -> dict[str, float]:
