@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 
-from rwta_sim.actor import Session, SpikingActor
+from rwta_sim.actor import Actor, Session, SpikingActor
 from rwta_sim.bridge import Bridge, Episode, drive
 from rwta_sim.config import EnvironmentSpec, Experiment
 from rwta_sim.critics import LinearTD
 from rwta_sim.decoders import action_count
 from rwta_sim.encoders import DiscreteEncoder, make_encoder
 from rwta_sim.engines import Engine, make_engine
+from rwta_sim.envs.patterns import PatternTask
 from rwta_sim.errors import CheckpointError, EnvironmentFailure
-from rwta_sim.learning import Learner
+from rwta_sim.learning import Learner, RateLearner
+from rwta_sim.learning.rules import MeanFieldRule
 from rwta_sim.network import RWTANetwork
+from rwta_sim.rate import RateActor, finish
 from rwta_sim.runs import Checkpoint, RunFolder
 from rwta_sim.seeding import Purpose, episode_seeds, initial_generator
 from rwta_sim.spec import NetworkSpec
+from rwta_sim.wiring import Wiring
 
-__all__ = ["Agent", "difference", "make_environment", "restore", "saved_blocks"]
+__all__ = ["Agent", "difference", "make_environment", "pattern_count", "reset_options", "restore", "saved_blocks"]
 
 _WEIGHT = "weight."
 
@@ -47,6 +51,18 @@ def make_environment(spec: EnvironmentSpec, **kwargs: Any) -> gym.Env:
         ) from error
 
 
+def pattern_count(env: gym.Env, split: str) -> int | None:
+    """How many patterns a classification task has in a split; None for any other environment."""
+    task = env.unwrapped
+    return task.n_patterns(split) if isinstance(task, PatternTask) else None
+
+
+def reset_options(env: gym.Env, split: str, episode: int) -> dict[str, Any] | None:
+    """Options for `env.reset`: classification tasks show the patterns of `split` one after the other."""
+    count = pattern_count(env, split)
+    return None if count is None else {"split": split, "index": episode % count}
+
+
 class Agent:
     """A network in a closed loop with its environment.
 
@@ -56,15 +72,19 @@ class Agent:
     env : gymnasium.Env, optional
         Used in place of the one that the experiment names.
     record : bool
-        Give the network SpikeMonitors.
+        Give the network SpikeMonitors, if it spikes.
     render_mode : str, optional
         For the environment that the experiment names.
+    dynamics : {"spiking", "rate"}, optional
+        In place of the experiment's: the same weights as spikes, or as their mean field.
 
     Attributes
     ----------
     experiment
         With the name of the engine that is used, never "auto".
     env, network, engine, actor, bridge
+        Without spikes `engine` is None and `network` a `Wiring`.
+    dynamics : {"spiking", "rate"}
     """
 
     def __init__(
@@ -73,32 +93,64 @@ class Agent:
         env: gym.Env | None = None,
         record: bool = False,
         render_mode: str | None = None,
+        dynamics: Literal["spiking", "rate"] | None = None,
     ) -> None:
         self.experiment = experiment = experiment.resolved()
         extra = {"render_mode": render_mode} if render_mode else {}
         self.env = make_environment(experiment.environment, **extra) if env is None else env
         encoder = make_encoder(self.env, experiment.encoder)
-        self.engine: Engine = make_engine(experiment.engine)
-        with self.engine.building():
-            self.network = RWTANetwork(
+        self.dynamics = dynamics or experiment.dynamics
+        self.engine: Engine | None = None
+        self.network: Wiring
+        self.actor: Actor
+        if self.dynamics == "rate":
+            self.network = Wiring(experiment.network, encoder.n_inputs, action_count(self.env))
+            self.actor = RateActor(self.network, experiment.mean_field, initial_generator(experiment.seed))
+        else:
+            self.actor = self._spiking(encoder.n_inputs, record)
+            self.network = self.actor.network
+            self.engine = self.actor.engine
+        self.bridge = Bridge(self.actor, encoder, experiment.critic.gamma)
+        self._discrete = isinstance(encoder, DiscreteEncoder)
+
+    def _spiking(self, n_inputs: int, record: bool) -> SpikingActor:
+        experiment, engine = self.experiment, make_engine(self.experiment.engine)
+        with engine.building():
+            network = RWTANetwork(
                 experiment.network,
-                encoder.n_inputs,
+                n_inputs,
                 action_count(self.env),
                 rng=initial_generator(experiment.seed),
                 record=record,
                 history=experiment.decision.steps if experiment.learning.rule.needs_history else 0,
             )
-        self.engine.prepare(self.network.network)
-        self.actor = SpikingActor(self.network, self.engine, experiment.decision)
-        self.bridge = Bridge(self.actor, encoder, experiment.critic.gamma)
-        self._discrete = isinstance(encoder, DiscreteEncoder)
+        engine.prepare(network.network)
+        return SpikingActor(network, engine, experiment.decision)
+
+    @property
+    def engine_name(self) -> str:
+        """Name of the engine that advances the network; "none" without spikes."""
+        return "none" if self.engine is None else self.experiment.engine.name
 
     def learner(self) -> Learner:
-        """A new learner for the network."""
+        """A new learner for the network.
+
+        Raises
+        ------
+        ValueError
+            If the experiment's rule is for other dynamics than the agent's.
+        """
         learning, decision = self.experiment.learning, self.experiment.decision
         critic: LinearTD = self.experiment.critic.make(self.bridge.encoder.n_features, self._discrete)
+        weights = self.actor.weights
+        if isinstance(learning.rule, MeanFieldRule):
+            if not isinstance(self.actor, RateActor):
+                raise ValueError("learning.rule.kind = 'mean_field' cannot learn with dynamics = 'spiking'")
+            return RateLearner(learning, critic, weights, self.actor.field)
+        if isinstance(self.actor, RateActor):
+            raise ValueError(f"learning.rule.kind = {learning.rule.kind!r} cannot learn with dynamics = 'rate'")
         rule = learning.rule.make(self.network, decision.steps, decision.decoder)
-        return Learner(learning, critic, self.actor.weights, rule)
+        return Learner(learning, critic, weights, rule)
 
     def weights(self) -> dict[str, np.ndarray]:
         """Views of the weight blocks ("sh", "sa", "hh", "ha", "ah") and the biases "b"."""
@@ -109,14 +161,21 @@ class Agent:
     def run(self, session: Session) -> Any:
         """Run a session of the bridge to its end."""
         with closing(session):
+            if self.engine is None:
+                return finish(session)
             return drive(self.engine, session, self.experiment.decision.steps)
 
-    def play(self, episodes: int, seed: int | None = None, greedy: bool = True, first: int = 0) -> list[Episode]:
+    def play(
+        self, episodes: int | None = None, seed: int | None = None, greedy: bool = True, first: int = 0
+    ) -> list[Episode]:
         """Play evaluation episodes without learning.
+
+        A classification task (`PatternTask`) shows its test patterns one after the other.
 
         Parameters
         ----------
-        episodes : int
+        episodes : int, optional
+            Default: 100, and for a classification task as many as it has test patterns.
         seed : int, optional
             Default: the seed of the experiment. Episode n of a seed is always the same episode.
         greedy : bool
@@ -124,6 +183,8 @@ class Agent:
         first : int
             Number of the first episode.
         """
+        if episodes is None:
+            episodes = pattern_count(self.env, "test") or 100
         if episodes < 1:
             raise ValueError(f"episodes = {episodes}: expected at least 1")
         seed = self.experiment.seed if seed is None else seed
@@ -132,7 +193,8 @@ class Agent:
             results = []
             for number in range(first, first + episodes):
                 seeds = episode_seeds(seed, Purpose.EVALUATION, number)
-                results.append((yield from self.bridge.episode(self.env, seeds, greedy=greedy)))
+                options = reset_options(self.env, "test", number)
+                results.append((yield from self.bridge.episode(self.env, seeds, greedy=greedy, options=options)))
             return results
 
         result: list[Episode] = self.run(session())

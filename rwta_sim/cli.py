@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import click
 import numpy as np
@@ -122,7 +122,8 @@ def train_command(
     given.update(sorted(long.items(), key=lambda item: not item[0].endswith(".kind")))
     experiment = experiment.changed(given)
     folder = folder or free_folder(Path("runs"), f"{experiment.task}-seed{experiment.seed}")
-    with TrainingDisplay(f"{experiment.task} seed {experiment.seed}") as display:
+    spiking = experiment.dynamics == "spiking"
+    with TrainingDisplay(f"{experiment.task} seed {experiment.seed}", compiles=spiking) as display:
         summary = train(experiment, folder, report=display)
     _finish(summary, figures, as_json)
 
@@ -138,8 +139,9 @@ def resume_command(run: Path, figures: bool, as_json: bool) -> None:
     _finish(summary, figures, as_json)
 
 
-def _record_and_draw(run: RunFolder) -> list[Path]:
-    run.save_recording(record_episode(run))
+def _record_and_draw(run: RunFolder, spikes: bool = False) -> list[Path]:
+    if run.experiment.dynamics == "spiking" or spikes:
+        run.save_recording(record_episode(run))
     return draw_figures(run)
 
 
@@ -153,7 +155,7 @@ def _finish(summary: Summary, figures: bool, as_json: bool) -> None:
     speed = f" ({summary.decisions_per_second:.0f} decisions/s)" if summary.decisions_per_second else ""
     click.echo(
         f"{summary.run}: {summary.episodes} episodes, {summary.decisions} decisions, {summary.seconds:.0f} s{speed}, "
-        f"best validation return {best}, {summary.engine} engine"
+        f"best validation return {best}, {_what_ran(run.experiment.dynamics, summary.engine)}"
     )
     if not summary.finished:
         click.echo(f"stopped early; continue with: rwta-sim resume {summary.run}")
@@ -161,32 +163,51 @@ def _finish(summary: Summary, figures: bool, as_json: bool) -> None:
         click.echo(f"  {path}")
 
 
+def _what_ran(dynamics: str, engine: str) -> str:
+    return f"{engine} engine" if dynamics == "spiking" else "mean field"
+
+
 @cli.command()
 @_RUN
-@click.option("--episodes", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Greedy episodes.")
+@click.option(
+    "--episodes",
+    type=click.IntRange(1, 1_000_000),
+    help="Greedy episodes; default 100, in a classification task one for each test pattern.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
+@click.option("--dynamics", type=click.Choice(["spiking", "rate"]), help="Weights as spikes or as their mean field.")
 @_JSON
-def evaluate(run: Path, episodes: int, seed: int | None, as_json: bool) -> None:
+def evaluate(
+    run: Path, episodes: int | None, seed: int | None, dynamics: Literal["spiking", "rate"] | None, as_json: bool
+) -> None:
     """Play greedy episodes with the best weights of RUN, without learning."""
     opened = RunFolder.open(run)
-    agent = Agent.load(opened)
-    returns = [episode.total for episode in agent.play(episodes, seed=seed)]
-    experiment = agent.experiment
-    result = {
+    agent = Agent.load(opened, dynamics=dynamics)
+    played = agent.play(episodes, seed=seed)
+    returns = [episode.total for episode in played]
+    experiment, episodes = agent.experiment, len(played)
+    result: dict[str, Any] = {
         "task": experiment.task,
-        "engine": experiment.engine.name,
+        "engine": agent.engine_name,
+        "dynamics": agent.dynamics,
         "seed": experiment.seed if seed is None else seed,
         "episodes": episodes,
         "mean_return": float(np.mean(returns)),
         "sd_return": float(np.std(returns, ddof=1)) if episodes > 1 else 0.0,
+        "mean_discounted_return": float(np.mean([episode.discounted for episode in played])),
+        "gamma": experiment.critic.gamma,
         "returns": returns,
     }
+    answers = [episode.correct for episode in played if episode.correct is not None]
+    if answers:
+        result["accuracy"] = float(np.mean(answers))
     if as_json:
         _print_json(result)
         return
     click.echo(
         f"{result['task']}: mean return {result['mean_return']:.2f} +- {result['sd_return']:.2f} "
-        f"over {episodes} greedy episodes (seed {result['seed']}, {result['engine']} engine)"
+        f"over {episodes} greedy episodes (seed {result['seed']}, {_what_ran(agent.dynamics, agent.engine_name)})"
+        + (f", accuracy {result['accuracy']:.4f}" if answers else "")
     )
 
 
@@ -197,7 +218,7 @@ def evaluate(run: Path, episodes: int, seed: int | None, as_json: bool) -> None:
 @click.option("--decisions", type=click.IntRange(min=1), default=150, show_default=True, help="Length of the film.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
 def watch(run: Path, out: Path | None, episode: int, decisions: int, seed: int | None) -> None:
-    """Film an episode of RUN: the environment beside the spikes."""
+    """Film an episode of RUN: the environment beside the spikes (also of weights trained without)."""
     opened = RunFolder.open(run)
     recording = record_episode(opened, seed=seed, episode=episode, frames=True)
     path = save_film(recording, out or opened.path / "figures" / "watch.gif", decisions=decisions)
@@ -207,8 +228,8 @@ def watch(run: Path, out: Path | None, episode: int, decisions: int, seed: int |
 @cli.command()
 @_RUN
 def figures(run: Path) -> None:
-    """Draw the figures of RUN again, from a new recording."""
-    for path in _record_and_draw(RunFolder.open(run)):
+    """Draw the figures of RUN again, from a new recording of spikes (also of weights trained without)."""
+    for path in _record_and_draw(RunFolder.open(run), spikes=True):
         click.echo(str(path))
 
 

@@ -6,7 +6,7 @@ import tomllib
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -18,6 +18,9 @@ from rwta_sim.encoders import EncoderSpec
 from rwta_sim.engines import EngineSpec
 from rwta_sim.errors import RwtaSimError, nearest
 from rwta_sim.learning import LearningSpec
+from rwta_sim.learning.ppo import PPO
+from rwta_sim.learning.rules import MeanFieldRule
+from rwta_sim.meanfield import MeanFieldSpec
 from rwta_sim.settings import PositiveInt, Settings, format_quantity
 from rwta_sim.spec import NetworkSpec
 
@@ -69,6 +72,10 @@ class Experiment(Settings):
     critic: CriticSpec = Fourier()
     training: TrainingSpec = TrainingSpec()
     engine: EngineSpec = EngineSpec()
+    dynamics: Literal["spiking", "rate"] = Field(
+        "spiking", description="spiking: the network in Brian2; rate: its mean field, without spikes, in NumPy"
+    )
+    mean_field: MeanFieldSpec = MeanFieldSpec()
 
     @model_validator(mode="after")
     def _kernel_fits(self) -> Experiment:
@@ -79,6 +86,29 @@ class Experiment(Settings):
                 f"({self.decision.steps} steps of {format_quantity(self.network.dt)}), which starts from cleared "
                 "traces: shorten the kernel, raise decision.steps, or set decision.clear = 'episode'"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _dynamics_fit(self) -> Experiment:
+        rule, learning = self.learning.rule, self.learning
+        if self.dynamics == "rate":
+            if not isinstance(rule, MeanFieldRule):
+                raise ValueError(
+                    f"learning.rule.kind = {rule.kind!r} learns from spikes, and dynamics = 'rate' has none: set "
+                    "learning.rule.kind = 'mean_field', or dynamics = 'spiking'"
+                )
+            if learning.published_code and rule.depth > 1:
+                raise ValueError(
+                    f"learning.published_code goes with the published learning.rule.depth = 1, got {rule.depth}"
+                )
+            return self
+        for asked, found in (
+            ("learning.rule.kind = 'mean_field'", isinstance(rule, MeanFieldRule)),
+            ("learning.modulation.kind = 'ppo'", isinstance(learning.modulation, PPO)),
+            ("learning.published_code", learning.published_code),
+        ):
+            if found:
+                raise ValueError(f"{asked} needs the mean field: set dynamics = 'rate', or leave it out")
         return self
 
     def changed(self, changes: Mapping[str, Any]) -> Experiment:

@@ -21,9 +21,15 @@ class TrainingDisplay:
     """Shows return, entropy, mean firing rate and decisions per second on stderr.
 
     On a terminal it is redrawn in place; elsewhere (a log file) one line per validation is written.
+
+    Parameters
+    ----------
+    title : str
+    compiles : bool
+        Whether the training begins with compiling.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, compiles: bool = True) -> None:
         self._console = Console(stderr=True)
         self._title = title
         self._returns: deque[float] = deque(maxlen=20)
@@ -34,14 +40,16 @@ class TrainingDisplay:
             TimeElapsedColumn(),
             console=self._console,
         )
-        self._task = self._bar.add_task(f"{title}: compiling", total=None)
+        self._start = "compiling" if compiles else "training"
+        self._task = self._bar.add_task(f"{title}: {self._start}", total=None)
         self._live = Live(self._bar, console=self._console, refresh_per_second=4)
 
     def __enter__(self) -> TrainingDisplay:
         if self._console.is_terminal:
             self._live.start()
         else:
-            self._line(f"{self._title}: compiling (a minute or two the first time), then training")
+            first = " (a minute or two the first time), then training" if self._start == "compiling" else ""
+            self._line(f"{self._title}: {self._start}{first}")
         return self
 
     def __exit__(

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from pydantic import Field
 
 from rwta_sim.errors import EnvironmentFailure
-from rwta_sim.settings import Settings
+from rwta_sim.settings import PositiveInt, Settings
 
 __all__ = ["BoxEncoder", "DiscreteEncoder", "Encoder", "EncoderSpec", "make_encoder"]
 
@@ -29,6 +29,9 @@ class EncoderSpec(Settings):
         None, description="observation that maps to 1, per dimension or one for all; default: the space's bound"
     )
     complementary: bool = Field(True, description="a second channel 1 - s for each dimension of a Box")
+    copies: PositiveInt = Field(
+        1, le=10_000, description="input neurons per channel: their independent spikes tell its value more exactly"
+    )
 
 
 class Encoder(ABC):
@@ -58,14 +61,15 @@ class Encoder(ABC):
 
 
 class BoxEncoder(Encoder):
-    """Scales every dimension to [0, 1] and clips; optionally adds 1 - s (complementary channels)."""
+    """Scales every dimension to [0, 1] and clips; optionally adds 1 - s (complementary channels), and copies."""
 
-    def __init__(self, low: np.ndarray, high: np.ndarray, complementary: bool) -> None:
+    def __init__(self, low: np.ndarray, high: np.ndarray, complementary: bool, copies: int) -> None:
         self._low = low
         self._scale = 1.0 / (high - low)
         self.n_features = low.size
         self._complementary = complementary
-        self.n_inputs = 2 * low.size if complementary else low.size
+        self._copies = copies
+        self.n_inputs = copies * low.size * (2 if complementary else 1)
 
     def features(self, observation: Any) -> np.ndarray:
         flat = np.asarray(observation, dtype=float).reshape(-1)
@@ -81,15 +85,18 @@ class BoxEncoder(Encoder):
         return np.minimum(features, 1.0, out=features)
 
     def drive(self, features: np.ndarray) -> np.ndarray:
-        return np.concatenate([features, 1.0 - features]) if self._complementary else features
+        channels = np.concatenate([features, 1.0 - features]) if self._complementary else features
+        return channels if self._copies == 1 else np.tile(channels, self._copies)
 
 
 class DiscreteEncoder(Encoder):
-    """One input per observation (one-hot)."""
+    """One input per observation (one-hot), or as many as there are copies."""
 
-    def __init__(self, n: int, start: int = 0) -> None:
+    def __init__(self, n: int, start: int = 0, copies: int = 1) -> None:
         self._start = start
-        self.n_features = self.n_inputs = n
+        self._copies = copies
+        self.n_features = n
+        self.n_inputs = copies * n
 
     def features(self, observation: Any) -> np.ndarray:
         given = np.asarray(observation)
@@ -102,7 +109,7 @@ class DiscreteEncoder(Encoder):
         return features
 
     def drive(self, features: np.ndarray) -> np.ndarray:
-        return features
+        return features if self._copies == 1 else np.tile(features, self._copies)
 
 
 def make_encoder(env: gym.Env, spec: EncoderSpec) -> Encoder:
@@ -119,7 +126,7 @@ def make_encoder(env: gym.Env, spec: EncoderSpec) -> Encoder:
             raise EnvironmentFailure(
                 f"{name}: encoder.low and encoder.high are for Box observations, these are {space}: leave them out"
             )
-        return DiscreteEncoder(int(space.n), int(space.start))
+        return DiscreteEncoder(int(space.n), int(space.start), spec.copies)
     if not isinstance(space, spaces.Box):
         raise EnvironmentFailure(f"{name}: observation space {space} is not supported; {SUPPORTED}")
     low = _bound("low", spec.low, space.low, name)
@@ -129,7 +136,7 @@ def make_encoder(env: gym.Env, spec: EncoderSpec) -> Encoder:
         raise EnvironmentFailure(
             f"{name}: encoder.low[{bad}] = {low[bad]} must be below encoder.high[{bad}] = {high[bad]}"
         )
-    return BoxEncoder(low, high, spec.complementary)
+    return BoxEncoder(low, high, spec.complementary, spec.copies)
 
 
 def _bound(which: str, given: tuple[float, ...] | None, default: np.ndarray, name: str) -> np.ndarray:

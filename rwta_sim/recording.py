@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.wrappers import RenderCollection
 
+from rwta_sim.actor import SpikingActor
 from rwta_sim.agent import Agent, make_environment
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.runs import RunFolder
@@ -36,7 +37,7 @@ def record_episode(
     env: gym.Env | None = None,
     greedy: bool = True,
 ) -> dict[str, np.ndarray]:
-    """Play one evaluation episode of a run's best weights and record it.
+    """Play one evaluation episode of a run's best weights, as spikes whatever they were trained as, and record it.
 
     Parameters
     ----------
@@ -69,9 +70,10 @@ def record_episode(
         raise EnvironmentFailure(f"{name}: render_mode is {env.render_mode!r}, a film needs 'rgb_array'")
     film = RenderCollection(env) if frames else None
     rewards = _Rewards(film if film is not None else env)
-    agent = Agent.load(run, env=rewards, record=True)
+    agent = Agent.load(run, env=rewards, record=True, dynamics="spiking")
     result = agent.play(1, seed=seed, first=episode, greedy=greedy)[0]
-    network, view = agent.network, agent.engine.view
+    assert isinstance(agent.actor, SpikingActor)
+    network, view = agent.actor.network, agent.actor.engine.view
     spec, decision = run.experiment.network, run.experiment.decision
     recording = {
         "input_i": np.array(view(network.input_spikes, "i")),

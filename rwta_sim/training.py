@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 
 from rwta_sim.actor import Session
-from rwta_sim.agent import Agent, difference, restore
+from rwta_sim.agent import Agent, difference, pattern_count, reset_options, restore
 from rwta_sim.bridge import Episode
 from rwta_sim.config import Experiment
 from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure
@@ -113,7 +113,7 @@ class Trainer:
     def save(self, best: bool = False) -> None:
         """Write a checkpoint of the present state."""
         arrays = self._arrays()
-        broken = [name for name, array in arrays.items() if not (np.abs(array) <= WEIGHT_LIMIT).all()]
+        broken = [name for name, array in arrays.items() if not _sound(array)]
         if broken:
             raise DivergenceError(f"{broken[0]} is beyond {WEIGHT_LIMIT:g} after {self.episode} episodes")
         meta = {
@@ -144,6 +144,8 @@ class Trainer:
                 f"{self.run_folder.path}/config.toml was changed since checkpoint {checkpoint.name}: {changed}. Put it "
                 "back, or train anew (training.* and engine.* may be changed)"
             )
+        prefix = "learner."
+        self.learner.make_room({n[len(prefix) :]: a for n, a in checkpoint.arrays.items() if n.startswith(prefix)})
         restore(self._arrays(), checkpoint)
         meta = checkpoint.meta
         self.episode, self.best = meta["episode"], meta["best_validation"]
@@ -178,7 +180,7 @@ class Trainer:
         first = self._first_decision
         summary = Summary(
             run=str(self.run_folder.path),
-            engine=self.experiment.engine.name,
+            engine=self.agent.engine_name,
             decisions=self._decisions(),
             episodes=self.episode,
             seconds=round(seconds, 3),
@@ -224,17 +226,24 @@ class Trainer:
         """The episode, noting when the first decision of this session was done."""
         if self._first_decision is not None:
             return (yield from episode)
-        next(episode)
+        try:
+            next(episode)
+        except StopIteration as end:  # nothing to wait for: all of it is done
+            self._first_decision = time.perf_counter() - self._began
+            result: Episode = end.value
+            return result
         yield
         self._first_decision = time.perf_counter() - self._began
         return (yield from episode)
 
     def _validate(self) -> Session[float]:
-        count, returns = self.experiment.training.validation_episodes, []
+        env, returns = self.agent.env, []
+        count = pattern_count(env, "validation") or self.experiment.training.validation_episodes
         self._validating = True
         for number in range(self._validations, self._validations + count):
             seeds = episode_seeds(self.experiment.seed, Purpose.VALIDATION, number)
-            result = yield from self.agent.bridge.episode(self.agent.env, seeds, greedy=True)
+            options = reset_options(env, "validation", number)
+            result = yield from self.agent.bridge.episode(env, seeds, greedy=True, options=options)
             returns.append(result.total)
         self._validations += count
         self._validating = False
@@ -282,6 +291,11 @@ class Trainer:
             yield
         finally:
             signal.signal(signal.SIGINT, previous)
+
+
+def _sound(array: np.ndarray) -> bool:
+    """Whether all is finite and within the limit of weights, which is beyond single precision."""
+    return float(np.abs(array).max(initial=0)) <= WEIGHT_LIMIT  # also False for NaN
 
 
 def train(

@@ -91,3 +91,14 @@ def test_decoders():
     assert set(ties) == {0, 2}
     silent = [choose_action("last_spike", np.zeros(3), np.zeros(3), q, rng) for _ in range(1000)]
     assert abs(silent.count(2) - 500) < 3.9 * np.sqrt(250)
+
+
+def test_copies_share_a_drive():
+    space = gym.spaces.Box(-1.0, 1.0, (2,))
+    encoder = make_encoder(env_with(space), EncoderSpec(copies=3))
+    drive = encoder.drive(encoder.features(np.array([0.5, -1.0])))
+    np.testing.assert_allclose(drive, 3 * [0.75, 0.0, 0.25, 1.0])
+    assert encoder.n_inputs == drive.size == 12
+    discrete = make_encoder(env_with(gym.spaces.Discrete(3)), EncoderSpec(copies=2))
+    np.testing.assert_allclose(discrete.drive(discrete.features(1)), [0, 1, 0, 0, 1, 0])
+    assert discrete.n_inputs == 6

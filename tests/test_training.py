@@ -56,7 +56,7 @@ def test_it_learns_and_the_rule_does_it(cue, tmp_path):
         {"network.kernel.kind": "double_exponential", "network.kernel.tau": "4 ms", "network.kernel.tau_rise": "1 ms"},
         {"learning.rule.presynaptic": "probabilities", "learning.optimiser.kind": "adam"},
         {"learning.modulation.kind": "episode_advantage", "learning.modulation.trace": 0.0, "learning.rate": 0.03},
-        {"learning.optimiser.kind": "sgd", "learning.rate": 0.3, "decision.decoder": "most_spikes"},
+        {"learning.optimiser.kind": "sgd", "learning.rate": 0.1, "decision.decoder": "most_spikes"},
     ],
     ids=["poisson", "rectangular", "double_exponential", "probabilities", "episode_advantage", "sgd"],
 )

@@ -16,9 +16,18 @@ import numpy as np
 from brian2.devices.device import RuntimeDevice
 from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
-__all__ = ["BUFFER_SIZE", "PrivateRandom"]
+__all__ = ["BUFFER_SIZE", "PrivateRandom", "seed_words"]
 
 BUFFER_SIZE = 20_000  # numbers in a buffer: fixed in brian2/codegen/generators/cython_generator.py
+
+
+def seed_words(seed: np.random.SeedSequence) -> np.ndarray:
+    """What a Mersenne Twister is seeded with: 256 bits, shape (8,), uint32.
+
+    They are spread over its 624 words by its own `init_by_array`; drawing all of them from the sequence would take as
+    long as a decision.
+    """
+    return seed.generate_state(8)
 
 
 class _InlineBuffer:
@@ -86,7 +95,8 @@ class PrivateRandom:
 
     def seed(self, seed: np.random.SeedSequence) -> None:
         """Restart from `seed`."""
-        self._generator.state = np.random.MT19937(seed).state
+        state: Any = np.random.RandomState(seed_words(seed)).get_state(legacy=False)
+        self._generator.state = state
         self._set({kind: (numbers, 0) for kind, (numbers, _) in self._current().items()})
 
     def _current(self) -> dict[str, tuple[Any, int]]:

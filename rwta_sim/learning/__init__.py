@@ -2,5 +2,6 @@
 
 from rwta_sim.learning.decision import Decision, Factors, History
 from rwta_sim.learning.learner import Learner, LearningSpec
+from rwta_sim.learning.rate_learner import RateLearner
 
-__all__ = ["Decision", "Factors", "History", "Learner", "LearningSpec"]
+__all__ = ["Decision", "Factors", "History", "Learner", "LearningSpec", "RateLearner"]

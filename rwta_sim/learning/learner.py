@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated
 
@@ -29,17 +29,24 @@ class LearningSpec(Settings):
     optimiser: OptimiserSpec = Field(RMSNormalised(), description="how gradients become steps")
     rate: PositiveFloat = Field(1e-3, description="learning rate at the start")
     final_rate: Fraction = Field(0.1, description="learning rate at the end, as a fraction; linear in between")
-    batch: PositiveInt = Field(1, description="episodes per update, if the modulation is episode_advantage")
+    batch: PositiveInt = Field(1, description="episodes per update, if the modulation is not td_error")
     entropy: Annotated[float, Field(ge=0)] = Field(0.02, description="weight of the policy entropy")
     control: Control = Field(
         "none", description="none: learn; off: do not; shuffled: modulation given to the wrong decisions"
     )
 
+    published_code: bool = Field(
+        False,
+        description="with two slips of SVPG's published code: modulation times 1 - pi(action), biases changed with v, "
+        "not v - q; needs dynamics = 'rate'",
+    )
+
     @model_validator(mode="after")
     def _batches(self) -> LearningSpec:
-        if self.batch > 1 and not isinstance(self.modulation, EpisodeAdvantage):
+        if self.batch > 1 and isinstance(self.modulation, TDError):
             raise ValueError(
-                f"batch = {self.batch} needs modulation.kind = 'episode_advantage': the TD error teaches at once"
+                f"batch = {self.batch} needs modulation.kind = 'episode_advantage' or 'ppo': the TD error teaches at "
+                "once"
             )
         return self
 
@@ -241,6 +248,9 @@ class Learner:
             g *= bonus
             g += delta * e
         self._optimiser.step(gradients, self.rate)
+
+    def make_room(self, saved: Mapping[str, np.ndarray]) -> None:
+        """Give the arrays of `state` the shapes of saved ones, where shapes vary."""
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that the future depends on, shared with the learner."""

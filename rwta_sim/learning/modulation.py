@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from rwta_sim.learning.ppo import PPO
 from rwta_sim.settings import Fraction, Settings
 
 __all__ = ["Control", "EpisodeAdvantage", "ModulationSpec", "Shuffle", "TDError", "advantages"]
@@ -29,7 +30,7 @@ class EpisodeAdvantage(Settings):
     trace: Fraction = Field(0.95, description="lambda of the advantage: 0 one-step TD error, 1 full return")
 
 
-ModulationSpec = Annotated[TDError | EpisodeAdvantage, Field(discriminator="kind")]
+ModulationSpec = Annotated[TDError | EpisodeAdvantage | PPO, Field(discriminator="kind")]
 
 #: Controls of an experiment: learn; do not; or learn with the modulation given to the wrong decisions.
 Control = Literal["none", "off", "shuffled"]

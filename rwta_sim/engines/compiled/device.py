@@ -45,6 +45,32 @@ struct MersenneTwister {
     uint32_t key[624];
     int32_t pos = 624;
     uint32_t words[624];  // the key, tempered
+    // init_by_array of the authors, as numpy.random.RandomState(init).
+    void seed(const uint32_t* init, int32_t n) {
+        seed(19650218u);
+        uint32_t i = 1;
+        int32_t j = 0;
+        const auto mixed = [&](uint32_t factor) {
+            return key[i] ^ ((key[i - 1] ^ (key[i - 1] >> 30)) * factor);
+        };
+        const auto next = [&] {
+            if (++i == 624) {
+                key[0] = key[623];
+                i = 1;
+            }
+        };
+        for (int32_t k = n > 624 ? n : 624; k; k--) {
+            key[i] = mixed(1664525u) + init[j] + uint32_t(j);
+            next();
+            if (++j == n) j = 0;
+        }
+        for (int32_t k = 623; k; k--) {
+            key[i] = mixed(1566083941u) - i;
+            next();
+        }
+        key[0] = 0x80000000u;
+        pos = 624;
+    }
     void seed(uint32_t value) {
         key[0] = value;
         for (uint32_t i = 1; i < 624; i++) key[i] = 1812433253u * (key[i - 1] ^ (key[i - 1] >> 30)) + i;
@@ -214,6 +240,13 @@ void rwta_sim_random(void** key, void** pos, void** gauss, void** has_gauss) {
     *pos = &generator.gen.pos;
     *gauss = &generator.stored_gauss;
     *has_gauss = &generator.has_stored_gauss;
+}
+
+void rwta_sim_seed(const uint32_t* words, int32_t n) {
+    auto& generator = _random_generators[0];
+    generator.gen.seed(words, n);
+    generator.stored_gauss = 0.0;
+    generator.has_stored_gauss = false;
 }
 
 // To be called when key or pos were changed from outside.

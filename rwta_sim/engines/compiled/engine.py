@@ -19,6 +19,7 @@ from brian2.synapses.synapses import SynapticPathway
 
 from rwta_sim.engines._brian import DEVICES, BrianEngine, Parts, check_parts, check_run, check_steps
 from rwta_sim.engines._cache import cache_folder, writable
+from rwta_sim.engines._random import seed_words
 from rwta_sim.engines.compiled.build import build, require_compiler
 from rwta_sim.engines.compiled.device import CompiledDevice
 from rwta_sim.engines.compiled.library import Library
@@ -166,11 +167,7 @@ class CompiledEngine(BrianEngine):
         return int(self._timestep[0])
 
     def seed(self, seed: np.random.SeedSequence) -> None:
-        state = np.random.MT19937(seed).state["state"]
-        random = self._loaded().random
-        random["key"][:], random["pos"][0] = state["key"], state["pos"]
-        random["gauss"][0], random["has_gauss"][0] = 0.0, False
-        self._loaded().random_changed()
+        self._loaded().seed(seed_words(seed))
 
     def advance(self, steps: int) -> None:
         check_steps(steps)

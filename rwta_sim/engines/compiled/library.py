@@ -51,6 +51,7 @@ class Library:
             "matrix": [ctypes.c_int, *[ctypes.c_void_p] * 3],
             "random": [ctypes.c_void_p] * 4,
             "random_changed": [],
+            "seed": [ctypes.c_void_p, ctypes.c_int32],
             "queue_get": [ctypes.c_int, *[ctypes.c_void_p] * 3],
             "queue_set": [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 2],
         }.items():
@@ -102,6 +103,10 @@ class Library:
             "gauss": self._at(gauss, 1, np.float64),
             "has_gauss": self._at(has_gauss, 1, np.bool_),
         }
+
+    def seed(self, words: np.ndarray) -> None:
+        """Restart the random generator; shape (n,), uint32."""
+        self._dll.rwta_sim_seed(words.ctypes.data, words.size)
 
     def queue_rows(self, index: int) -> int:
         """Number of rows of the queue of pathway number `index`: its longest delay in steps, and one."""
