@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rwta_sim.config import ConfigError, Experiment
 from rwta_sim.errors import nearest
-from rwta_sim.models import svpg, svpg_rate
+from rwta_sim.models import svpg, svpg_published, svpg_rate
 
 __all__ = ["MODELS", "Preset", "preset", "tasks"]
 
@@ -26,6 +26,8 @@ class Preset:
 MODELS: dict[str, dict[str, tuple[str, Callable[[], Experiment]]]] = {
     "svpg": svpg.PRESETS,
     "svpg-rate": svpg_rate.PRESETS,
+    "svpg-published": svpg_published.PRESETS,
+    "svpg-bmvc": svpg_published.BMVC,
 }
 
 

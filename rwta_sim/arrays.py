@@ -179,5 +179,5 @@ class NetworkArrays(Weights):
         for current, x_in, x in zip(self._currents, self._input_traces, self._traces, strict=True):
             current.fill(0.0)
             for p in self.network.projections:
-                source = x_in if p.origin == "inputs" else x
+                source = x_in if p.origin == "inputs" else self.network.spec.recurrent_gain * x
                 current[p.target] += source[p.source] @ self.weights[p.name]

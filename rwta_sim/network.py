@@ -247,7 +247,8 @@ class RWTANetwork(Wiring):
             i, j = np.arange(source.start, source.stop), np.arange(target.start, target.stop)
             synapses.connect(i=np.repeat(i, j.size), j=np.tile(j, i.size))
         if not self._details.own_kernels:
-            synapses.jump = self.kappa_0
+            gain = self.spec.recurrent_gain if projection.origin == "neurons" else 1.0
+            synapses.jump = gain * self.kappa_0
         if weights.any():
             synapses.w = weights.ravel()
         return synapses

@@ -47,6 +47,9 @@ class NetworkSpec(Settings):
     * **noise**: u is b + W (kappa*S) + eta with eta normal, of mean 0 and this standard deviation (nats) in each step,
       independent across neurons; white, or with correlation exp(-t/noise_tau) in time (an Ornstein-Uhlenbeck process
       on the grid, exact for every dt). Stationary from the first step; clearing the traces draws it anew.
+    * **published_code**: the published code's spiking network forgets to double the drive among hidden and action
+      neurons that its version without spikes doubles, so the two have different fixed points. With it, these weights
+      count half here: u = b + W_s x_s + W x / 2.
     * **tau_spread**: each neuron's kernel, as a sender, is stretched by a factor exp(tau_spread*z), z standard normal,
       all its time constants alike, and normalised on its own. The heterogeneity is the sender's because only then has
       a neuron one trace for all its synapses, as three-factor rules need; targets can then no longer keep one current
@@ -80,6 +83,10 @@ class NetworkSpec(Settings):
     delay: Time | None = Field(None, description="delay of all connections but inhibition, a multiple of dt")
     noise: float = Field(0.0, ge=0, le=1e4, description="standard deviation of the noise in potentials (nats)")
     noise_tau: Time | None = Field(None, description="correlation time of the noise; white without it")
+    published_code: bool = Field(
+        False,
+        description="with the slip of SVPG's spiking code: half the drive among hidden and action neurons",
+    )
     tau_spread: float = Field(
         0.0, ge=0, le=1, description="standard deviation of ln tau across neurons; makes each step dearer"
     )
@@ -123,6 +130,8 @@ class NetworkSpec(Settings):
                 whole_steps(name, time, self.dt)
         if self.noise_tau is not None and self.noise == 0:
             raise ValueError("noise_tau is the correlation time of the noise: set noise too, or leave noise_tau out")
+        if self.published_code and self.tau_spread > 0:
+            raise ValueError("network.published_code does not go with tau_spread, which that code has not")
         if self.tau_spread > 0 and isinstance(self.kernel, Rectangular):
             raise ValueError(
                 f"tau_spread = {self.tau_spread} needs a kernel with a time constant, exponential or "
@@ -155,6 +164,11 @@ class NetworkSpec(Settings):
     def delay_steps(self) -> int:
         """Delay of the connections in time steps."""
         return 0 if self.delay is None else whole_steps("delay", self.delay, self.dt)
+
+    @property
+    def recurrent_gain(self) -> float:
+        """What weights among hidden and action neurons are multiplied by in potentials: 1, or as `published_code`."""
+        return 0.5 if self.published_code else 1.0
 
     @property
     def n_hidden(self) -> int:

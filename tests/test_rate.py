@@ -8,7 +8,9 @@ import signal
 
 import numpy as np
 import pytest
+from brian2 import ms
 from click.testing import CliRunner
+from conftest import Loop
 
 import rwta_sim
 import rwta_sim.rate
@@ -17,6 +19,7 @@ from rwta_sim.cli import cli
 from rwta_sim.config import ConfigError
 from rwta_sim.critics import Tabular
 from rwta_sim.errors import DivergenceError
+from rwta_sim.kernels import Exponential
 from rwta_sim.learning import Decision, LearningSpec, RateLearner
 from rwta_sim.learning.modulation import EpisodeAdvantage, TDError
 from rwta_sim.learning.optimisers import SGD, Adam
@@ -348,3 +351,40 @@ def test_what_does_not_go_together_is_said(cue):
     with pytest.raises(ValueError, match="cannot learn with dynamics = 'rate'"):
         rwta_sim.Agent(cue, dynamics="rate").learner()
     assert set(BLOCKS) <= set(rwta_sim.Agent(cue, dynamics="rate").weights())
+
+
+def test_the_published_spiking_code_halves_the_recurrent_drive():
+    """Time means of q over 4,000 steps against the mean field: with its own weights, and with half of those.
+
+    Traces fluctuate, so the means differ a little from any mean field; they are more than twenty times nearer to their own one.
+    """
+    distances = {}
+    for slip in (False, True):
+        spec = NetworkSpec(
+            hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=50 * ms), weight_sd=0.6, published_code=slip
+        )
+        loop = Loop(spec)
+        loop.arrays.p[:] = [0.1, 0.5, 0.9]
+        loop.engine.advance(300)
+        q = loop.each_step(4000, lambda loop=loop: loop.arrays.q).mean(axis=0)
+        for half in (False, True):
+            weights = {p.name: w * (0.5 if half and p.origin == "neurons" else 1.0) for p, w in _projected(loop)}
+            field = MeanField(Wiring(NetworkSpec(hidden_circuits=2, hidden_size=3), 3, 2), dtype=float)
+            expected = field.infer(loop.arrays.p[None], weights, loop.arrays.b).q[0]
+            distances[slip, half] = np.abs(q - expected).mean()
+    assert distances[False, False] < 0.01 < distances[False, True]
+    assert distances[True, True] < 0.01 < distances[True, False]
+
+
+def _projected(loop):
+    return [(p, loop.arrays.weights[p.name]) for p in loop.network.projections]
+
+
+def test_refreshed_currents_keep_the_slip():
+    loop = Loop(NetworkSpec(hidden_circuits=2, hidden_size=3, weight_sd=0.6, published_code=True))
+    loop.arrays.p[:] = 0.5
+    loop.engine.advance(9)
+    before = loop.engine.view(loop.network.neurons, "I").copy()
+    loop.arrays.refresh_currents()
+    np.testing.assert_allclose(loop.engine.view(loop.network.neurons, "I"), before, atol=1e-12)
+    assert before.any()

@@ -1,0 +1,115 @@
+"""SVPG as published: sizes, kernels, rates and schedules of the authors' code, for the network without spikes that it
+trains (Yang, Guo, Fang, Liu; BMVC 2022, arXiv 2210.13225; IEEE TPAMI 47(3), 2025, doi 10.1109/TPAMI.2024.3511936).
+
+Different here: the critic is linear in place of an artificial neural network, and a pendulum's batch is one episode in
+place of the last 1,000 steps. The slips of the code are off (`published_code` of ``learning``, ``mean_field`` and
+``network``). Decision and kernel are those of its spiking version: evaluate with ``--dynamics spiking``. These runs are
+long: hours for MNIST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from brian2 import Quantity, ms
+
+from rwta_sim.actor import DecisionSpec
+from rwta_sim.config import EnvironmentSpec, Experiment, TrainingSpec
+from rwta_sim.critics import Constant, Fourier
+from rwta_sim.encoders import EncoderSpec
+from rwta_sim.kernels import Rectangular
+from rwta_sim.learning import LearningSpec
+from rwta_sim.learning.modulation import EpisodeAdvantage
+from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
+from rwta_sim.learning.ppo import PPO
+from rwta_sim.learning.rules import MeanFieldRule
+from rwta_sim.meanfield import MeanFieldSpec
+from rwta_sim.models.svpg import PENDULUM_LIMITS
+from rwta_sim.spec import NetworkSpec
+
+__all__ = ["BMVC", "PRESETS"]
+
+_RULE = MeanFieldRule(depth=1, hidden="sampled")
+_INFERENCE = MeanFieldSpec(iterations=50, tolerance=0.005, noise=0.02, start="noise")
+
+
+def _network(circuits: int, size: int, length: Quantity) -> NetworkSpec:
+    return NetworkSpec(hidden_circuits=circuits, hidden_size=size, kernel=Rectangular(duration=length))
+
+
+def inverted_pendulum() -> Experiment:
+    """8x8, PPO-clip with 5 epochs, RMSprop(.99) at 1e-3, entropy 5, gamma .97; spikes: T = 42, L = 40."""
+    return Experiment(
+        task="inverted-pendulum",
+        model="svpg-published",
+        dynamics="rate",
+        environment=EnvironmentSpec(id="rwta_sim/InvertedPendulum-v0"),
+        encoder=EncoderSpec(low=tuple(-x for x in PENDULUM_LIMITS), high=PENDULUM_LIMITS, complementary=False),
+        network=_network(8, 8, 40 * ms),
+        decision=DecisionSpec(steps=42),
+        learning=LearningSpec(
+            rule=_RULE,
+            modulation=PPO(clip=0.2, epochs=5),
+            optimiser=RMSNormalised(decay=0.99),
+            rate=1e-3,
+            final_rate=1.0,
+            entropy=5.0,
+        ),
+        critic=Fourier(order=3, gamma=0.97, trace=0.8, rate=1e-3),
+        training=TrainingSpec(episodes=2000, validate_every=100, validation_episodes=10),
+        mean_field=_INFERENCE,
+    )
+
+
+def mnist_tpami() -> Experiment:
+    """50x10, rewards +-1, PPO-clip with 5 epochs, Adam 1e-3, entropy .2, 20,000 batches of 100; T = 200, L = 20."""
+    return Experiment(
+        task="mnist",
+        model="svpg-published",
+        dynamics="rate",
+        environment=EnvironmentSpec(id="rwta_sim/MNIST-v0", kwargs={"wrong_reward": -1.0}),
+        encoder=EncoderSpec(complementary=False),
+        network=_network(50, 10, 20 * ms),
+        decision=DecisionSpec(steps=200),
+        learning=LearningSpec(
+            rule=_RULE,
+            modulation=PPO(clip=0.2, epochs=5),
+            optimiser=Adam(),
+            rate=1e-3,
+            final_rate=1.0,
+            batch=100,
+            entropy=0.2,
+        ),
+        critic=Constant(gamma=1.0, trace=1.0, rate=1e-3),
+        training=TrainingSpec(episodes=2_000_000, validate_every=100_000, checkpoint_every=10_000),
+        mean_field=_INFERENCE,
+    )
+
+
+def mnist_bmvc() -> Experiment:
+    """20x10, rewards 0 and -1, REINFORCE, SGD .1, no entropy, 50,000 batches of 100; T = 200, L = 50."""
+    return mnist_tpami().changed(
+        {
+            "model": "svpg-bmvc",
+            "environment.kwargs": {"right_reward": 0.0, "wrong_reward": -1.0},
+            "network.hidden_circuits": 20,
+            "network.kernel.duration": "50 ms",
+            "learning.modulation": EpisodeAdvantage(trace=1.0).model_dump(),
+            "learning.optimiser": SGD().model_dump(),
+            "learning.rate": 0.1,
+            "learning.entropy": 0.0,
+            "training.episodes": 5_000_000,
+        }
+    )
+
+
+#: Task: (one line on it, the experiment).
+PRESETS: dict[str, tuple[str, Callable[[], Experiment]]] = {
+    "inverted-pendulum": ("InvertedPendulum as published, without spikes", inverted_pendulum),
+    "mnist": ("MNIST as published in TPAMI, without spikes; hours", mnist_tpami),
+}
+
+#: The same, of the BMVC paper.
+BMVC: dict[str, tuple[str, Callable[[], Experiment]]] = {
+    "mnist": ("MNIST as published at BMVC, without spikes; hours", mnist_bmvc)
+}
