@@ -173,7 +173,7 @@ def classification(task: str, environment: str, circuits: int, episodes: int, **
             weight_sd=1.0,
             random_blocks=("sh",),
         ),
-        decision=DecisionSpec(steps=20),
+        decision=DecisionSpec(steps=30),
         learning=LearningSpec(
             **{"rule": Feedback(), "modulation": EpisodeAdvantage(trace=1.0), "optimiser": Adam(), **settings}
         ),
@@ -184,7 +184,7 @@ def classification(task: str, environment: str, circuits: int, episodes: int, **
 
 def digits() -> Experiment:
     """scikit-learn's 8x8 digits."""
-    return classification("digits", "rwta_sim/Digits-v0", 30, 100_000)
+    return classification("digits", "rwta_sim/Digits-v0", 30, 80_000)
 
 
 def mnist() -> Experiment:
