@@ -79,6 +79,8 @@ class Agent:
         self.env = make_environment(experiment.environment, **extra) if env is None else env
         encoder = make_encoder(self.env, experiment.encoder)
         self.engine: Engine = make_engine(experiment.engine)
+        learning, decision = experiment.learning, experiment.decision
+        plasticity = learning.plasticity(experiment.network)
         with self.engine.building():
             self.network = RWTANetwork(
                 experiment.network,
@@ -86,10 +88,14 @@ class Agent:
                 action_count(self.env),
                 rng=initial_generator(experiment.seed),
                 record=record,
-                history=experiment.decision.steps if experiment.learning.rule.needs_history else 0,
+                history=decision.steps if learning.rule.needs_history and plasticity is None else 0,
+                plasticity=plasticity,
             )
         self.engine.prepare(self.network.network)
-        self.actor = SpikingActor(self.network, self.engine, experiment.decision)
+        self.actor = SpikingActor(self.network, self.engine, decision)
+        if plasticity is not None:
+            rule = learning.rule.make(self.network, decision.steps, decision.decoder)
+            self.actor.arrays.gate(rule.first, rule.last, decision.steps)
         self.bridge = Bridge(self.actor, encoder, experiment.critic.gamma)
         self._discrete = isinstance(encoder, DiscreteEncoder)
 

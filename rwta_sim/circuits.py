@@ -26,7 +26,16 @@ from typing import Literal
 
 from rwta_sim.kernels import Kernel
 
-__all__ = ["COMPRESSION", "MAX_CIRCUIT_SIZE", "U_MAX", "WHEN_INHIBIT", "Firing", "Inhibition"]
+__all__ = [
+    "COMPRESSION",
+    "MAX_CIRCUIT_SIZE",
+    "U_MAX",
+    "WHEN_ACCOUNT",
+    "WHEN_INHIBIT",
+    "WHEN_SETTLE",
+    "Firing",
+    "Inhibition",
+]
 
 Firing = Literal["one_hot", "poisson"]
 Inhibition = Literal["fused", "equations"]
@@ -39,6 +48,10 @@ MAX_CIRCUIT_SIZE = 1000
 
 #: Slot of the inhibition. Brian2 would sum before the state update, so for the potentials of a step ago.
 WHEN_INHIBIT = "before_thresholds"
+
+#: Slots of what a learning rule does at the level of neurons: before synapses change, and when traces have jumped.
+WHEN_ACCOUNT = "before_synapses"
+WHEN_SETTLE = "after_resets"
 
 #: Namespace constants of the equations below.
 CONSTANTS = {"U_MAX": U_MAX, "COMPRESSION": COMPRESSION}

@@ -81,6 +81,11 @@ class Experiment(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _synapses_can_learn(self) -> Experiment:
+        self.learning.plasticity(self.network)
+        return self
+
     def changed(self, changes: Mapping[str, Any]) -> Experiment:
         """A copy with settings replaced, named by dotted keys: ``{"network.kernel.tau": "8 ms"}``.
 

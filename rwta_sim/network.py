@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
-from brian2 import Clock, Network, NeuronGroup, SpikeMonitor, Synapses, linked_var, ms, prefs, second
+from brian2 import Clock, Network, NeuronGroup, Quantity, SpikeMonitor, Synapses, linked_var, ms, prefs, second
 from brian2.core.base import BrianObject
 
 from rwta_sim import circuits
 from rwta_sim.competition import competition, fires
 from rwta_sim.history import HistoryRecorder
+from rwta_sim.learning.equations import GATE, LAST_STEP, PlasticSynapse
 from rwta_sim.spec import NetworkSpec
 from rwta_sim.wiring import Projection, Wiring
 
@@ -50,6 +51,8 @@ class RWTANetwork(Wiring):
         Add SpikeMonitors `input_spikes` and `neuron_spikes` (they keep 12 bytes per spike).
     history : int
         Steps of a decision of which a `HistoryRecorder` keeps traces, spikes and probabilities; 0: none.
+    plasticity : PlasticSynapse, optional
+        Equations of a learning rule, whose eligibility the synapses then keep: ``synapses["s"].eligibility``.
 
     Attributes
     ----------
@@ -75,9 +78,11 @@ class RWTANetwork(Wiring):
         rng: np.random.Generator | None = None,
         record: bool = False,
         history: int = 0,
+        plasticity: PlasticSynapse | None = None,
     ) -> None:
         super().__init__(spec, n_inputs, n_actions)
         weights = self.initial_weights(rng)
+        self.plasticity = plasticity
         self.kappa_0 = spec.kernel.amplitude(spec.dt, spec.circuit_rate)
 
         self._namespace = {
@@ -94,6 +99,7 @@ class RWTANetwork(Wiring):
             self._build_inhibition()
             self.synapses = {p.name: self._project(p, weights[p.name]) for p in self.projections}
             self._build_traces_off()
+            self.circuit_plasticity = self._depress() if plasticity is not None and plasticity.on_circuit else None
         objects: list[BrianObject] = [
             self.inputs,
             self.neurons,
@@ -103,6 +109,8 @@ class RWTANetwork(Wiring):
             *self.trace_synapses,
         ]
         self.history = HistoryRecorder(self.inputs, self.neurons, history, self.clock) if history else None
+        if self.circuit_plasticity is not None:
+            objects.append(self.circuit_plasticity)
         if self.history is not None:
             objects += self.history.groups.values()
         if record:
@@ -122,6 +130,13 @@ class RWTANetwork(Wiring):
     def _build_neurons(self) -> None:
         kernel, firing = self.spec.kernel, self.spec.firing
         trace = kernel.jump("x", "kappa_0")
+        model, reset = circuits.neuron_equations(kernel, firing, self.spec.inhibition), trace + circuits.COUNT_SPIKES
+        plasticity, settling = self.plasticity, {}
+        if plasticity is not None:
+            model += f"{GATE}\n{plasticity.neuron or ''}"
+            reset += plasticity.on_spike or ""
+            if plasticity.settle:
+                settling["events"] = {"settle": " or ".join(filter(None, [LAST_STEP, plasticity.large]))}
         self.inputs = self._group(
             self.n_inputs,
             circuits.input_equations(kernel),
@@ -131,11 +146,12 @@ class RWTANetwork(Wiring):
         )
         self.neurons = self._group(
             self.n_neurons,
-            circuits.neuron_equations(kernel, firing, self.spec.inhibition),
+            model,
             "rwta_neurons",
             threshold=circuits.NEURON_THRESHOLD[self.spec.inhibition, firing],
-            reset=trace + circuits.COUNT_SPIKES,
+            reset=reset,
             dtype={**dict.fromkeys(kernel.variables("I"), self._float), "q": np.float64},
+            **settling,
         )
         fused = self.spec.inhibition == "fused"
         probability = circuits.NEURON_POTENTIAL if fused else circuits.NEURON_PROBABILITY
@@ -146,6 +162,30 @@ class RWTANetwork(Wiring):
             group.run_regularly(code, clock=self.clock, when=circuits.WHEN_INHIBIT, order=2, name=name)
         self.neurons.circuit = self.circuit
         self.neurons.t_spike = -1 * second
+        if plasticity is not None:
+            self._account(plasticity)
+
+    def _account(self, plasticity: PlasticSynapse) -> None:
+        """What neurons do for the plasticity of their synapses."""
+        self.neurons.t_first, self.neurons.t_last = -1 * second, _NEVER
+        self.neurons.t_end = _NEVER
+        if plasticity.each_step:
+            self.neurons.run_regularly(
+                plasticity.each_step, clock=self.clock, when=circuits.WHEN_ACCOUNT, order=-2, name="rwta_each_step"
+            )
+        if plasticity.settle and plasticity.settled:
+            self.neurons.run_on_event("settle", plasticity.settled, when=circuits.WHEN_SETTLE, order=2)
+
+    def _depress(self) -> Synapses:
+        """From each neuron to all of its circuit, itself too: what a spike means for their plasticity."""
+        assert self.plasticity is not None
+        synapses = self._synapses(
+            self.neurons, self.neurons, "", "rwta_circuit_plasticity", on_pre=self.plasticity.on_circuit
+        )
+        i, j = np.nonzero(self.circuit[:, None] == self.circuit[None, :])
+        synapses.connect(i=i, j=j)
+        synapses.pre.when = circuits.WHEN_ACCOUNT
+        return synapses
 
     def _build_inhibition(self) -> None:
         spec = self.spec
@@ -212,7 +252,15 @@ class RWTANetwork(Wiring):
             model += "\nt_clear : second (shared)"
         dtype = {"w": self._float, "jump": self._float}
         name = f"rwta_{projection.name}"
-        synapses = self._synapses(pre, self.neurons, model, name, on_pre=on_pre, delay=delay, dtype=dtype)
+        learns: dict[str, object] = {}
+        if self.plasticity is not None:
+            model += f"\n{self.plasticity.synapse}"
+            if kernel.off_delay is not None:
+                model += f"\nfelt = {_SINCE_CLEARED} : 1"
+            learns = self._learning_pathways(self.plasticity, on_pre, delay)
+        synapses = self._synapses(pre, self.neurons, model, name, on_pre=on_pre, delay=delay, dtype=dtype, **learns)
+        if "settle" in synapses._synaptic_updaters:
+            synapses.settle.when = circuits.WHEN_SETTLE
         if kernel.off_delay is not None:
             synapses.namespace["off_delay"] = kernel.off_delay
         if (source, target) == (slice(0, len(pre)), slice(0, self.n_neurons)):
@@ -224,6 +272,17 @@ class RWTANetwork(Wiring):
         if weights.any():
             synapses.w = weights.ravel()
         return synapses
+
+    def _learning_pathways(
+        self, plasticity: PlasticSynapse, on_pre: dict[str, str], delay: dict[str, Quantity]
+    ) -> dict[str, object]:
+        """Add the rule's code at presynaptic spikes; returns the other arguments of Synapses."""
+        if plasticity.on_pre:
+            on_pre["learn"], delay["learn"] = plasticity.on_pre, 0 * ms
+        if plasticity.on_off and "off" in delay:
+            on_pre["learn_off"], delay["learn_off"] = plasticity.on_off, delay["off"]
+        on_post = {"post": plasticity.on_post, "settle": plasticity.settle}
+        return {"on_post": {name: code for name, code in on_post.items() if code}, "on_event": {"settle": "settle"}}
 
     def _build_traces_off(self) -> None:
         """For a kernel that ends, each neuron takes back its own trace by a delayed self-connection."""
@@ -269,6 +328,9 @@ class RWTANetwork(Wiring):
             self.synapses[p.name].w = whole[p.name].ravel()
         self.neurons.b = bias
 
+
+#: A time that does not come.
+_NEVER = 1e12 * second
 
 #: 1 for a delayed event whose spike came after the last clearing of the traces, else 0.
 _SINCE_CLEARED = "int(t - off_delay > t_clear - 0.5*dt)"
