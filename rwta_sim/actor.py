@@ -130,6 +130,7 @@ class SpikingActor(Actor):
             policy_entropy=entropy,
             rate=float(counts.sum()) * self._per_spike,
             history=arrays.history(),
+            eligibility=arrays.eligibility(),
         )
 
     def weights_changed(self) -> None:

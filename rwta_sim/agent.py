@@ -116,6 +116,8 @@ class Agent:
 
     def _spiking(self, n_inputs: int, record: bool) -> SpikingActor:
         experiment, engine = self.experiment, make_engine(self.experiment.engine)
+        learning, decision = experiment.learning, experiment.decision
+        plasticity = learning.plasticity(experiment.network)
         with engine.building():
             network = RWTANetwork(
                 experiment.network,
@@ -123,10 +125,16 @@ class Agent:
                 action_count(self.env),
                 rng=initial_generator(experiment.seed),
                 record=record,
-                history=experiment.decision.steps if experiment.learning.rule.needs_history else 0,
+                history=decision.steps if learning.rule.needs_history and plasticity is None else 0,
+                plasticity=plasticity,
             )
         engine.prepare(network.network)
-        return SpikingActor(network, engine, experiment.decision)
+        actor = SpikingActor(network, engine, decision)
+        if plasticity is not None:
+            assert not isinstance(learning.rule, MeanFieldRule)  # which has no plasticity
+            rule = learning.rule.make(network, decision.steps, decision.decoder)
+            actor.arrays.gate(rule.first, rule.last, decision.steps)
+        return actor
 
     @property
     def engine_name(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from rwta_sim.engines.base import Engine
-from rwta_sim.learning.decision import History
+from rwta_sim.learning.decision import Eligibility, History
 from rwta_sim.network import RWTANetwork
 from rwta_sim.wiring import Weights
 
@@ -76,6 +76,14 @@ class NetworkArrays(Weights):
                 "spikes": view(groups["neurons"], "spikes").reshape(rows, -1),
                 "q": view(groups["neurons"], "q").reshape(rows, -1),
             }
+        self._plastic: list[np.ndarray] = []
+        if (plasticity := network.plasticity) is not None:
+            self._plastic = [view(network.neurons, name) for name in plasticity.variables("neuron")]
+            for synapses in network.synapses.values():
+                self._plastic += [view(synapses, name) for name in plasticity.variables("synapse")]
+            self._learns_bias = "bias_e" in plasticity.variables("neuron")
+            self._gate = [view(network.neurons, name) for name in ("t_first", "t_last", "t_end")]
+        self._steps: list[np.ndarray] | None = None
         self._poisson = network.spec.firing == "poisson"
         self._everyone = np.ones(network.n_neurons)
         self._everyone.flags.writeable = False
@@ -94,11 +102,47 @@ class NetworkArrays(Weights):
                 t_clear[...] = now
 
     def begin_decision(self) -> None:
-        """Start counting spikes."""
+        """Start counting spikes, with no eligibility."""
         self._start = self._engine.steps_done
         self._n_spikes.fill(0.0)
+        for state in self._plastic:
+            state.fill(0.0)
+        if self._steps is not None:
+            for gate, step in zip(self._gate, self._steps, strict=True):
+                gate[:] = (self._start + step) * self._dt
         if self._history:
             self._row[...] = 0
+
+    def gate(self, first: np.ndarray, last: np.ndarray, steps: int) -> None:
+        """From the next decision on, what neurons do in steps `first` to `last` counts for the plasticity.
+
+        Parameters
+        ----------
+        first, last : ndarray of int, shape (n_neurons,)
+            Steps of a decision, from 0; a neuron whose `last` is before its `first` counts in none.
+        steps : int
+            In a decision; its last one settles all eligibilities.
+
+        Raises
+        ------
+        ValueError
+            If the network has no plasticity.
+        """
+        if self.network.plasticity is None:
+            raise ValueError("this network has no plasticity: make it with the equations of a rule")
+        self._steps = [first, last, np.array([steps - 1])]
+
+    def eligibility(self) -> Eligibility | None:
+        """Copies of the eligibilities at the end of a decision, or None where synapses have none."""
+        if self.network.plasticity is None:
+            return None
+        view, network = self._engine.view, self.network
+        return Eligibility(
+            weights=[view(network.synapses[p.name], "balance").reshape(p.shape).copy() for p in network.projections],
+            bias=view(network.neurons, "bias_e").copy() if self._learns_bias else np.zeros(network.n_neurons),
+            counts=self.spike_counts(),
+            fired=self.fired(),
+        )
 
     def history(self) -> History | None:
         """Copies of what was recorded in this decision, or None where nothing is (see `RWTANetwork`)."""

@@ -32,7 +32,18 @@ from typing import Literal
 
 from rwta_sim.kernels import Kernel
 
-__all__ = ["BARRED", "COMPRESSION", "MAX_CIRCUIT_SIZE", "U_MAX", "WHEN_INHIBIT", "Details", "Firing", "Inhibition"]
+__all__ = [
+    "BARRED",
+    "COMPRESSION",
+    "MAX_CIRCUIT_SIZE",
+    "U_MAX",
+    "WHEN_ACCOUNT",
+    "WHEN_INHIBIT",
+    "WHEN_SETTLE",
+    "Details",
+    "Firing",
+    "Inhibition",
+]
 
 Firing = Literal["one_hot", "poisson"]
 Inhibition = Literal["fused", "equations"]
@@ -48,6 +59,10 @@ BARRED = -300_000.0
 
 #: Slot of the inhibition. Brian2 would sum before the state update, so for the potentials of a step ago.
 WHEN_INHIBIT = "before_thresholds"
+
+#: Slots of what a learning rule does at the level of neurons: before synapses change, and when traces have jumped.
+WHEN_ACCOUNT = "before_synapses"
+WHEN_SETTLE = "after_resets"
 
 #: Namespace constants of the equations below.
 CONSTANTS = {"U_MAX": U_MAX, "COMPRESSION": COMPRESSION}

@@ -128,6 +128,11 @@ class Experiment(Settings):
                 raise ValueError(f"{asked} needs the mean field: set dynamics = 'rate', or leave it out")
         return self
 
+    @model_validator(mode="after")
+    def _synapses_can_learn(self) -> Experiment:
+        self.learning.plasticity(self.network)
+        return self
+
     def changed(self, changes: Mapping[str, Any]) -> Experiment:
         """A copy with settings replaced, named by dotted keys: ``{"network.kernel.tau": "8 ms"}``.
 

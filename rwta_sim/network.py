@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
-from brian2 import Clock, Network, NeuronGroup, SpikeMonitor, Synapses, linked_var, ms, prefs, second
+from brian2 import Clock, Network, NeuronGroup, Quantity, SpikeMonitor, Synapses, linked_var, ms, prefs, second
 from brian2.core.base import BrianObject
 
 from rwta_sim import circuits
 from rwta_sim.competition import competition, fires
 from rwta_sim.history import HistoryRecorder
+from rwta_sim.learning.equations import GATE, LAST_STEP, PlasticSynapse
 from rwta_sim.spec import NetworkSpec
 from rwta_sim.wiring import Projection, Wiring
 
@@ -51,6 +52,8 @@ class RWTANetwork(Wiring):
         Add SpikeMonitors `input_spikes` and `neuron_spikes` (they keep 12 bytes per spike).
     history : int
         Steps of a decision of which a `HistoryRecorder` keeps traces, spikes and probabilities; 0: none.
+    plasticity : PlasticSynapse, optional
+        Equations of a learning rule, whose eligibility the synapses then keep: ``synapses["s"].eligibility``.
 
     Attributes
     ----------
@@ -77,9 +80,11 @@ class RWTANetwork(Wiring):
         rng: np.random.Generator | None = None,
         record: bool = False,
         history: int = 0,
+        plasticity: PlasticSynapse | None = None,
     ) -> None:
         super().__init__(spec, n_inputs, n_actions, rng)
         weights = self.initial_weights(rng)
+        self.plasticity = plasticity
         self.kappa_0 = spec.kernel.amplitude(spec.dt, spec.circuit_rate)
         own_kernels = tuple(spec.kernel.namespace()) if spec.tau_spread > 0 else ()
         self._details = circuits.Details(
@@ -97,6 +102,7 @@ class RWTANetwork(Wiring):
             self.synapses = {p.name: self._project(p, weights[p.name]) for p in self.projections}
             self._build_traces()
             self._build_memory()
+            self.circuit_plasticity = self._depress() if plasticity is not None and plasticity.on_circuit else None
         objects: list[BrianObject] = [
             self.inputs,
             self.neurons,
@@ -106,6 +112,8 @@ class RWTANetwork(Wiring):
             *self.trace_synapses,
         ]
         self.history = HistoryRecorder(self.inputs, self.neurons, history, self.clock) if history else None
+        if self.circuit_plasticity is not None:
+            objects.append(self.circuit_plasticity)
         if self.history is not None:
             objects += self.history.groups.values()
         if record:
@@ -144,6 +152,14 @@ class RWTANetwork(Wiring):
         if details.refractory and (firing, fused) == ("one_hot", False):
             threshold = circuits.NEURON_THRESHOLD_REFRACTORY
         currents = [] if details.own_kernels else kernel.variables("I")
+        model = circuits.neuron_equations(kernel, firing, self.spec.inhibition, details)
+        reset = trace + circuits.COUNT_SPIKES
+        plasticity, settling = self.plasticity, {}
+        if plasticity is not None:
+            model += f"{GATE}\n{plasticity.neuron or ''}"
+            reset += plasticity.on_spike or ""
+            if plasticity.settle:
+                settling["events"] = {"settle": " or ".join(filter(None, [LAST_STEP, plasticity.large]))}
         self.inputs = self._group(
             self.n_inputs,
             circuits.input_equations(kernel, details),
@@ -153,11 +169,12 @@ class RWTANetwork(Wiring):
         )
         self.neurons = self._group(
             self.n_neurons,
-            circuits.neuron_equations(kernel, firing, self.spec.inhibition, details),
+            model,
             "rwta_neurons",
             threshold=threshold,
-            reset=trace + circuits.COUNT_SPIKES,
+            reset=reset,
             dtype={**dict.fromkeys(currents, self._float), "q": np.float64},
+            **settling,
         )
         probability = circuits.probability_code(fused, details.refractory)
         for group, code, name in (
@@ -177,11 +194,35 @@ class RWTANetwork(Wiring):
                 group.kappa_0 = kernel.amplitudes(stretch, self.spec.dt, self.spec.circuit_rate)
                 for name, value in kernel.namespace().items():
                     setattr(group, name, value * stretch)
+        if plasticity is not None:
+            self._account(plasticity)
 
     @property
     def long_ago(self) -> float:
         """A time (s) before the start at which a spike has no more effect."""
         return -1.0 if self.spec.refractory is None else -1.0 - float(self.spec.refractory)
+
+    def _account(self, plasticity: PlasticSynapse) -> None:
+        """What neurons do for the plasticity of their synapses."""
+        self.neurons.t_first, self.neurons.t_last = -1 * second, _NEVER
+        self.neurons.t_end = _NEVER
+        if plasticity.each_step:
+            self.neurons.run_regularly(
+                plasticity.each_step, clock=self.clock, when=circuits.WHEN_ACCOUNT, order=-2, name="rwta_each_step"
+            )
+        if plasticity.settle and plasticity.settled:
+            self.neurons.run_on_event("settle", plasticity.settled, when=circuits.WHEN_SETTLE, order=2)
+
+    def _depress(self) -> Synapses:
+        """From each neuron to all of its circuit, itself too: what a spike means for their plasticity."""
+        assert self.plasticity is not None
+        synapses = self._synapses(
+            self.neurons, self.neurons, "", "rwta_circuit_plasticity", on_pre=self.plasticity.on_circuit
+        )
+        i, j = np.nonzero(self.circuit[:, None] == self.circuit[None, :])
+        synapses.connect(i=i, j=j)
+        synapses.pre.when = circuits.WHEN_ACCOUNT
+        return synapses
 
     def _build_inhibition(self) -> None:
         spec = self.spec
@@ -257,7 +298,12 @@ class RWTANetwork(Wiring):
         """Synapses that add to the current of their targets at a spike."""
         model = "w : 1\njump : 1 (shared)  # kappa_0, in the precision of w"
         dtype = {"w": self._float, "jump": self._float}
-        return self._events(pre, self.neurons, model, f"rwta_{projection.name}", "I", "jump*w", dtype=dtype)
+        if self.plasticity is not None:
+            model += f"\n{self.plasticity.synapse}"
+            if self.spec.kernel.off_delay is not None:
+                model += f"\nfelt = 1{_since_cleared('off_delay')} : 1"
+        name = f"rwta_{projection.name}"
+        return self._events(pre, self.neurons, model, name, "I", "jump*w", plasticity=self.plasticity, dtype=dtype)
 
     def _summing(self, projection: Projection, pre: NeuronGroup) -> Synapses:
         """Synapses whose targets sum up the traces, times the weights, in every step."""
@@ -269,7 +315,15 @@ class RWTANetwork(Wiring):
         return synapses
 
     def _events(
-        self, source: NeuronGroup, target: NeuronGroup, model: str, name: str, train: str, amount: str, **kwargs: object
+        self,
+        source: NeuronGroup,
+        target: NeuronGroup,
+        model: str,
+        name: str,
+        train: str,
+        amount: str,
+        plasticity: PlasticSynapse | None = None,
+        **kwargs: object,
     ) -> Synapses:
         """Synapses at which a spike adds `amount` to `train`, and takes it back if the kernel ends by itself.
 
@@ -284,9 +338,23 @@ class RWTANetwork(Wiring):
             code["off"] = kernel.jump(train, amount + _since_cleared("off_delay"), "-", post=True)
         if constants:
             model += "\nt_clear : second (shared)"
-        synapses = self._synapses(source, target, model, name, on_pre=code, delay=lags, **kwargs)
+        learns = {} if plasticity is None else self._learning_pathways(plasticity, code, lags)
+        synapses = self._synapses(source, target, model, name, on_pre=code, delay=lags, **learns, **kwargs)
+        if "settle" in synapses._synaptic_updaters:
+            synapses.settle.when = circuits.WHEN_SETTLE
         synapses.namespace.update(constants)
         return synapses
+
+    def _learning_pathways(
+        self, plasticity: PlasticSynapse, on_pre: dict[str, str], delay: dict[str, Quantity]
+    ) -> dict[str, object]:
+        """Add the rule's code at presynaptic spikes; returns the other arguments of Synapses."""
+        if plasticity.on_pre:
+            on_pre["learn"], delay["learn"] = plasticity.on_pre, 0 * ms
+        if plasticity.on_off and "off" in delay:
+            on_pre["learn_off"], delay["learn_off"] = plasticity.on_off, delay["off"]
+        on_post = {"post": plasticity.on_post, "settle": plasticity.settle}
+        return {"on_post": {name: code for name, code in on_post.items() if code}, "on_event": {"settle": "settle"}}
 
     def _build_traces(self) -> None:
         """What becomes of a trace later than at its spike, by each neuron's connection to itself.
@@ -352,3 +420,7 @@ class RWTANetwork(Wiring):
 def _since_cleared(lag: str) -> str:
     """A factor: 1 for an event, `lag` after its spike, whose spike came after the last clearing, else 0."""
     return f"*int(t - {lag} > t_clear - 0.5*dt)"
+
+
+#: A time that does not come.
+_NEVER = 1e12 * second

@@ -356,7 +356,7 @@ def test_what_does_not_go_together_is_said(cue):
 def test_the_published_spiking_code_halves_the_recurrent_drive():
     """Time means of q over 4,000 steps against the mean field: with its own weights, and with half of those.
 
-    Traces fluctuate, so the means differ a little from any mean field; they are more than twenty times nearer to their own one.
+    Traces fluctuate, so the means differ a little from any mean field; they are far nearer to their own one.
     """
     distances = {}
     for slip in (False, True):

@@ -12,7 +12,7 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("code", EXAMPLES, ids=["loop", "network", "engine"])
+@pytest.mark.parametrize("code", EXAMPLES, ids=["loop", "network", "rule", "engine"])
 def test_examples(code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(code.replace('"seed": 1', '"seed": 1, "engine.target": "numpy"'), "README.md", "exec"), {})

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Decision", "Factors", "History"]
+__all__ = ["Decision", "Eligibility", "Factors", "History"]
 
 
 class History(NamedTuple):
@@ -33,6 +33,28 @@ class History(NamedTuple):
     trace: np.ndarray
     spikes: np.ndarray
     q: np.ndarray
+
+
+class Eligibility(NamedTuple):
+    """Eligibilities of one decision, or a sum over several.
+
+    Attributes
+    ----------
+    weights : list of ndarray
+        Of each projection, in the shape of its weights.
+    bias : ndarray, shape (n_neurons,)
+    counts, fired : ndarray, shape (n_neurons,)
+        Spikes in the decision, and 1.0 for who fired in its last step: for what the choice of an action adds.
+    """
+
+    weights: list[np.ndarray]
+    bias: np.ndarray
+    counts: np.ndarray
+    fired: np.ndarray
+
+    def times(self, modulation: float) -> Eligibility:
+        """The eligibilities with the third factor."""
+        return self._replace(weights=[modulation * e for e in self.weights], bias=modulation * self.bias)
 
 
 class Decision(NamedTuple):
@@ -60,6 +82,8 @@ class Decision(NamedTuple):
         Mean firing rate of the hidden and action neurons (Hz).
     history : History or None
         For rules that need it.
+    eligibility : Eligibility or None
+        From the synapses, where they have it.
     """
 
     drive: np.ndarray
@@ -73,6 +97,7 @@ class Decision(NamedTuple):
     policy_entropy: float
     rate: float = math.nan
     history: History | None = None
+    eligibility: Eligibility | None = None
 
     @property
     def surprise(self) -> float:

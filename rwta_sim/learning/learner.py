@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from rwta_sim.critics.linear import LinearTD
-from rwta_sim.learning.decision import Decision, Factors
+from rwta_sim.learning.decision import Decision, Eligibility, Factors
+from rwta_sim.learning.equations import PlasticSynapse
 from rwta_sim.learning.fused import FusedUpdate, Outer, available
 from rwta_sim.learning.modulation import Control, EpisodeAdvantage, ModulationSpec, Shuffle, TDError, advantages
 from rwta_sim.learning.optimisers import RMS, OptimiserSpec, RMSNormalised
 from rwta_sim.learning.rows import Rows
-from rwta_sim.learning.rules import LastStep, Rule, RuleSpec
+from rwta_sim.learning.rules import Feedback, LastStep, MeanFieldRule, Rule, RuleSpec
 from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt, Settings
+from rwta_sim.spec import NetworkSpec
 from rwta_sim.wiring import Weights
 
 __all__ = ["Learner", "LearningSpec"]
@@ -26,6 +28,12 @@ class LearningSpec(Settings):
     """How the network learns."""
 
     rule: RuleSpec = Field(LastStep(), description="learning rule")
+    apply: Literal["factors", "synapses"] = Field(
+        "factors",
+        description="how the rule is applied: factors of each decision, which is fast; or Brian2 equations of synapses "
+        "that keep eligibilities, to see and to change: the same numbers",
+    )
+    equations: PlasticSynapse = PlasticSynapse()
     modulation: ModulationSpec = Field(TDError(), description="third factor")
     optimiser: OptimiserSpec = Field(RMSNormalised(), description="how gradients become steps")
     rate: PositiveFloat = Field(1e-3, description="learning rate at the start")
@@ -51,6 +59,37 @@ class LearningSpec(Settings):
                 "once"
             )
         return self
+
+    @model_validator(mode="after")
+    def _equations_run(self) -> LearningSpec:
+        changed = self.equations.model_dump(exclude_none=True)
+        if changed and self.apply != "synapses":
+            raise ValueError(
+                f"learning.equations.{min(changed)} is given, but runs only with learning.apply = 'synapses'"
+            )
+        return self
+
+    def plasticity(self, network: NetworkSpec) -> PlasticSynapse | None:
+        """The equations of the synapses, or None where the rule is applied by factors.
+
+        Raises
+        ------
+        ValueError
+            If synapses cannot have this rule, or the changed equations lack what they need.
+        """
+        if self.apply == "factors":
+            return None
+        if isinstance(self.rule, Feedback | MeanFieldRule):
+            raise ValueError(
+                f"learning.apply = 'synapses' cannot do learning.rule.kind = {self.rule.kind!r}, which reads other "
+                "synapses' weights: set learning.apply = 'factors'"
+            )
+        if network.delay is not None or network.tau_spread > 0:
+            raise ValueError(
+                "learning.apply = 'synapses' knows nothing of network.delay and network.tau_spread: leave them out, "
+                "or set learning.apply = 'factors'"
+            )
+        return self.rule.equations(network).changed(self.equations)
 
 
 class Learner:
@@ -86,9 +125,9 @@ class Learner:
         self._gradients = [np.empty_like(w) for w in parameters]
         self._scratch = [np.empty_like(w) for w in parameters]
         self._shuffle = Shuffle()
-        self._episode: list[tuple[Factors, float, float]] = []
-        #: Factors, with their modulation, of the episodes of a batch that is not complete, and how many these are.
-        self._batch = self._new_batch() if spec.batch > 1 else None
+        self._episode: list[tuple[Factors | Eligibility, float, float]] = []
+        #: What the episodes of a batch that is not complete have to say, and how many these are.
+        self._batch = self._new_batch(parameters) if spec.batch > 1 else None
         self._in_batch = np.zeros(1, dtype=np.int64)
         #: What earlier decisions left to the TD error.
         lasting = rule.carry > 0 and isinstance(spec.modulation, TDError)
@@ -125,7 +164,7 @@ class Learner:
             return False
         delta = self.critic.td_error(reward, features, terminated)
         bonus = self.entropy * (decision.surprise - decision.policy_entropy) if self.entropy else 0.0
-        factors = self.rule.factors(decision)
+        factors = self._factors(decision)
         if isinstance(self.spec.modulation, EpisodeAdvantage):
             self._episode.append((factors, delta, bonus))
             return False
@@ -134,7 +173,9 @@ class Learner:
             bonus = 0.0
         if self._eligibility:
             self._update_lasting(factors, delta, bonus)
-        elif self._fused is not None and len(factors.post) == 1 and factors.bias is None:
+        elif (
+            isinstance(factors, Factors) and len(factors.post) == 1 and factors.bias is None and self._fused is not None
+        ):
             self._update_fused(factors, delta + bonus)
         else:
             self._optimiser.step(self.gradient(factors.times(delta + bonus)), self.rate)
@@ -155,57 +196,103 @@ class Learner:
         weighted = [f.times(m) for f, m in zip(factors, modulation, strict=True)]
         return self._add_to_batch(joined(weighted))
 
-    def _new_batch(self) -> Rows:
+    def _factors(self, decision: Decision) -> Factors | Eligibility:
+        """What the modulation of `decision` multiplies: factors, or the eligibilities of the synapses."""
+        if self.spec.apply == "factors":
+            return self.rule.factors(decision)
+        eligibility = decision.eligibility
+        if eligibility is None:
+            raise ValueError(
+                "learning.apply = 'synapses' needs a network with plasticity: give it the rule's equations"
+            )
+        post = self.rule.choice(decision)
+        if post is not None:
+            for p, e in zip(self._projections, eligibility.weights, strict=True):
+                pre = decision.input_trace if p.origin == "inputs" else decision.trace
+                e += np.outer(pre[p.source], post[p.target])
+            np.add(eligibility.bias, post, out=eligibility.bias)
+        return eligibility
+
+    def _new_batch(self, parameters: Sequence[np.ndarray]) -> Rows:
+        """Rows of factors with their modulation or, of synapses that keep their eligibility, of gradients."""
+        if self.spec.apply == "synapses":
+            return Rows(**{f"gradient.{i}": np.zeros_like(w) for i, w in enumerate(parameters)})
         inputs, neurons = np.zeros(self._weights.network.n_inputs), np.zeros(self._weights.network.n_neurons)
         return Rows(pre_inputs=inputs, pre_neurons=neurons, post=neurons, bias=neurons)
 
-    def _add_to_batch(self, factors: Factors) -> bool:
+    def _add_to_batch(self, factors: Factors | Eligibility) -> bool:
         """Step with the gradient, or keep the factors until the batch is complete and step with its mean gradient."""
         if self._batch is None:
             self._optimiser.step(self.gradient(factors), self.rate)
             return True
-        bias = factors.post if factors.bias is None else factors.bias
-        self._batch.extend(len(bias), **{**factors._asdict(), "bias": bias})
+        if isinstance(factors, Eligibility):
+            gradients = self.gradient(factors)
+            self._batch.extend(1, **{f"gradient.{i}": g for i, g in enumerate(gradients)})
+        else:
+            bias = factors.post if factors.bias is None else factors.bias
+            self._batch.extend(len(bias), **{**factors._asdict(), "bias": bias})
         self._in_batch += 1
         if self._in_batch[0] < self.spec.batch:
             return False
-        self._optimiser.step(self.gradient(Factors(**self._batch.state()).times(1.0 / self.spec.batch)), self.rate)
+        if isinstance(factors, Eligibility):
+            gradients = [rows.mean(axis=0) for rows in self._batch.state().values()]
+        else:
+            gradients = self.gradient(Factors(**self._batch.state()).times(1.0 / self.spec.batch))
+        self._optimiser.step(gradients, self.rate)
         self._batch.truncate(0)
         self._in_batch[:] = 0
         return True
 
-    def gradient(self, factors: Factors) -> list[np.ndarray]:
-        """Sum over rows of pre x post, for each projection and, last, the biases.
+    def gradient(self, factors: Factors | Eligibility) -> list[np.ndarray]:
+        """Sum over rows of pre x post, or eligibility, for each projection and, last, the biases.
 
         Parameters
         ----------
-        factors : Factors
-            The postsynaptic ones already multiplied by the modulation.
+        factors : Factors or Eligibility
+            Already multiplied by the modulation (of factors, the postsynaptic ones).
 
         Returns
         -------
         list of ndarray
             The learner's own buffers, overwritten by the next call.
         """
-        pre_inputs, pre_neurons, post, bias = factors
         for i, p in enumerate(self._projections):
             g, tmp, mirror = self._gradients[i], self._scratch[i], self._mirror[i]
             if mirror is not None and mirror < i:
                 np.copyto(g, self._gradients[mirror].T)
                 continue
-            pre = pre_inputs if p.origin == "inputs" else pre_neurons
-            _outer(pre[:, p.source], post[:, p.target], g)
+            self._one_way(factors, i, g)
             # Weights stay symmetric to the last bit: both directions get the same sum of the same numbers.
             if mirror == i:
                 np.copyto(tmp, g.T)
                 g += tmp
             elif mirror is not None:
-                _outer(post[:, p.source], pre[:, p.target], tmp)
+                self._way_back(factors, i, mirror, tmp)
                 g += tmp
             if p.mask is not None:
                 g *= p.mask
-        np.sum(post if bias is None else bias, axis=0, out=self._gradients[-1])
+        if isinstance(factors, Eligibility):
+            np.copyto(self._gradients[-1], factors.bias)
+        else:
+            np.sum(factors.post if factors.bias is None else factors.bias, axis=0, out=self._gradients[-1])
         return self._gradients
+
+    def _one_way(self, factors: Factors | Eligibility, i: int, out: np.ndarray) -> None:
+        """The sum for projection `i`, as a rule without symmetric weights would have it."""
+        if isinstance(factors, Eligibility):
+            np.copyto(out, factors.weights[i])
+            return
+        p = self._projections[i]
+        pre = factors.pre_inputs if p.origin == "inputs" else factors.pre_neurons
+        _outer(pre[:, p.source], factors.post[:, p.target], out)
+
+    def _way_back(self, factors: Factors | Eligibility, i: int, mirror: int, out: np.ndarray) -> None:
+        """The sum for `mirror`, in the shape of its transpose, projection `i`."""
+        if isinstance(factors, Eligibility):
+            np.copyto(out, factors.weights[mirror].T)
+            return
+        p = self._projections[i]
+        _outer(factors.post[:, p.source], factors.pre_neurons[:, p.target], out)
 
     @cached_property
     def _fused(self) -> FusedUpdate | None:
@@ -245,7 +332,7 @@ class Learner:
         np.multiply(factors.post[0], modulation, out=self._post)
         self._fused.step(self.rate)
 
-    def _update_lasting(self, factors: Factors, delta: float, bonus: float) -> None:
+    def _update_lasting(self, factors: Factors | Eligibility, delta: float, bonus: float) -> None:
         """Apply a TD error to the eligibility of this and earlier decisions, and the entropy bonus to this one's."""
         gradients = self.gradient(factors)
         for g, e in zip(gradients, self._eligibility, strict=True):
@@ -257,8 +344,9 @@ class Learner:
 
     def make_room(self, saved: Mapping[str, np.ndarray]) -> None:
         """Give the arrays of `state` the shapes of saved ones, where shapes vary."""
-        if self._batch is not None and "batch.post" in saved:
-            self._batch.make_room(len(saved["batch.post"]))
+        name = f"batch.{'post' if self.spec.apply == 'factors' else 'gradient.0'}"
+        if self._batch is not None and name in saved:
+            self._batch.make_room(len(saved[name]))
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that the future depends on, shared with the learner."""
@@ -279,10 +367,19 @@ def _outer(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
         np.matmul(left.T, right, out=out)
 
 
-def joined(factors: Sequence[Factors]) -> Factors:
-    """The rows of several decisions in one."""
+def joined(factors: Sequence[Factors | Eligibility]) -> Factors | Eligibility:
+    """The rows of several decisions in one; or the sum of their eligibilities."""
     if len(factors) == 1:
         return factors[0]
+    eligibilities = [e for e in factors if isinstance(e, Eligibility)]
+    if eligibilities:
+        weights = [np.sum(matrices, axis=0) for matrices in zip(*(e.weights for e in eligibilities), strict=True)]
+        return eligibilities[0]._replace(weights=weights, bias=np.sum([e.bias for e in eligibilities], axis=0))
+    rows = [f for f in factors if isinstance(f, Factors)]
+    return _joined_rows(rows)
+
+
+def _joined_rows(factors: Sequence[Factors]) -> Factors:
     bias = None
     if any(f.bias is not None for f in factors):
         bias = np.concatenate([f.post if f.bias is None else f.bias for f in factors])

@@ -22,9 +22,13 @@ class Rule(ABC):
     ----------
     carry : float
         What is left of an eligibility after the time of one decision; 0: it ends with its decision.
+    first, last : ndarray of int, shape (n_neurons,)
+        Steps (from 0) of a decision between which the activity of each postsynaptic neuron counts.
     """
 
     carry: float = 0.0
+    first: np.ndarray
+    last: np.ndarray
 
     def attach(self, weights: Weights) -> None:  # noqa: B027
         """Called once with the weights that are to learn, for rules that read them."""
@@ -32,6 +36,13 @@ class Rule(ABC):
     @abstractmethod
     def factors(self, decision: Decision) -> Factors:
         """Pre- and postsynaptic factors of `decision`, without the modulation."""
+
+    def choice(self, decision: Decision) -> np.ndarray | None:
+        """What an action that no spike made adds to the postsynaptic factor of the last step; shape (n_neurons,).
+
+        For a decision whose eligibility is from synapses, which know of spikes only; None: nothing.
+        """
+        return None
 
 
 class HistorySettings(Settings):
@@ -55,8 +66,6 @@ class HistoryRule(Rule):
 
     Attributes
     ----------
-    first, last : ndarray of int, shape (n_neurons,)
-        Steps (from 0) between which the activity of each postsynaptic neuron counts.
     fading : ndarray, shape (steps,)
         What is left at the end of a decision of the eligibility of each step.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from rwta_sim.decoders import Decoder
 from rwta_sim.learning.decision import Decision, Factors
+from rwta_sim.learning.equations import PlasticSynapse, winner_take_all
 from rwta_sim.learning.rules.base import Rule
 from rwta_sim.settings import Settings
+from rwta_sim.spec import NetworkSpec
 from rwta_sim.wiring import Wiring
 
 __all__ = ["LastStep"]
@@ -42,15 +45,44 @@ class LastStep(Settings):
 
     def make(self, network: Wiring, steps: int, decoder: Decoder) -> Rule:
         """The rule for a network and its decisions."""
-        return _LastStep(self.presynaptic == "traces")
+        return _LastStep(self.presynaptic == "traces", network, steps)
+
+    def equations(self, network: NetworkSpec) -> PlasticSynapse:
+        """Those of `TraceSTDP`, for ``learning.apply = "synapses"``; only the last step counts.
+
+        Raises
+        ------
+        ValueError
+            If synapses cannot have it.
+        """
+        if self.presynaptic != "traces":
+            raise ValueError(
+                "learning.rule.presynaptic = 'probabilities' cannot be had from synapses, which see spikes: set "
+                "learning.rule.presynaptic = 'traces', or learning.apply = 'factors'"
+            )
+        if network.firing == "poisson":
+            raise ValueError(
+                "learning.rule.kind = 'last_step' in poisson firing pairs the last spike of a circuit with what "
+                "is known at the end of the decision, while synapses learn when a spike comes: set "
+                "learning.rule.kind = 'trace_stdp', or learning.apply = 'factors'"
+            )
+        return winner_take_all(network.kernel, None)
 
 
 class _LastStep(Rule):
-    def __init__(self, traces: bool) -> None:
+    def __init__(self, traces: bool, network: Wiring, steps: int) -> None:
         self._traces = traces
+        self._action = network.action
+        self.first = self.last = np.full(network.n_neurons, steps - 1)
 
     def factors(self, decision: Decision) -> Factors:
         post = ((decision.v - decision.q) * decision.spoke)[None]
         if self._traces:
             return Factors(decision.input_trace[None], decision.trace[None], post)
         return Factors(decision.drive[None], decision.q[None], post)
+
+    def choice(self, decision: Decision) -> np.ndarray | None:
+        assert decision.eligibility is not None
+        post, action = np.zeros(decision.v.size), self._action
+        post[action] = decision.v[action] - decision.eligibility.fired[action]
+        return post if post.any() else None

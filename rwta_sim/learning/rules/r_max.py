@@ -6,7 +6,9 @@ from typing import Literal
 
 from rwta_sim.decoders import Decoder
 from rwta_sim.learning.decision import Decision, Factors
+from rwta_sim.learning.equations import PlasticSynapse, independent_escape
 from rwta_sim.learning.rules.base import HistoryRule, HistorySettings, Rule
+from rwta_sim.spec import NetworkSpec
 from rwta_sim.wiring import Wiring
 
 __all__ = ["RMax"]
@@ -30,6 +32,10 @@ class RMax(HistorySettings):
     def make(self, network: Wiring, steps: int, decoder: Decoder) -> Rule:
         """The rule for a network and its decisions."""
         return _RMax(self, network, steps)
+
+    def equations(self, network: NetworkSpec) -> PlasticSynapse:
+        """The rule as Brian2 equations, for ``learning.apply = "synapses"``."""
+        return independent_escape(network.kernel, self.tau_e)
 
 
 class _RMax(HistoryRule):

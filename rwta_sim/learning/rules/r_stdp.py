@@ -9,8 +9,10 @@ from pydantic import Field
 
 from rwta_sim.decoders import Decoder
 from rwta_sim.learning.decision import Decision, Factors
+from rwta_sim.learning.equations import PlasticSynapse, pairs
 from rwta_sim.learning.rules.base import HistoryRule, HistorySettings, Rule
 from rwta_sim.settings import PositiveFloat
+from rwta_sim.spec import NetworkSpec
 from rwta_sim.wiring import Wiring
 
 __all__ = ["RSTDP"]
@@ -38,6 +40,10 @@ class RSTDP(HistorySettings):
     def make(self, network: Wiring, steps: int, decoder: Decoder) -> Rule:
         """The rule for a network and its decisions."""
         return _RSTDP(self, network, steps)
+
+    def equations(self, network: NetworkSpec) -> PlasticSynapse:
+        """The rule as Brian2 equations, for ``learning.apply = "synapses"``."""
+        return pairs(self.tau_e, self.a_plus, self.a_minus)
 
 
 class _RSTDP(HistoryRule):

@@ -9,7 +9,9 @@ from pydantic import Field
 
 from rwta_sim.decoders import Decoder
 from rwta_sim.learning.decision import Decision, Factors
+from rwta_sim.learning.equations import PlasticSynapse, winner_take_all
 from rwta_sim.learning.rules.base import HistoryRule, HistorySettings, Rule
+from rwta_sim.spec import NetworkSpec
 from rwta_sim.wiring import Wiring
 
 __all__ = ["ScoreFunction"]
@@ -41,6 +43,12 @@ class ScoreFunction(HistorySettings):
         """The rule for a network and its decisions."""
         return _ScoreFunction(self, network, steps, decoder)
 
+    def equations(self, network: NetworkSpec) -> PlasticSynapse:
+        """The rule as Brian2 equations, for ``learning.apply = "synapses"``."""
+        # y/(1 - exp(-y)) of y = rho_hat q dt; exprel(y) is (exp(y) - 1)/y, and 1 at 0.
+        gain = "1/exprel(-q*rho_hat*dt)" if network.firing == "poisson" else ""
+        return winner_take_all(network.kernel, self.tau_e, gain)
+
 
 class _ScoreFunction(HistoryRule):
     def __init__(self, spec: ScoreFunction, network: Wiring, steps: int, decoder: Decoder) -> None:
@@ -67,7 +75,18 @@ class _ScoreFunction(HistoryRule):
             gy = history.spikes * ratio - y
             post = gy - history.q * self.circuit_sum(gy)
             if not history.spikes[:, self.network.action].any():  # then the action was drawn from q at the end
-                post[-1, self.network.action] += decision.v[self.network.action] - decision.policy
+                post[-1] += self._drawn(decision)
         else:
             post = history.spikes - history.q
         return Factors(history.input_trace, history.trace, post * self.weights())
+
+    def _drawn(self, decision: Decision) -> np.ndarray:
+        """Score of an action that was drawn from q at the end."""
+        post, action = np.zeros(self.network.n_neurons), self.network.action
+        post[action] = decision.v[action] - decision.policy
+        return post
+
+    def choice(self, decision: Decision) -> np.ndarray | None:
+        assert decision.eligibility is not None
+        silent = self._poisson and not decision.eligibility.counts[self.network.action].any()
+        return self._drawn(decision) if silent else None
