@@ -22,7 +22,7 @@ def inverted_pendulum() -> Experiment:
 
 
 def digits() -> Experiment:
-    """REINFORCE with a baseline; depth 2 is the exact gradient of a feed-forward network, whose q needs 3 iterations."""
+    """REINFORCE with a baseline; depth 2 is the exact gradient of a feed-forward network; its q needs 3 iterations."""
     return svpg.digits().changed(
         {**_RATE, "learning.rule.depth": 2, "mean_field.noise": 0.1, "mean_field.iterations": 3}
     )
