@@ -124,7 +124,7 @@ class Trainer:
             "decisions": self._decisions(),
             "metrics_size": self.run_folder.sync_metrics(),
             "signature": self.agent.signature(),
-            "experiment": self._fixed(),
+            "experiment": _fixed(self.experiment),
         }
         self.run_folder.save_checkpoint(arrays, meta, best)
 
@@ -138,8 +138,10 @@ class Trainer:
         """
         checkpoint = self.run_folder.last()
         self.agent.load_weights(checkpoint)
-        if checkpoint.meta["experiment"] != self._fixed():
-            changed = difference(checkpoint.meta["experiment"], self._fixed())
+        # Settings that came later than the checkpoint have their defaults in it.
+        saved = _fixed(Experiment.model_validate(checkpoint.meta["experiment"]))
+        if saved != _fixed(self.experiment):
+            changed = difference(saved, _fixed(self.experiment))
             raise CheckpointError(
                 f"{self.run_folder.path}/config.toml was changed since checkpoint {checkpoint.name}: {changed}. Put it "
                 "back, or train anew (training.* and engine.* may be changed)"
@@ -152,10 +154,6 @@ class Trainer:
         self._streak, self._validations = meta["streak"], meta["validations"]
         self._decisions_before = meta["decisions"]
         self.run_folder.rewind_metrics(meta["metrics_size"])
-
-    def _fixed(self) -> dict[str, Any]:
-        """The settings that a run may not change on its way."""
-        return self.experiment.model_dump(mode="json", exclude={"training", "engine"})
 
     def _decisions(self) -> int:
         return self._decisions_before + self._training_decisions
@@ -296,6 +294,11 @@ class Trainer:
 def _sound(array: np.ndarray) -> bool:
     """Whether all is finite and within the limit of weights, which is beyond single precision."""
     return float(np.abs(array).max(initial=0)) <= WEIGHT_LIMIT  # also False for NaN
+
+
+def _fixed(experiment: Experiment) -> dict[str, Any]:
+    """The settings that a run may not change on its way."""
+    return experiment.model_dump(mode="json", exclude={"training", "engine"})
 
 
 def train(
