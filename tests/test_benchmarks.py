@@ -6,9 +6,12 @@ import json
 
 import numpy as np
 import pytest
+import results
 from c_check import compare
 from loop_cases import MODES, Case
 from loop_table import write_section
+
+from rwta_sim import preset
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -36,3 +39,23 @@ def test_table(monkeypatch, tmp_path):
     assert "| c_loop (single) | 0.123 | 0.1–0.2 | 400,000 | 0.5 |" in text
     assert "| decisions per second | 1,234 | 1,000–2,000 |" in text
     assert np.char.count(text, "Command: `python x.py`") == 2
+
+
+def test_results_table():
+    """Two seeds of a row with two evaluations: mean, spread and lowest of each, and every seed's own line."""
+    common = {"episodes": 9, "decisions": 90, "cpu_seconds": 3.0, "decisions_per_second": 30.0, "engine": "compiled"}
+    runs = [
+        {"row": "digits", "seed": seed, "values": {"": 0.97 + seed / 50, "rate": 0.9}, "seconds": 4.0 + seed, **common}
+        for seed in (1, 0)
+    ]
+    text = results.markdown({"runs": runs, "machine": "m", "load": "idle", "versions": {"python": "3"}})
+    assert "| digits |  | accuracy | spikes | 2 | 0.9800 ± 0.0141 | 0.9700 | ≥ 0.97 | – | 4, 5 | 3 |" in text
+    assert "| digits |  | accuracy | rate | 2 | 0.9000 ± 0.0000 | 0.9000 |" in text
+    assert "| 0 | 0.9700 | 0.9000 | 9 | 90 | 4 | 3 | 30 |" in text
+    assert "mountaincar" not in text
+
+
+def test_rows_of_the_results_have_presets():
+    for row in results.ROWS.values():
+        model = row.train[row.train.index("--model") + 1] if "--model" in row.train else None
+        assert preset(row.task, model).task == row.task

@@ -66,6 +66,17 @@ def test_evaluate(run):
     assert "mean return" in rwta_sim("evaluate", folder, "--episodes", 2).stdout
 
 
+def test_evaluate_shows_every_test_pattern(tmp_path):
+    options = ("--episodes", 16, "--learning.control", "off", "--no-figures", "--run", tmp_path / "xor", *NUMPY)
+    assert rwta_sim("train", "xor", *options).returncode == 0
+    done = rwta_sim("evaluate", tmp_path / "xor", "--json")
+    result = json.loads(done.stdout)
+    assert result["episodes"] == 4 and result["gamma"] == 1.0
+    assert result["accuracy"] == result["mean_return"] == result["mean_discounted_return"]
+    assert result["accuracy"] in (0, 0.25, 0.5, 0.75, 1)
+    assert "accuracy" in rwta_sim("evaluate", tmp_path / "xor").stdout
+
+
 def test_resume_of_a_finished_run_is_harmless(run):
     folder, summary, _ = run
     before = (folder / "summary.json").read_text()
@@ -109,6 +120,12 @@ def test_default_folder_and_options(tmp_path):
         (("train", "cue", "--network.dt", "1.1.1 ms"), "is not a number with a unit"),
         (("train", "cue", "--network.hidden_circuits", "1" + "0" * 30), "network.hidden_circuits = 1"),
         (("train", "cue", "--learning.rate", "1e308", "--run", "r", *NUMPY), "learning diverged"),
+        (("train", "parity3", "--environment.kwargs", "{n_bits = 0}", *NUMPY), "n_bits = 0"),
+        (("train", "mnist", "--environment.kwargs", '{folder = "."}', *NUMPY), "train-images-idx3-ubyte"),
+        (("train", "inverted-pendulum", "--environment.kwargs", "{length = -1.0}", *NUMPY), "length = -1.0"),
+        (("train", "cue", "--learning.rule.kind", "mean_field"), "set dynamics = 'rate'"),
+        (("train", "digits", "--learning.apply", "synapses"), "cannot do learning.rule.kind = 'feedback'"),
+        (("train", "xor", "--learning.rule.window", "99", *NUMPY), "window = 99 is longer than a decision of 10 steps"),
     ],
 )
 def test_errors_are_one_line_without_traceback(line, message, tmp_path):

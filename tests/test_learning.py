@@ -187,11 +187,11 @@ def test_controls():
     assert out.std() == pytest.approx(values.std(), rel=0.1)  # same distribution
 
 
-def test_learning_rate_falls_linearly():
-    learner = learner_for(Loop(SPEC), rate=0.5, final_rate=0.1)
-    for progress, rate in ((0, 0.5), (0.5, 0.275), (1, 0.05), (2, 0.05)):
+def test_learning_rate_and_entropy_fall_linearly():
+    learner = learner_for(Loop(SPEC), rate=0.5, final_rate=0.1, entropy=0.4, final_entropy=0.25)
+    for progress, expected in ((0, (0.5, 0.4)), (0.5, (0.275, 0.25)), (1, (0.05, 0.1)), (2, (0.05, 0.1))):
         learner.anneal(progress)
-        assert learner.rate == pytest.approx(rate)
+        assert (learner.rate, learner.entropy) == pytest.approx(expected)
 
 
 def test_advantages():
@@ -235,6 +235,16 @@ def test_td_lambda_finds_the_values_of_a_random_walk():
         if episode >= 1000:
             estimates.append(critic.theta.copy())
     np.testing.assert_allclose(np.mean(estimates, axis=0), np.arange(1, 6) / 6, atol=0.03)
+
+
+def test_constant_critic_is_the_running_mean():
+    """Of rewards 1 and 0 in turn, whatever is seen: (1 - rate) times the old mean, plus rate times the reward."""
+    critic, mean = Constant(gamma=1.0, rate=0.1).make(3, False), 0.0
+    for trial in range(20):
+        critic.begin_episode(np.full(3, trial))
+        assert critic.td_error(float(trial % 2), np.zeros(3), True) == pytest.approx(trial % 2 - mean)
+        mean += 0.1 * (trial % 2 - mean)
+    assert critic.value(np.ones(3)) == pytest.approx(mean)
 
 
 def test_fourier_critic():
@@ -365,11 +375,3 @@ def test_feedback_is_the_gradient_of_the_policy():
                 values.append(np.log(probabilities()[6 + action]))
             w[index] = keep
             assert found[name][index] == pytest.approx((values[0] - values[1]) / 2e-6, abs=1e-7)
-
-
-def test_annealing():
-    learner = learner_for(Loop(SPEC), rate=0.5, final_rate=0.1, entropy=0.4, final_entropy=0.25)
-    learner.anneal(0.5)
-    assert (learner.rate, learner.entropy) == pytest.approx((0.275, 0.25))
-    learner.anneal(2.0)
-    assert (learner.rate, learner.entropy) == pytest.approx((0.05, 0.1))
