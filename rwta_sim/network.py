@@ -155,6 +155,8 @@ class RWTANetwork(Wiring):
         )
         fused = self.spec.inhibition == "fused"
         probability = circuits.NEURON_POTENTIAL if fused else circuits.NEURON_PROBABILITY
+        if plasticity is not None:
+            probability += "t_seen = t\n"
         for group, code, name in (
             (self.inputs, circuits.INPUT_SEEN, "rwta_seen"),
             (self.neurons, probability, "rwta_probability"),
