@@ -7,14 +7,15 @@ Every row of it is made by the commands a user would type, in processes of their
     rwta-sim train TASK --seed N --run FOLDER/ROW-N --no-figures [options of the row]
     rwta-sim evaluate FOLDER/ROW-N
 
-Finished runs in results.json are kept, interrupted ones are resumed; delete the file to begin anew. Two of these
-may run side by side with different rows.
+Finished runs in results.json are kept, interrupted ones begin anew; delete the file to make all of it again. Two of
+these may run side by side with different rows.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,14 +82,13 @@ ROWS = {
 
 
 def one(name: str, seed: int, runs: Path, mnist: str | None) -> dict[str, Any]:
-    """Train (or resume) and evaluate one seed of a row."""
+    """Train and evaluate one seed of a row."""
     row, folder = ROWS[name], runs / f"{name.replace(', ', '-')}-{seed}"
-    if (folder / "config.toml").exists():
-        trained = command("resume", str(folder), "--no-figures")
-    else:
-        where = ["--environment.kwargs", f'{{folder = "{mnist}"}}'] if row.task == "mnist" else []
-        options = ["--seed", str(seed), "--run", str(folder), "--no-figures", *row.train, *where]
-        trained = command("train", row.task, *options)
+    if folder.exists():  # interrupted: its time would be that of two
+        shutil.rmtree(folder)
+    where = ["--environment.kwargs", f'{{folder = "{mnist}"}}'] if row.task == "mnist" else []
+    options = ["--seed", str(seed), "--run", str(folder), "--no-figures", *row.train, *where]
+    trained = command("train", row.task, *options)
     values = {}
     for label, options in row.evaluate.items():
         values[label] = command("evaluate", str(folder), *options)[row.metric]
@@ -107,8 +107,9 @@ def add(run: dict[str, Any], load_text: str) -> None:
         table = load()
         table |= {"machine": machine(), "versions": versions(), "load": load_text}
         table["runs"].append(run)
+        text = markdown(table)
         TABLE.write_text(json.dumps(table, indent=1) + "\n")
-        TABLE.with_suffix(".md").write_text(markdown(table))
+        TABLE.with_suffix(".md").write_text(text)
 
 
 def spread(values: list[float]) -> str:

@@ -1,7 +1,8 @@
 """SVPG without spikes: the networks of `svpg`, their mean field in place of spikes (Yang et al. 2022, section 3).
 
 The same weights run as spikes: ``rwta-sim evaluate RUN --dynamics spiking``. Noise during inference, which the
-published code has too, prepares them for that; with noise nothing converges, so a few iterations are enough.
+published code has too, prepares them for that; with noise nothing converges, so a few iterations are enough. Input
+neurons that share a channel have the same drive without spikes: copies only make its learning rate larger.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from rwta_sim.engines import Engine, make_engine
 from rwta_sim.envs.patterns import PatternTask
 from rwta_sim.errors import CheckpointError, EnvironmentFailure
 from rwta_sim.learning import Learner, RateLearner
-from rwta_sim.learning.rules import MeanFieldRule
+from rwta_sim.learning.rules import MeanFieldRule, Rule
 from rwta_sim.network import RWTANetwork
 from rwta_sim.rate import RateActor, finish
 from rwta_sim.runs import Checkpoint, RunFolder
@@ -52,9 +52,20 @@ def make_environment(spec: EnvironmentSpec, **kwargs: Any) -> gym.Env:
 
 
 def pattern_count(env: gym.Env, split: str) -> int | None:
-    """How many patterns a classification task has in a split; None for any other environment."""
+    """How many patterns a classification task has in a split; None for any other environment.
+
+    Raises
+    ------
+    EnvironmentFailure
+        If it has none.
+    """
     task = env.unwrapped
-    return task.n_patterns(split) if isinstance(task, PatternTask) else None
+    if not isinstance(task, PatternTask):
+        return None
+    count = task.n_patterns(split)
+    if not count:
+        raise EnvironmentFailure(f"{type(task).__name__} has no {split} patterns: give it more of them")
+    return count
 
 
 def reset_options(env: gym.Env, split: str, episode: int) -> dict[str, Any] | None:
@@ -131,10 +142,14 @@ class Agent:
         engine.prepare(network.network)
         actor = SpikingActor(network, engine, decision)
         if plasticity is not None:
-            assert not isinstance(learning.rule, MeanFieldRule)  # which has no plasticity
-            rule = learning.rule.make(network, decision.steps, decision.decoder)
+            rule = self._rule(network)
             actor.arrays.gate(rule.first, rule.last, decision.steps)
         return actor
+
+    def _rule(self, network: Wiring) -> Rule:
+        rule, decision = self.experiment.learning.rule, self.experiment.decision
+        assert not isinstance(rule, MeanFieldRule)  # which needs what a RateActor has
+        return rule.make(network, decision.steps, decision.decoder, lasting=decision.clear == "episode")
 
     @property
     def engine_name(self) -> str:
@@ -149,7 +164,7 @@ class Agent:
         ValueError
             If the experiment's rule is for other dynamics than the agent's.
         """
-        learning, decision = self.experiment.learning, self.experiment.decision
+        learning = self.experiment.learning
         critic: LinearTD = self.experiment.critic.make(self.bridge.encoder.n_features, self._discrete)
         weights = self.actor.weights
         if isinstance(learning.rule, MeanFieldRule):
@@ -158,8 +173,7 @@ class Agent:
             return RateLearner(learning, critic, weights, self.actor.field)
         if isinstance(self.actor, RateActor):
             raise ValueError(f"learning.rule.kind = {learning.rule.kind!r} cannot learn with dynamics = 'rate'")
-        rule = learning.rule.make(self.network, decision.steps, decision.decoder)
-        return Learner(learning, critic, weights, rule)
+        return Learner(learning, critic, weights, self._rule(self.network))
 
     def weights(self) -> dict[str, np.ndarray]:
         """Views of the weight blocks ("sh", "sa", "hh", "ha", "ah") and the biases "b"."""

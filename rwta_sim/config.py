@@ -19,7 +19,7 @@ from rwta_sim.engines import EngineSpec
 from rwta_sim.errors import RwtaSimError, nearest
 from rwta_sim.learning import LearningSpec
 from rwta_sim.learning.ppo import PPO
-from rwta_sim.learning.rules import MeanFieldRule
+from rwta_sim.learning.rules import Feedback, MeanFieldRule
 from rwta_sim.meanfield import MeanFieldSpec
 from rwta_sim.settings import PositiveInt, Settings, format_quantity
 from rwta_sim.spec import NetworkSpec
@@ -80,6 +80,10 @@ class Experiment(Settings):
     @model_validator(mode="after")
     def _details_fit(self) -> Experiment:
         network, decision = self.network, self.decision
+        if network.published_code and isinstance(self.learning.rule, Feedback):
+            raise ValueError(
+                "learning.rule.kind = 'feedback' needs the drive that the weights say: leave network.published_code out"
+            )
         if network.refractory is not None and decision.decoder == "most_spikes":
             raise ValueError(
                 "network.refractory needs decision.decoder = 'last_spike': the firing probabilities that the "

@@ -177,6 +177,8 @@ class RWTANetwork(Wiring):
             **settling,
         )
         probability = circuits.probability_code(fused, details.refractory)
+        if plasticity is not None:
+            probability += "t_seen = t\n"
         for group, code, name in (
             (self.inputs, circuits.INPUT_SEEN, "rwta_seen"),
             (self.neurons, probability, "rwta_probability"),

@@ -248,10 +248,10 @@ def test_learning_respects_sparsity(cue, tmp_path, optimiser):
     changed = existing = 0
     for p, q in zip(fresh.network.projections, loaded.network.projections, strict=True):
         np.testing.assert_array_equal(p.mask, q.mask)
-        w = loaded.bridge.arrays.weights[q.name]
+        w = loaded.actor.weights.weights[q.name]
         assert not w[~q.mask].any()
         existing += q.mask.sum()
-        changed += np.count_nonzero(w - fresh.bridge.arrays.weights[p.name])
+        changed += np.count_nonzero(w - fresh.actor.weights.weights[p.name])
     assert changed > existing / 2
 
 

@@ -162,6 +162,8 @@ def test_eligibility_can_be_watched_while_it_grows():
         e = e * np.exp(-1 / 10) + np.outer(history.input_trace[t], post[t])
         np.testing.assert_allclose(seen[t].reshape(3, 8), e, atol=1e-11)
         np.testing.assert_allclose(monitor.balance[:, t].reshape(3, 8), e, atol=1e-11)
+    paused = np.array(synapses.eligibility[:])  # when the clock has ticked
+    np.testing.assert_allclose(paused.reshape(3, 8), e, atol=1e-11)
     assert np.abs(e).max() > 0.1
 
 
@@ -185,6 +187,11 @@ def test_the_compiled_engine_gives_the_same():
         for mine, theirs in zip(compiled.eligibility.weights, runtime.eligibility.weights, strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-10)
             assert np.abs(theirs).max() > 0.1
+    for plastic in both:
+        plastic.engine.advance(5)  # into the third decision
+    runtime, compiled = (p.engine.view(p.network.synapses["s"], "eligibility") for p in both)
+    np.testing.assert_allclose(compiled, runtime, rtol=1e-9, atol=1e-10)
+    assert np.abs(runtime).max() > 0.1
 
 
 # -- training ----------------------------------------------------------------------------------------------

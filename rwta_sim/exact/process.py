@@ -59,6 +59,10 @@ class ExactProcess:
         steps: int,
         decoder: Decoder = "last_spike",
     ) -> None:
+        spec = wiring.spec
+        details = ("refractory", "delay", "noise", "tau_spread", "published_code")
+        if given := [name for name in details if getattr(spec, name)]:
+            raise ValueError(f"network.{given[0]} = {getattr(spec, given[0])} is not enumerated here: leave it out")
         self.wiring, self.steps, self.decoder = wiring, steps, decoder
         self.drive = check_vector(drive, wiring.n_inputs, "drive")
         if (self.drive < 0).any() or (self.drive > 1).any():

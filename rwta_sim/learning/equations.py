@@ -39,10 +39,12 @@ __all__ = [
 ]
 
 #: Variables of each neuron whatever the rule. Between t_first and t_last its activity counts; a decision ends at t_end.
+#: t_seen is the time of the last step: Brian2's t is already that of the next one when a simulation pauses.
 GATE = """
 t_first : second
 t_last : second
 t_end : second (shared)
+t_seen : second
 gate = int(t > t_first - 0.5*dt and t < t_last + 0.5*dt) : 1
 """
 
@@ -56,8 +58,8 @@ class PlasticSynapse(Settings):
     """The equations of a rule; as a setting, what replaces those of the rule (None: nothing does).
 
     All is Brian2 code. Variables of the network: traces ``x`` (of a double exponential, ``x_decay`` and ``x_rise``),
-    ``x_seen`` (before this step's spike), ``q``, ``gate``; constants ``kappa_0``, ``kernel_tau``, ``rho_hat``; in
-    `on_off`, ``felt``: 0 for a spike from before traces were cleared, else 1.
+    ``x_seen`` (before this step's spike), ``q``, ``gate``, ``t_seen``; constants ``kappa_0``, ``kernel_tau``,
+    ``rho_hat``; in `on_off`, ``felt``: 0 for a spike from before traces were cleared, else 1.
 
     The synapse must have a variable ``balance``: what it holds after the last step of a decision is the eligibility,
     which modulation and optimiser turn into a change of ``w``. A variable ``bias_e`` of the neuron is that of its bias.
@@ -153,7 +155,7 @@ class _Account:
             return f"balance : 1\neligibility = balance - {self._owed()} : 1"
         return (
             f"dbalance/dt = -balance/({self._fading}) : 1 (event-driven)\n"
-            f"eligibility = balance*exp((lastupdate - t)/({self._fading})) - {self._owed()} : 1"
+            f"eligibility = balance*exp((lastupdate - t_seen_post)/({self._fading})) - {self._owed()} : 1"
         )
 
     def _owed(self) -> str:
@@ -237,7 +239,7 @@ def pairs(tau_e: Quantity | None, a_plus: float, a_minus: float) -> PlasticSynap
         synapse="balance : 1\neligibility = balance : 1"
         if tau_e is None
         else f"dbalance/dt = -balance/({_text(tau_e)}) : 1 (event-driven)\n"
-        f"eligibility = balance*exp((lastupdate - t)/({_text(tau_e)})) : 1",
+        f"eligibility = balance*exp((lastupdate - t_seen_post)/({_text(tau_e)})) : 1",
         on_post=f"balance += {a_plus!r}*gate_post*x_seen_pre",
         on_pre=f"balance -= {a_minus!r}*gate_post*x_seen_post",
         # Nothing is owed: the visit lets an eligibility that fades do so until the end of the decision.

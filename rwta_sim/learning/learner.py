@@ -96,7 +96,9 @@ class Learner:
     """Changes the weights of a network in place.
 
     The modulation of a decision is ``A + entropy*(-ln pi(action) - H)``: the second term is the score-function
-    estimate of the gradient of the policy entropy H, so that it too reaches every synapse as one number.
+    estimate of the gradient of the policy entropy H in the weights of the action circuit, so that it too reaches every
+    synapse as one number. Given the spikes before the action its mean is zero, so it gives hidden neurons of the rules
+    that read histories no direction (those of `Feedback` hear of it through the action circuit).
 
     Parameters
     ----------
@@ -114,6 +116,7 @@ class Learner:
         self.rate, self.entropy = spec.rate, spec.entropy
         self._weights = weights
         self._projections = weights.network.projections
+        self._recurrent_gain = weights.network.spec.recurrent_gain
         symmetric = weights.network.spec.symmetric
         self._mirror = [
             next((i for i, other in enumerate(self._projections) if symmetric and p.mirrors(other)), None)
@@ -271,6 +274,8 @@ class Learner:
                 g += tmp
             if p.mask is not None:
                 g *= p.mask
+            if p.origin == "neurons" and self._recurrent_gain != 1.0:
+                g *= self._recurrent_gain  # what the weight counts in the potential
         if isinstance(factors, Eligibility):
             np.copyto(self._gradients[-1], factors.bias)
         else:
@@ -300,7 +305,7 @@ class Learner:
 
         None where it cannot be had. Made when it is first needed: it may have to be compiled.
         """
-        if not isinstance(self._optimiser, RMS) or available() is None:
+        if not isinstance(self._optimiser, RMS) or self._recurrent_gain != 1.0 or available() is None:
             return None
         network = self._weights.network
         self._pre = {"inputs": np.zeros(network.n_inputs), "neurons": np.zeros(network.n_neurons)}

@@ -24,7 +24,8 @@ class RateLearner(Learner):
 
     With ``td_error``, A is the TD error and every decision is a step. With ``episode_advantage`` a batch of episodes is
     one step along the sum over decisions, mean over episodes: REINFORCE with the critic as baseline (and lambda).
-    With ``ppo`` it is several, see `PPO`.
+    With ``ppo`` it is several, see `PPO`. Both infer q anew at the end of a batch, so with ``mean_field.noise`` it is
+    not quite the q that the actions were drawn from.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ class RateLearner(Learner):
     ) -> None:
         """Learn from a batch of n decisions; shapes (n, n_inputs), (n,), (n,), (n,)."""
         ppo = self.spec.modulation if isinstance(self.spec.modulation, PPO) else None
-        if ppo is not None and ppo.normalise:
+        if ppo is not None and ppo.normalise and len(advantage) > 1:
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         for _ in range(1 if ppo is None else ppo.epochs):
             q = self._field.infer(drive, self._weights.weights, self._weights.b, rng).q
@@ -120,7 +121,7 @@ class RateLearner(Learner):
         self._optimiser.step(self.gradient(factors), self.rate)
 
     def state(self) -> dict[str, np.ndarray]:
-        rollout = {f"rollout.{name}": array for name, array in self._rollout.state().items()}
+        rollout = {f"rollout.{name}": array for name, array in self._rollout.complete().items()}
         return {**super().state(), **rollout, "rollout.episodes": self._in_batch}
 
     def make_room(self, saved: Mapping[str, np.ndarray]) -> None:

@@ -37,6 +37,10 @@ class Rollout(Rows):
         self.state()["advantage"][self._complete :] = advantages
         self._complete = len(self)
 
+    def complete(self) -> dict[str, np.ndarray]:
+        """Views of the decisions of complete episodes by name."""
+        return {name: array[: self._complete] for name, array in self.state().items()}
+
     def clear(self) -> None:
         """Forget everything."""
         self._complete = 0

@@ -39,8 +39,8 @@ class Feedback(Settings):
     def needs_history(self) -> bool:
         return False
 
-    def make(self, network: Wiring, steps: int, decoder: Decoder) -> Rule:
-        """The rule for a network and its decisions."""
+    def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
+        """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
         return _Feedback(self, network)
 
 

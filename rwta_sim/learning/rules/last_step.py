@@ -43,8 +43,8 @@ class LastStep(Settings):
     def needs_history(self) -> bool:
         return False
 
-    def make(self, network: Wiring, steps: int, decoder: Decoder) -> Rule:
-        """The rule for a network and its decisions."""
+    def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
+        """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
         return _LastStep(self.presynaptic == "traces", network, steps)
 
     def equations(self, network: NetworkSpec) -> PlasticSynapse:

@@ -27,8 +27,9 @@ class ScoreFunction(HistorySettings):
     ``E[A e]`` is the gradient of ``E[A]``: hidden neurons are credited for what they caused.
 
     ``causal`` leaves out spikes that cannot have caused the action, which contribute nothing but noise: those of hidden
-    neurons in the last step, of action neurons before the last spike unless they act back on hidden neurons, and of
-    neurons with no way to the action. A `window` shorter than the decision leaves out early causes: less noise, at
+    neurons in the last step (unless traces outlast the decision), of action neurons before the last spike (unless they
+    act back on hidden neurons, or keep each other from firing by their refractoriness), and of neurons with no way to
+    the action. A `window` shorter than the decision leaves out early causes: less noise, at
     the price of a bias. The other source of noise is the modulation: subtract a baseline (`critic`).
     """
 
@@ -39,9 +40,9 @@ class ScoreFunction(HistorySettings):
     def needs_history(self) -> bool:
         return True
 
-    def make(self, network: Wiring, steps: int, decoder: Decoder) -> Rule:
-        """The rule for a network and its decisions."""
-        return _ScoreFunction(self, network, steps, decoder)
+    def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
+        """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
+        return _ScoreFunction(self, network, steps, decoder, lasting)
 
     def equations(self, network: NetworkSpec) -> PlasticSynapse:
         """The rule as Brian2 equations, for ``learning.apply = "synapses"``."""
@@ -51,19 +52,22 @@ class ScoreFunction(HistorySettings):
 
 
 class _ScoreFunction(HistoryRule):
-    def __init__(self, spec: ScoreFunction, network: Wiring, steps: int, decoder: Decoder) -> None:
+    def __init__(self, spec: ScoreFunction, network: Wiring, steps: int, decoder: Decoder, lasting: bool) -> None:
         super().__init__(spec, network, steps)
         self._poisson = network.spec.firing == "poisson"
         self._per_step = float(network.spec.circuit_rate * network.spec.dt)
         if spec.causal:
-            self._keep_causes(decoder)
+            self._keep_causes(decoder, lasting)
 
-    def _keep_causes(self, decoder: Decoder) -> None:
+    def _keep_causes(self, decoder: Decoder, lasting: bool) -> None:
         network, blocks = self.network, set(self.network.spec.present_blocks)
         # A spike acts from the next step on, or later by the delay; without ha a hidden spike reaches nothing.
         delay = network.spec.delay_steps
-        self.last[network.hidden] = max(self.steps - 2 - delay, -1) if "ha" in blocks else -1
-        if decoder == "last_spike" and not self._poisson and not {"ah", "ha"} <= blocks:
+        # Where traces outlast the decision, its last hidden spikes cause later actions.
+        late = self.steps - 1 if lasting else max(self.steps - 2 - delay, -1)
+        self.last[network.hidden] = late if "ha" in blocks else -1
+        acts_back = {"ah", "ha"} <= blocks or network.spec.refractory is not None
+        if decoder == "last_spike" and not self._poisson and not acts_back:
             self.first[network.action] = self.steps - 1
 
     def factors(self, decision: Decision) -> Factors:

@@ -29,8 +29,8 @@ class TraceSTDP(HistorySettings):
     def needs_history(self) -> bool:
         return True
 
-    def make(self, network: Wiring, steps: int, decoder: Decoder) -> Rule:
-        """The rule for a network and its decisions."""
+    def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
+        """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
         return _TraceSTDP(self, network, steps)
 
     def equations(self, network: NetworkSpec) -> PlasticSynapse:
