@@ -108,7 +108,7 @@ def gridworld() -> Experiment:
         decision=DecisionSpec(steps=10),
         learning=LearningSpec(rate=1e-2, final_rate=0.05, entropy=0.002),
         critic=Tabular(gamma=0.9, trace=0.7, rate=0.1),
-        training=TrainingSpec(episodes=2000, validate_every=200),
+        training=TrainingSpec(episodes=5000, validate_every=500),
     )
 
 
@@ -189,8 +189,9 @@ def digits() -> Experiment:
 
 def mnist() -> Experiment:
     """MNIST; ``--environment.kwargs '{folder = "..."}'`` says where its four files are."""
-    experiment = classification("mnist", "rwta_sim/MNIST-v0", 30, 150_000)
-    return experiment.changed({"network.weight_sd": 0.3, "critic.rate": 1e-3})
+    experiment = classification("mnist", "rwta_sim/MNIST-v0", 30, 60_000)
+    changes = {"network.weight_sd": 0.3, "critic.rate": 1e-3, "training.validate_every": 15_000}
+    return experiment.changed(changes)
 
 
 def cue() -> Experiment:
