@@ -18,11 +18,13 @@ from gymnasium.utils.env_checker import check_env
 from scipy.stats import chi2
 
 import rwta_sim.envs.mnist
+from rwta_sim.agent import reset_options
 from rwta_sim.envs.digits import Digits, _load
 from rwta_sim.envs.idx import read_idx
 from rwta_sim.envs.mnist import MNIST
 from rwta_sim.envs.parity import Parity
 from rwta_sim.envs.patterns import SPLITS, Patterns, PatternTask
+from rwta_sim.errors import EnvironmentFailure
 
 
 def shown(env: PatternTask, split: str, index: int) -> tuple[np.ndarray, int]:
@@ -280,6 +282,9 @@ class TestMNIST:
         assert [env.n_patterns(split) for split in SPLITS] == [1, 0, 1]
         with pytest.raises(ValueError, match="'validation' has no patterns"):
             env.reset(options={"split": "validation"})
+        with pytest.raises(EnvironmentFailure, match="MNIST has no validation patterns"):
+            reset_options(env, "validation", 0)
+        assert reset_options(env, "test", 3) == {"split": "test", "index": 0}
 
     def test_read_once(self, folder):
         first = MNIST(folder)

@@ -20,10 +20,11 @@ from rwta_sim.config import ConfigError
 from rwta_sim.critics import Tabular
 from rwta_sim.errors import DivergenceError
 from rwta_sim.kernels import Exponential
-from rwta_sim.learning import Decision, LearningSpec, RateLearner
+from rwta_sim.learning import Decision, Factors, Learner, LearningSpec, RateLearner
 from rwta_sim.learning.modulation import EpisodeAdvantage, TDError
 from rwta_sim.learning.optimisers import SGD, Adam
 from rwta_sim.learning.ppo import PPO, clipped_modulation
+from rwta_sim.learning.rollout import Rollout
 from rwta_sim.learning.rules import MeanFieldRule
 from rwta_sim.meanfield import MeanField, MeanFieldSpec
 from rwta_sim.rate import RateActor
@@ -388,3 +389,44 @@ def test_refreshed_currents_keep_the_slip():
     loop.arrays.refresh_currents()
     np.testing.assert_allclose(loop.engine.view(loop.network.neurons, "I"), before, atol=1e-12)
     assert before.any()
+
+
+def test_an_episode_that_failed_leaves_nothing_in_the_batch():
+    """A rollout saved in mid-episode and loaded again has the complete episodes only."""
+    rollout, other = Rollout(2), Rollout(2)
+    rollout.begin_episode()
+    rollout.add(np.array([0.1, 0.2]), 1, 0.5)
+    rollout.end_episode(np.array([2.0]))
+    rollout.begin_episode()
+    rollout.add(np.array([0.3, 0.4]), 0, 0.9)
+    saved = rollout.complete()
+    assert [len(rows) for rows in saved.values()] == [1, 1, 1, 1] and len(rollout) == 2
+    other.make_room(1)
+    for name, rows in other.state().items():
+        rows[...] = saved[name]
+    other.begin_episode()
+    other.add(np.array([0.5, 0.6]), 1, 0.7)
+    other.end_episode(np.array([3.0]))
+    np.testing.assert_array_equal(other.state()["advantage"], [2.0, 3.0])
+
+
+def test_feedback_does_not_go_with_half_the_drive():
+    with pytest.raises(ConfigError, match=r"leave network.published_code out"):
+        rwta_sim.preset("digits").changed({"network.published_code": True})
+
+
+def test_gradients_know_of_half_the_drive():
+    """A recurrent weight counts half in the potential, so its gradient is half of that of one that counts whole."""
+    gradients = []
+    for slip in (False, True):
+        loop = Loop(NetworkSpec(hidden_circuits=2, hidden_size=3, published_code=slip))
+        rng = np.random.default_rng(0)
+        factors = Factors(rng.random((1, 3)), rng.random((1, 8)), rng.random((1, 8)))
+        spec = LearningSpec(optimiser=SGD())
+        learner = Learner(spec, Tabular().make(2, True), loop.arrays, spec.rule.make(loop.network, 5, "last_spike"))
+        names = [p.name for p in loop.network.projections]
+        gradients.append(dict(zip([*names, "b"], [g.copy() for g in learner.gradient(factors)], strict=True)))
+    whole, half = gradients
+    assert whole["r"].any()
+    for name in whole:
+        np.testing.assert_allclose(half[name], whole[name] * (0.5 if name == "r" else 1.0))

@@ -188,6 +188,23 @@ def test_only_causes_of_the_action_count(blocks, decoder, hidden, action):
     assert {*rule.first[6:], *rule.last[6:]} == set(action)
 
 
+@pytest.mark.parametrize(
+    "changes, lasting, hidden, action",
+    [
+        ({"refractory": 1 * ms}, False, STEPS - 2, 0),  # an action spike bars its neuron from the later ones
+        ({"delay": 2 * ms}, False, STEPS - 4, STEPS - 1),  # a hidden spike arrives two steps later
+        ({}, True, STEPS - 1, STEPS - 1),  # the last hidden spikes cause the actions of later decisions
+        ({"delay": 6 * ms}, True, STEPS - 1, STEPS - 1),
+        ({"ablation": "ha"}, False, -1, STEPS - 1),
+    ],
+)
+def test_details_of_the_network_make_other_causes(changes, lasting, hidden, action):
+    blocks = ("sh", "sa", "ha")
+    spec = NetworkSpec(hidden_circuits=2, hidden_size=3, blocks=blocks, symmetric=False, **changes)
+    rule = ScoreFunction().make(Wiring(spec, 3, 2), STEPS, "last_spike", lasting)
+    assert set(rule.last[:6]) == {hidden} and set(rule.first[6:]) == {action}
+
+
 def test_a_window_longer_than_the_decision():
     with pytest.raises(ValueError, match=r"learning.rule.window = 8 is longer than a decision of 7 steps"):
         ScoreFunction(window=8).make(Wiring(SPEC, 3, 2), STEPS, "last_spike")

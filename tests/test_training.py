@@ -73,6 +73,24 @@ def test_same_seed_same_run(cue, tmp_path):
     assert end_of(one) != end_of(other)
 
 
+@pytest.mark.parametrize("apply", ["factors", "synapses"])
+def test_resume_in_the_middle_of_a_batch(tmp_path, apply):
+    """Batches of four, stopped after six or seven episodes: what waits for its update is in the checkpoint."""
+    changes = {"engine.target": "numpy", "learning.apply": apply, "learning.batch": 4, "training.episodes": 9}
+    xor = rwta_sim.preset("xor").changed({**changes, "training.validate_every": 9, "network.hidden_circuits": 2})
+    rwta_sim.train(xor, tmp_path / "whole")
+
+    def interrupt(progress):
+        if progress.episode == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert not rwta_sim.train(xor, tmp_path / "parts", report=interrupt).finished
+    waiting = [a for name, a in RunFolder.open(tmp_path / "parts").last().arrays.items() if "batch." in name]
+    assert waiting and all(len(a) for a in waiting)
+    assert rwta_sim.resume(tmp_path / "parts").finished
+    assert end_of(RunFolder.open(tmp_path / "whole")) == end_of(RunFolder.open(tmp_path / "parts"))
+
+
 @pytest.mark.parametrize("clear", ["decision", "episode"])
 def test_resume_continues_exactly(cue, tmp_path, clear):
     """Stopped by SIGINT in mid-run, resumed: bit for bit the run that was never stopped."""
