@@ -22,10 +22,10 @@ from matplotlib.axes import Axes
 from rwta_sim import __version__
 from rwta_sim.exact import ExactNetwork, ExactProcess, cosines, update_moments
 from rwta_sim.kernels import Exponential
-from rwta_sim.learning.rules import RSTDP, LastStep, RMax, ScoreFunction, TraceSTDP
+from rwta_sim.learning.rules import RSTDP, Feedback, LastStep, RMax, ScoreFunction, TraceSTDP
 from rwta_sim.meanfield import MeanField, MeanFieldSpec
 from rwta_sim.spec import NetworkSpec
-from rwta_sim.wiring import Wiring
+from rwta_sim.wiring import Weights, Wiring
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 #: Seeds of the networks that are drawn: one network each.
@@ -41,6 +41,7 @@ RULES = {
     "score function": ScoreFunction(causal=False),
     "trace STDP": TraceSTDP(),
     "R-max": RMax(),
+    "feedback": Feedback(),
     "last step (published)": LastStep(),
     "R-STDP": RSTDP(),
 }
@@ -121,6 +122,8 @@ def measure_rules(
         centred = [a - process.policy() @ a for process, (_, a) in zip(processes, task, strict=True)]
         exact = added([process.gradient(a) for process, a in zip(processes, centred, strict=True)])
         rules = [spec.make(wiring, STEPS, "last_spike") for spec in RULES.values()]
+        for rule in rules:
+            rule.attach(Weights(wiring, weights, b))
         found = [update_moments(process, rules, a) for process, a in zip(processes, centred, strict=True)]
         updates = {}
         for name, moments in zip(RULES, zip(*found, strict=True), strict=True):
