@@ -93,7 +93,7 @@ def acrobot() -> Experiment:
         encoder=EncoderSpec(copies=8),
         network=NetworkSpec(hidden_circuits=8, hidden_size=8, kernel=Exponential(tau=5 * ms)),
         decision=DecisionSpec(steps=10),
-        learning=LearningSpec(rate=3e-3, final_rate=0.1, entropy=0.1),
+        learning=LearningSpec(rate=3e-3, final_rate=0.1, entropy=0.3),
         critic=Fourier(order=2, gamma=0.99, trace=0.9, rate=1e-3),
         training=TrainingSpec(episodes=600, validate_every=25),
     )
