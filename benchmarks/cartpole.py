@@ -39,6 +39,7 @@ def row(condition: str, seed: int, runs: Path, engine: str) -> dict:
         trained = command("resume", str(folder), "--no-figures")
     else:
         options = ["--seed", str(seed), "--engine", engine, "--run", str(folder), "--no-figures"]
+        options += ["--encoder.copies", "1"]
         trained = command("train", "cartpole", *options, *CONDITIONS[condition][0])
     evaluated = command("evaluate", str(folder), "--episodes", "100")
     return {
@@ -58,6 +59,8 @@ def write(table: dict) -> None:
         f"# CartPole-v1 (cap 500), SVPG preset, {table['engine']} engine",
         "",
         f"Command: `{table['command']}`",
+        "",
+        "With one input neuron per channel, `--encoder.copies 1` (the preset has more; see results.md for it).",
         "",
     ]
     lines += [

@@ -129,7 +129,9 @@ def markdown(table: dict[str, Any]) -> str:
         "for each seed `rwta-sim train TASK --seed N`, with the options of the row, then `rwta-sim evaluate`, both "
         "with OMP_NUM_THREADS=1. Greedy evaluation with the weights of the best validation: 100 episodes; in "
         "classification tasks every test pattern once. Mean ± standard deviation over seeds. `s` is the wall-clock of "
-        "the training, `CPU s` its processor time, compilation included where the cache was cold.",
+        "the training, `CPU s` its processor time, compilation included where the cache was cold. `last_step` leaves the "
+        "weights onto hidden neurons without direction: they stay the random features they start as, which happen to be "
+        "enough in some seeds.",
         "",
         "| row | options | shown | evaluated as | seeds | mean ± sd | lowest | asked | published | "
         "s (median, longest) | CPU s (median) |",
@@ -164,14 +166,32 @@ def markdown(table: dict[str, Any]) -> str:
     return "\n".join([*lines, *details]) + "\n"
 
 
+def readme(table: dict[str, Any]) -> None:
+    """Put the short table into the README, between its markers."""
+    path, (begin, end) = HERE.parent / "README.md", ("<!-- results -->", "<!-- end of results -->")
+    lines = ["", "| task | from spikes | seeds | asked | published |", "| --- | --- | --- | --- | --- |"]
+    for name, row in ROWS.items():
+        values = [r["values"][""] for r in table["runs"] if r["row"] == name]
+        if values and "svpg-rate" not in row.train:
+            shown = {"mean_return": "return", "mean_discounted_return": "discounted return"}.get(row.metric, row.metric)
+            mean = spread(values).split(" | ")[0]
+            lines.append(f"| `{name}` | {mean} ({shown}) | {len(values)} | {row.asked} | {row.published} |")
+    before, rest = path.read_text().split(begin)
+    path.write_text(before + begin + "\n".join([*lines, ""]) + "\n" + end + rest.split(end)[1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10, help="seeds 0 ... N-1")
-    parser.add_argument("--runs", type=Path, required=True, help="where the run folders go")
+    parser.add_argument("--runs", type=Path, default=Path("runs/results"), help="where the run folders go")
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--mnist", help="folder with MNIST's files; without it the row mnist is left out")
     parser.add_argument("--load", default="one run at a time", help="what else the machine did, for the table")
+    parser.add_argument("--readme", action="store_true", help="only put the table of results.json into README.md")
     arguments = parser.parse_args()
+    if arguments.readme:
+        readme(load())
+        return
     for seed in range(arguments.seeds):
         for name in arguments.rows:
             done = {(r["row"], r["seed"]) for r in load()["runs"]}
