@@ -129,11 +129,11 @@ def markdown(table: dict[str, Any]) -> str:
         "for each seed `rwta-sim train TASK --seed N`, with the options of the row, then `rwta-sim evaluate`, both "
         "with OMP_NUM_THREADS=1. Greedy evaluation with the weights of the best validation: 100 episodes; in "
         "classification tasks every test pattern once. Mean ± standard deviation over seeds. `s` is the wall-clock of "
-        "the training, `CPU s` its processor time, compilation included where the cache was cold. `last_step` leaves the "
-        "weights onto hidden neurons without direction: they stay the random features they start as, which happen to be "
-        "enough in some seeds.",
+        "the training, `CPU s` its processor time, compilation included where the cache was cold. `last_step` leaves "
+        "the weights onto hidden neurons without direction: they stay the random features they start as, which happen "
+        "to be enough in some seeds.",
         "",
-        "| row | options | shown | evaluated as | seeds | mean ± sd | lowest | asked | published | "
+        "| row | options | shown | evaluated as | seeds | mean ± sd | lowest | aim | published | "
         "s (median, longest) | CPU s (median) |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
@@ -169,7 +169,7 @@ def markdown(table: dict[str, Any]) -> str:
 def readme(table: dict[str, Any]) -> None:
     """Put the short table into the README, between its markers."""
     path, (begin, end) = HERE.parent / "README.md", ("<!-- results -->", "<!-- end of results -->")
-    lines = ["", "| task | from spikes | seeds | asked | published |", "| --- | --- | --- | --- | --- |"]
+    lines = ["", "| task | from spikes | seeds | aim | published |", "| --- | --- | --- | --- | --- |"]
     for name, row in ROWS.items():
         values = [r["values"][""] for r in table["runs"] if r["row"] == name]
         if values and "svpg-rate" not in row.train:
