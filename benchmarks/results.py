@@ -115,8 +115,8 @@ def add(run: dict[str, Any], load_text: str) -> None:
 def spread(values: list[float]) -> str:
     """Mean ± standard deviation, and the lowest."""
     digits = 4 if max(map(abs, values)) <= 2 else 2
-    sd = np.std(values, ddof=1) if len(values) > 1 else 0.0
-    return f"{np.mean(values):.{digits}f} ± {sd:.{digits}f} | {min(values):.{digits}f}"
+    sd = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{sd} | {min(values):.{digits}f}"
 
 
 def markdown(table: dict[str, Any]) -> str:
