@@ -26,7 +26,7 @@ from rwta_sim.learning.optimisers import Adam
 from rwta_sim.learning.rules import Feedback, ScoreFunction
 from rwta_sim.spec import NetworkSpec
 
-__all__ = ["PENDULUM_LIMITS", "PRESETS", "classification"]
+__all__ = ["PENDULUM_LIMITS", "PRESETS"]
 
 #: What the published code scales to [0, 1]: x, angle and their velocities times (2.5, 5, .6, .8), clipped to +-1.
 PENDULUM_LIMITS = (0.4, 0.2, 1 / 0.6, 1 / 0.8)
@@ -36,20 +36,42 @@ def _within(*limits: float, copies: int) -> EncoderSpec:
     return EncoderSpec(low=tuple(-x for x in limits), high=limits, copies=copies)
 
 
+def _control(
+    task: str,
+    environment: EnvironmentSpec,
+    encoder: EncoderSpec,
+    critic: Fourier,
+    training: TrainingSpec,
+    entropy: float,
+    tau: float,
+    steps: int = 10,
+) -> Experiment:
+    """What the tasks of control share; `tau` of the kernel in ms."""
+    return Experiment(
+        task=task,
+        environment=environment,
+        encoder=encoder,
+        network=NetworkSpec(hidden_circuits=8, hidden_size=8, kernel=Exponential(tau=tau * ms)),
+        decision=DecisionSpec(steps=steps),
+        learning=LearningSpec(rate=3e-3, final_rate=0.1, entropy=entropy),
+        critic=critic,
+        training=training,
+    )
+
+
 def cartpole() -> Experiment:
     """CartPole-v1.
 
     Published (an auxiliary task of the code): observations times (.4, .4, 4, .4), clipped to +-1, scaled to [0, 1].
     """
-    return Experiment(
-        task="cartpole",
-        environment=EnvironmentSpec(id="CartPole-v1"),
-        encoder=_within(2.5, 2.5, 0.25, 2.5, copies=4),
-        network=NetworkSpec(hidden_circuits=8, hidden_size=8, kernel=Exponential(tau=10 * ms)),
-        decision=DecisionSpec(steps=10),
-        learning=LearningSpec(rate=3e-3, final_rate=0.1, entropy=0.02),
-        critic=Fourier(order=3, gamma=0.99, trace=0.8, rate=1e-3),
-        training=TrainingSpec(episodes=700, target=500.0),
+    return _control(
+        "cartpole",
+        EnvironmentSpec(id="CartPole-v1"),
+        _within(2.5, 2.5, 0.25, 2.5, copies=4),
+        Fourier(order=3, gamma=0.99, trace=0.8, rate=1e-3),
+        TrainingSpec(episodes=700, target=500.0),
+        entropy=0.02,
+        tau=10,
     )
 
 
@@ -59,43 +81,41 @@ def inverted_pendulum() -> Experiment:
     With little entropy it learns to push never, which lets the pole fall slower than a random policy does; the
     published weight is high too (5). gamma is the published one.
     """
-    return Experiment(
-        task="inverted-pendulum",
-        environment=EnvironmentSpec(id="rwta_sim/InvertedPendulum-v0"),
-        encoder=_within(*PENDULUM_LIMITS, copies=8),
-        network=NetworkSpec(hidden_circuits=8, hidden_size=8, kernel=Exponential(tau=8 * ms)),
-        decision=DecisionSpec(steps=20),
-        learning=LearningSpec(rate=3e-3, final_rate=0.1, entropy=1.0),
-        critic=Fourier(order=3, gamma=0.97, trace=0.8, rate=1e-3),
-        training=TrainingSpec(episodes=600, target=200.0),
+    return _control(
+        "inverted-pendulum",
+        EnvironmentSpec(id="rwta_sim/InvertedPendulum-v0"),
+        _within(*PENDULUM_LIMITS, copies=8),
+        Fourier(order=3, gamma=0.97, trace=0.8, rate=1e-3),
+        TrainingSpec(episodes=600, target=200.0),
+        entropy=1.0,
+        tau=8,
+        steps=20,
     )
 
 
 def mountaincar() -> Experiment:
     """MountainCar-v0 with episodes of up to 1,000 steps, so that chance finds the goal."""
-    return Experiment(
-        task="mountaincar",
-        environment=EnvironmentSpec(id="MountainCar-v0", kwargs={"max_episode_steps": 1000}),
-        encoder=EncoderSpec(copies=8),
-        network=NetworkSpec(hidden_circuits=8, hidden_size=8, kernel=Exponential(tau=5 * ms)),
-        decision=DecisionSpec(steps=10),
-        learning=LearningSpec(rate=3e-3, final_rate=0.1, entropy=0.0),
-        critic=Fourier(order=4, gamma=0.99, trace=0.9, rate=1e-3),
-        training=TrainingSpec(episodes=500, validate_every=25),
+    return _control(
+        "mountaincar",
+        EnvironmentSpec(id="MountainCar-v0", kwargs={"max_episode_steps": 1000}),
+        EncoderSpec(copies=8),
+        Fourier(order=4, gamma=0.99, trace=0.9, rate=1e-3),
+        TrainingSpec(episodes=500, validate_every=25),
+        entropy=0.0,
+        tau=5,
     )
 
 
 def acrobot() -> Experiment:
     """Acrobot-v1: swing the tip of a double pendulum up, -1 per step, 500 steps at the most."""
-    return Experiment(
-        task="acrobot",
-        environment=EnvironmentSpec(id="Acrobot-v1"),
-        encoder=EncoderSpec(copies=8),
-        network=NetworkSpec(hidden_circuits=8, hidden_size=8, kernel=Exponential(tau=5 * ms)),
-        decision=DecisionSpec(steps=10),
-        learning=LearningSpec(rate=3e-3, final_rate=0.1, entropy=0.3),
-        critic=Fourier(order=2, gamma=0.99, trace=0.9, rate=1e-3),
-        training=TrainingSpec(episodes=600, validate_every=25),
+    return _control(
+        "acrobot",
+        EnvironmentSpec(id="Acrobot-v1"),
+        EncoderSpec(copies=8),
+        Fourier(order=2, gamma=0.99, trace=0.9, rate=1e-3),
+        TrainingSpec(episodes=600, validate_every=25),
+        entropy=0.3,
+        tau=5,
     )
 
 
@@ -154,7 +174,7 @@ def parity3() -> Experiment:
     return _parity("parity3", EnvironmentSpec(id="rwta_sim/Parity-v0", kwargs={"n_bits": 3}), 16, 48_000)
 
 
-def classification(task: str, environment: str, circuits: int, episodes: int, **learning: Any) -> Experiment:
+def _images(task: str, environment: str, circuits: int, episodes: int, **learning: Any) -> Experiment:
     """Images by the feedback rule: the reward says only whether the answer was right.
 
     Feed-forward, hidden weights random at the start, exploration by an entropy that falls to a tenth.
@@ -184,12 +204,12 @@ def classification(task: str, environment: str, circuits: int, episodes: int, **
 
 def digits() -> Experiment:
     """scikit-learn's 8x8 digits."""
-    return classification("digits", "rwta_sim/Digits-v0", 30, 80_000)
+    return _images("digits", "rwta_sim/Digits-v0", 30, 80_000)
 
 
 def mnist() -> Experiment:
     """MNIST; ``--environment.kwargs '{folder = "..."}'`` says where its four files are."""
-    experiment = classification("mnist", "rwta_sim/MNIST-v0", 30, 60_000)
+    experiment = _images("mnist", "rwta_sim/MNIST-v0", 30, 60_000)
     changes = {"network.weight_sd": 0.3, "critic.rate": 1e-3, "training.validate_every": 15_000}
     return experiment.changed(changes)
 

@@ -9,7 +9,7 @@ import numpy as np
 from rwta_sim.engines.base import Engine
 from rwta_sim.learning.decision import Eligibility, History
 from rwta_sim.network import RWTANetwork
-from rwta_sim.wiring import Weights
+from rwta_sim.wiring import Projection, Weights
 
 __all__ = ["NetworkArrays"]
 
@@ -81,7 +81,9 @@ class NetworkArrays(Weights):
             self._plastic = [view(network.neurons, name) for name in plasticity.variables("neuron")]
             for synapses in network.synapses.values():
                 self._plastic += [view(synapses, name) for name in plasticity.variables("synapse")]
-            self._learns_bias = "bias_e" in plasticity.variables("neuron")
+            self._balances = [view(network.synapses[p.name], "balance").reshape(p.shape) for p in network.projections]
+            learns_bias = "bias_e" in plasticity.variables("neuron")
+            self._bias_e = view(network.neurons, "bias_e") if learns_bias else np.zeros(network.n_neurons)
             self._gate = [view(network.neurons, name) for name in ("t_first", "t_last", "t_end")]
         self._steps: list[np.ndarray] | None = None
         self._poisson = network.spec.firing == "poisson"
@@ -136,10 +138,9 @@ class NetworkArrays(Weights):
         """Copies of the eligibilities at the end of a decision, or None where synapses have none."""
         if self.network.plasticity is None:
             return None
-        view, network = self._engine.view, self.network
         return Eligibility(
-            weights=[view(network.synapses[p.name], "balance").reshape(p.shape).copy() for p in network.projections],
-            bias=view(network.neurons, "bias_e").copy() if self._learns_bias else np.zeros(network.n_neurons),
+            weights=[balance.copy() for balance in self._balances],
+            bias=self._bias_e.copy(),
             counts=self.spike_counts(),
             fired=self.fired(),
         )
@@ -171,14 +172,14 @@ class NetworkArrays(Weights):
             return self.fired()
         latest = np.maximum.reduceat(self._t_spike, self.network.starts[:-1])[self.network.circuit]
         last = ((self._t_spike == latest) & (latest > (self._start - 0.5) * self._dt)).astype(float)
-        ties = np.add.reduceat(last, self.network.starts[:-1])[self.network.circuit]
+        ties = self.network.circuit_sum(last)
         return np.divide(last, ties, out=last, where=ties > 0)
 
     def spoke(self, last: np.ndarray) -> np.ndarray:
         """1.0 for the neurons of circuits with a spike in `last`; shape (n_neurons,), not to be changed."""
         if not self._poisson:
             return self._everyone
-        return (np.add.reduceat(last, self.network.starts[:-1]) > 0).astype(float)[self.network.circuit]
+        return (self.network.circuit_sum(last) > 0).astype(float)
 
     def last_probabilities(self, last: np.ndarray) -> np.ndarray:
         """Firing probabilities with which each circuit drew the spikes `last`; shape (n_neurons,).
@@ -211,6 +212,9 @@ class NetworkArrays(Weights):
         super().set_weights(new)
         self.refresh_currents()
 
+    def gain(self, projection: Projection) -> float:
+        return self.network.gain(projection)
+
     def refresh_currents(self) -> None:
         """Make every potential u = b + sum w (kappa*S) again, with the weights as they are now.
 
@@ -223,5 +227,5 @@ class NetworkArrays(Weights):
         for current, x_in, x in zip(self._currents, self._input_traces, self._traces, strict=True):
             current.fill(0.0)
             for p in self.network.projections:
-                source = x_in if p.origin == "inputs" else self.network.spec.recurrent_gain * x
-                current[p.target] += source[p.source] @ self.weights[p.name]
+                source = x_in if p.origin == "inputs" else x
+                current[p.target] += self.gain(p) * (source[p.source] @ self.weights[p.name])

@@ -216,14 +216,17 @@ class RWTANetwork(Wiring):
             self.neurons.run_on_event("settle", plasticity.settled, when=circuits.WHEN_SETTLE, order=2)
 
     def _depress(self) -> Synapses:
-        """From each neuron to all of its circuit, itself too: what a spike means for their plasticity."""
+        """What a spike means for the plasticity of all its circuit."""
         assert self.plasticity is not None
-        synapses = self._synapses(
-            self.neurons, self.neurons, "", "rwta_circuit_plasticity", on_pre=self.plasticity.on_circuit
-        )
+        synapses = self._within_circuits("rwta_circuit_plasticity", self.plasticity.on_circuit)
+        synapses.pre.when = circuits.WHEN_ACCOUNT
+        return synapses
+
+    def _within_circuits(self, name: str, on_pre: str | None) -> Synapses:
+        """Synapses from each neuron to all of its circuit, itself too."""
+        synapses = self._synapses(self.neurons, self.neurons, "", name, on_pre=on_pre)
         i, j = np.nonzero(self.circuit[:, None] == self.circuit[None, :])
         synapses.connect(i=i, j=j)
-        synapses.pre.when = circuits.WHEN_ACCOUNT
         return synapses
 
     def _build_inhibition(self) -> None:
@@ -280,6 +283,10 @@ class RWTANetwork(Wiring):
                 updater.when = circuits.WHEN_INHIBIT
                 updater.order = order[variable]
 
+    def gain(self, projection: Projection) -> float:
+        """What the weights of a projection are multiplied by in potentials: 1, or as `published_code` of the spec."""
+        return 0.5 if self.spec.published_code and projection.origin == "neurons" else 1.0
+
     def _project(self, projection: Projection, weights: np.ndarray) -> Synapses:
         pre = self.inputs if projection.origin == "inputs" else self.neurons
         source, target = projection.source, projection.target
@@ -290,8 +297,7 @@ class RWTANetwork(Wiring):
             i, j = np.arange(source.start, source.stop), np.arange(target.start, target.stop)
             synapses.connect(i=np.repeat(i, j.size), j=np.tile(j, i.size))
         if not self._details.own_kernels:
-            gain = self.spec.recurrent_gain if projection.origin == "neurons" else 1.0
-            synapses.jump = gain * self.kappa_0
+            synapses.jump = self.gain(projection) * self.kappa_0
         if weights.any():
             synapses.w = weights.ravel()
         return synapses
@@ -388,10 +394,7 @@ class RWTANetwork(Wiring):
         """Poisson firing: who fired last may be refractory in the last step, so its q is kept from when it fired."""
         if not self._details.refractory or self.spec.firing == "one_hot":
             return
-        memory = self._synapses(self.neurons, self.neurons, "", "rwta_memory", on_pre=circuits.REMEMBER_Q)
-        i, j = np.nonzero(self.circuit[:, None] == self.circuit[None, :])
-        memory.connect(i=i, j=j)
-        self._circuit_synapses.append(memory)
+        self._circuit_synapses.append(self._within_circuits("rwta_memory", circuits.REMEMBER_Q))
 
     # -- weights -------------------------------------------------------------------------------------
 

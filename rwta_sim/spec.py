@@ -166,11 +166,6 @@ class NetworkSpec(Settings):
         return 0 if self.delay is None else whole_steps("delay", self.delay, self.dt)
 
     @property
-    def recurrent_gain(self) -> float:
-        """What weights among hidden and action neurons are multiplied by in potentials: 1, or as `published_code`."""
-        return 0.5 if self.published_code else 1.0
-
-    @property
     def n_hidden(self) -> int:
         """Number of hidden neurons."""
         return self.hidden_circuits * self.hidden_size
@@ -193,9 +188,14 @@ class NetworkSpec(Settings):
         """rho_hat, also where it follows from dt."""
         return 1 / self.dt if self.rho_hat is None else self.rho_hat
 
+    @property
+    def spikes_per_step(self) -> float:
+        """Mean spikes of a circuit in a step, ``rho_hat dt``."""
+        return float(self.circuit_rate * self.dt)
+
     def input_probability(self, drive: np.ndarray) -> np.ndarray:
         """Spike probability per step of inputs driven by `drive` in [0, 1]: the drive itself in one_hot
         firing, ``1 - exp(-drive rho_hat dt)`` in poisson firing, so that kappa*S estimates the drive."""
         if self.firing == "one_hot":
             return drive
-        return -np.expm1(-drive * float(self.circuit_rate * self.dt))
+        return -np.expm1(-drive * self.spikes_per_step)

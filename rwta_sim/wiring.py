@@ -118,6 +118,11 @@ class Wiring:
         for origin, size in sizes.items():
             self.stretch[origin] = np.exp(spec.tau_spread * for_stretch.standard_normal(size))
 
+    def circuit_sum(self, values: np.ndarray) -> np.ndarray:
+        """For each neuron the sum over its circuit; shapes (..., n_neurons)."""
+        total: np.ndarray = np.add.reduceat(values, self.starts[:-1], axis=-1)[..., self.circuit]
+        return total
+
     def _layout(self) -> list[Projection]:
         """The fewest all-to-all rectangles that cover the wanted blocks."""
         blocks, everyone = set(self.spec.present_blocks), slice(0, self.n_neurons)
@@ -228,6 +233,10 @@ class Weights:
         self.network = network
         self.weights = weights
         self.b = b
+
+    def gain(self, projection: Projection) -> float:
+        """What the weights of a projection are multiplied by in potentials."""
+        return 1.0
 
     def blocks(self) -> dict[str, np.ndarray]:
         """Views of the weight blocks (``"sh"``, ``"sa"``, ``"hh"``, ``"ha"``, ``"ah"``) and of ``"b"``."""

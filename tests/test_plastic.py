@@ -156,7 +156,7 @@ def test_eligibility_can_be_watched_while_it_grows():
     history = settling.start().decisions(1)[0].history
 
     np.testing.assert_array_equal(plastic.arrays.history().spikes, history.spikes)
-    post = history.spikes - history.q * plastic.rule.circuit_sum(history.spikes)
+    post = history.spikes - history.q * plastic.network.circuit_sum(history.spikes)
     e = np.zeros((3, 8))
     for t in range(STEPS):
         e = e * np.exp(-1 / 10) + np.outer(history.input_trace[t], post[t])

@@ -430,3 +430,17 @@ def test_gradients_know_of_half_the_drive():
     assert whole["r"].any()
     for name in whole:
         np.testing.assert_allclose(half[name], whole[name] * (0.5 if name == "r" else 1.0))
+
+
+def test_the_mean_field_knows_nothing_of_half_the_drive():
+    """Only the published *spiking* code counts recurrent weights half: rates and their gradients count them whole."""
+    gradients = []
+    for published in (False, True):
+        actor = actor_for(published_code=published)
+        learner = learner_for(actor, modulation=EpisodeAdvantage(trace=0.0))
+        before = {name: w.copy() for name, w in actor.weights.weights.items()}
+        episode(learner, [decided(actor, np.array([0.2, 0.9, 0.5]), 0)], [1.0])
+        gradients.append({name: w - before[name] for name, w in actor.weights.weights.items()})
+    for name, gradient in gradients[0].items():
+        assert gradient.any()
+        np.testing.assert_array_equal(gradient, gradients[1][name])

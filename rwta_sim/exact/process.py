@@ -70,7 +70,7 @@ class ExactProcess:
         if steps < 1:
             raise ValueError(f"steps = {steps}: a decision has at least one")
         self._poisson = wiring.spec.firing == "poisson"
-        self._per_step = float(wiring.spec.circuit_rate * wiring.spec.dt)
+        self._per_step = wiring.spec.spikes_per_step
         self._from_inputs, self._among, self._b = whole_matrices(wiring, weights, b)
         self._check_size()
         self._enumerate()
@@ -109,9 +109,9 @@ class ExactProcess:
         return np.asarray(np.where(outcomes > 0, yes, no).prod(axis=2))
 
     def _softmax(self, u: np.ndarray) -> np.ndarray:
-        starts, circuit = self.wiring.starts[:-1], self.wiring.circuit
-        e = np.exp(u - np.maximum.reduceat(u, starts, axis=-1)[..., circuit])
-        return np.asarray(e / np.add.reduceat(e, starts, axis=-1)[..., circuit])
+        largest = np.maximum.reduceat(u, self.wiring.starts[:-1], axis=-1)[..., self.wiring.circuit]
+        e = np.exp(u - largest)
+        return np.asarray(e / self.wiring.circuit_sum(e))
 
     def _enumerate(self) -> None:
         spec = self.wiring.spec
@@ -208,8 +208,7 @@ class ExactProcess:
         with np.errstate(divide="ignore", invalid="ignore"):
             per_y = np.where(spikes > 0, 1 / np.expm1(y), -1.0)  # d ln P / dy
             slope = np.where(y > 0, y * per_y, np.where(spikes > 0, 1.0, 0.0))
-        total = np.add.reduceat(slope, self.wiring.starts[:-1], axis=2)[:, :, self.wiring.circuit]
-        return np.asarray(slope - q * total)
+        return np.asarray(slope - q * self.wiring.circuit_sum(slope))
 
     def decisions(self) -> Iterator[tuple[float, Decision]]:
         """Every decision that is possible, as a learning rule sees it, with its probability."""
@@ -228,7 +227,7 @@ class ExactProcess:
                     trace=history.trace[-1],
                     q=history.q[-1],
                     v=v,
-                    spoke=np.add.reduceat(v, self.wiring.starts[:-1])[self.wiring.circuit].clip(max=1.0),
+                    spoke=self.wiring.circuit_sum(v).clip(max=1.0),
                     action=int(action),
                     policy=policy,
                     policy_entropy=entropy,

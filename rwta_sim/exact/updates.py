@@ -62,7 +62,7 @@ class _Sums:
     def add(self, probability: np.ndarray, factors: Sequence[Factors]) -> None:
         pre_inputs, pre_neurons = np.stack([f.pre_inputs for f in factors]), np.stack([f.pre_neurons for f in factors])
         post = np.stack([f.post for f in factors])
-        bias = np.stack([f.post if f.bias is None else f.bias for f in factors]).sum(axis=1)
+        bias = np.stack([f.of_biases for f in factors]).sum(axis=1)
         among = pre_neurons.transpose(0, 2, 1) @ post
         if self._wiring.spec.symmetric:
             among = among + among.transpose(0, 2, 1)

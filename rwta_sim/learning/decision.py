@@ -120,6 +120,11 @@ class Factors(NamedTuple):
     post: np.ndarray
     bias: np.ndarray | None = None
 
+    @property
+    def of_biases(self) -> np.ndarray:
+        """What the biases change by, row by row: `bias`, or `post`."""
+        return self.post if self.bias is None else self.bias
+
     def times(self, modulation: float) -> Factors:
         """The factors with the third one in their postsynaptic side."""
         bias = None if self.bias is None else modulation * self.bias

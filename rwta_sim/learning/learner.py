@@ -116,7 +116,7 @@ class Learner:
         self.rate, self.entropy = spec.rate, spec.entropy
         self._weights = weights
         self._projections = weights.network.projections
-        self._recurrent_gain = weights.network.spec.recurrent_gain
+        self._gains = [weights.gain(p) for p in self._projections]
         symmetric = weights.network.spec.symmetric
         self._mirror = [
             next((i for i, other in enumerate(self._projections) if symmetric and p.mirrors(other)), None)
@@ -130,7 +130,7 @@ class Learner:
         self._shuffle = Shuffle()
         self._episode: list[tuple[Factors | Eligibility, float, float]] = []
         #: What the episodes of a batch that is not complete have to say, and how many these are.
-        self._batch = self._new_batch(parameters) if spec.batch > 1 else None
+        self._batch = self._new_batch(parameters)
         self._in_batch = np.zeros(1, dtype=np.int64)
         #: What earlier decisions left to the TD error.
         lasting = rule.carry > 0 and isinstance(spec.modulation, TDError)
@@ -138,9 +138,12 @@ class Learner:
 
     def anneal(self, progress: float) -> None:
         """Set learning rate and entropy weight for `progress` from 0 (start) to 1 (end)."""
-        progress = min(max(progress, 0.0), 1.0)
-        self.rate = self.spec.rate * (1.0 - (1.0 - self.spec.final_rate) * progress)
-        self.entropy = self.spec.entropy * (1.0 - (1.0 - self.spec.final_entropy) * progress)
+        done = min(max(progress, 0.0), 1.0)
+        spec = self.spec
+        self.rate, self.entropy = (
+            start * (1.0 - (1.0 - final) * done)
+            for start, final in ((spec.rate, spec.final_rate), (spec.entropy, spec.final_entropy))
+        )
 
     def begin_episode(self, features: np.ndarray) -> None:
         self._episode.clear()
@@ -216,8 +219,10 @@ class Learner:
             np.add(eligibility.bias, post, out=eligibility.bias)
         return eligibility
 
-    def _new_batch(self, parameters: Sequence[np.ndarray]) -> Rows:
+    def _new_batch(self, parameters: Sequence[np.ndarray]) -> Rows | None:
         """Rows of factors with their modulation or, of synapses that keep their eligibility, of gradients."""
+        if self.spec.batch == 1:
+            return None
         if self.spec.apply == "synapses":
             return Rows(**{f"gradient.{i}": np.zeros_like(w) for i, w in enumerate(parameters)})
         inputs, neurons = np.zeros(self._weights.network.n_inputs), np.zeros(self._weights.network.n_neurons)
@@ -232,8 +237,7 @@ class Learner:
             gradients = self.gradient(factors)
             self._batch.extend(1, **{f"gradient.{i}": g for i, g in enumerate(gradients)})
         else:
-            bias = factors.post if factors.bias is None else factors.bias
-            self._batch.extend(len(bias), **{**factors._asdict(), "bias": bias})
+            self._batch.extend(len(factors.post), **factors._replace(bias=factors.of_biases)._asdict())
         self._in_batch += 1
         if self._in_batch[0] < self.spec.batch:
             return False
@@ -274,12 +278,12 @@ class Learner:
                 g += tmp
             if p.mask is not None:
                 g *= p.mask
-            if p.origin == "neurons" and self._recurrent_gain != 1.0:
-                g *= self._recurrent_gain  # what the weight counts in the potential
+            if self._gains[i] != 1.0:
+                g *= self._gains[i]
         if isinstance(factors, Eligibility):
             np.copyto(self._gradients[-1], factors.bias)
         else:
-            np.sum(factors.post if factors.bias is None else factors.bias, axis=0, out=self._gradients[-1])
+            np.sum(factors.of_biases, axis=0, out=self._gradients[-1])
         return self._gradients
 
     def _one_way(self, factors: Factors | Eligibility, i: int, out: np.ndarray) -> None:
@@ -305,7 +309,7 @@ class Learner:
 
         None where it cannot be had. Made when it is first needed: it may have to be compiled.
         """
-        if not isinstance(self._optimiser, RMS) or self._recurrent_gain != 1.0 or available() is None:
+        if not isinstance(self._optimiser, RMS) or set(self._gains) != {1.0} or available() is None:
             return None
         network = self._weights.network
         self._pre = {"inputs": np.zeros(network.n_inputs), "neurons": np.zeros(network.n_neurons)}
@@ -387,6 +391,6 @@ def joined(factors: Sequence[Factors | Eligibility]) -> Factors | Eligibility:
 def _joined_rows(factors: Sequence[Factors]) -> Factors:
     bias = None
     if any(f.bias is not None for f in factors):
-        bias = np.concatenate([f.post if f.bias is None else f.bias for f in factors])
+        bias = np.concatenate([f.of_biases for f in factors])
     pre_inputs, pre_neurons, post, _ = zip(*factors, strict=True)
     return Factors(np.concatenate(pre_inputs), np.concatenate(pre_neurons), np.concatenate(post), bias)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -44,9 +44,11 @@ class RateLearner(Learner):
         rule = MeanFieldGradient(spec.rule, field, weights, spec.published_code)
         super().__init__(spec, critic, weights, rule)
         self._field = field
-        self._batch = None  # the rollout is the batch
         self._deltas: list[float] = []
         self._rollout = Rollout(field.wiring.n_inputs)
+
+    def _new_batch(self, parameters: Sequence[np.ndarray]) -> None:
+        """None: the rollout is the batch."""
 
     def begin_episode(self, features: np.ndarray) -> None:
         self._deltas.clear()

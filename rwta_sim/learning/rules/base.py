@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -12,7 +14,7 @@ from rwta_sim.learning.decision import Decision, Factors, History
 from rwta_sim.settings import PositiveInt, Settings, Time
 from rwta_sim.wiring import Weights, Wiring
 
-__all__ = ["HistoryRule", "HistorySettings", "Rule"]
+__all__ = ["HistoryRule", "HistorySettings", "Rule", "RuleSettings"]
 
 
 class Rule(ABC):
@@ -45,8 +47,22 @@ class Rule(ABC):
         return None
 
 
-class HistorySettings(Settings):
+class RuleSettings(Settings):
+    """Settings of a rule.
+
+    Attributes
+    ----------
+    needs_history : bool
+        Whether it reads every step of a decision.
+    """
+
+    needs_history: ClassVar[bool] = False
+
+
+class HistorySettings(RuleSettings):
     """Settings of rules that read every step of a decision."""
+
+    needs_history: ClassVar[bool] = True
 
     window: PositiveInt | None = Field(None, description="steps at the end of a decision that count; default: all")
     tau_e: Time | None = Field(
@@ -66,6 +82,8 @@ class HistoryRule(Rule):
 
     Attributes
     ----------
+    spikes_per_step : float
+        Mean spikes of a circuit in a step.
     fading : ndarray, shape (steps,)
         What is left at the end of a decision of the eligibility of each step.
 
@@ -80,6 +98,7 @@ class HistoryRule(Rule):
             raise ValueError(f"learning.rule.window = {spec.window} is longer than a decision of {steps} steps")
         self.network = network
         self.steps = steps
+        self.spikes_per_step = network.spec.spikes_per_step
         self.first = np.full(network.n_neurons, steps - (spec.window or steps))
         self.last = np.full(network.n_neurons, steps - 1)
         self.fading = np.ones(steps)
@@ -88,6 +107,7 @@ class HistoryRule(Rule):
             self.fading = np.exp(-decay * np.arange(steps - 1, -1, -1))
             self.carry = math.exp(-decay * steps)
 
+    @cached_property
     def weights(self) -> np.ndarray:
         """Weight in the sum of each step and postsynaptic neuron; shape (steps, n_neurons)."""
         step = np.arange(self.steps)[:, None]
@@ -98,8 +118,3 @@ class HistoryRule(Rule):
         if decision.history is None:
             raise ValueError("this rule reads every step of a decision: make the network with history = steps")
         return decision.history
-
-    def circuit_sum(self, values: np.ndarray) -> np.ndarray:
-        """The sum over each neuron's circuit; shape (steps, n_neurons), as `values`."""
-        total: np.ndarray = np.add.reduceat(values, self.network.starts[:-1], axis=1)[:, self.network.circuit]
-        return total

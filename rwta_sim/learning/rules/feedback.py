@@ -9,15 +9,14 @@ from pydantic import Field
 
 from rwta_sim.decoders import Decoder
 from rwta_sim.learning.decision import Decision, Factors
-from rwta_sim.learning.rules.base import Rule
+from rwta_sim.learning.rules.base import Rule, RuleSettings
 from rwta_sim.meanfield import MeanField
-from rwta_sim.settings import Settings
 from rwta_sim.wiring import Weights, Wiring
 
 __all__ = ["Feedback"]
 
 
-class Feedback(Settings):
+class Feedback(RuleSettings):
     """The policy gradient through the last `depth` mean-field steps, on what spikes tell of them.
 
     ``dw_jk ~ A x_j lambda_k``: lambda is ``v - q`` in the action circuit, and in every circuit what that means for it,
@@ -34,10 +33,6 @@ class Feedback(Settings):
 
     kind: Literal["feedback"] = "feedback"
     depth: int = Field(2, ge=2, le=1000, description="mean-field steps the gradient goes back")
-
-    @property
-    def needs_history(self) -> bool:
-        return False
 
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
         """The rule for a network and its decisions; `lasting`: traces outlast a decision."""

@@ -10,15 +10,14 @@ from pydantic import Field
 from rwta_sim.decoders import Decoder
 from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.equations import PlasticSynapse, winner_take_all
-from rwta_sim.learning.rules.base import Rule
-from rwta_sim.settings import Settings
+from rwta_sim.learning.rules.base import Rule, RuleSettings
 from rwta_sim.spec import NetworkSpec
 from rwta_sim.wiring import Wiring
 
 __all__ = ["LastStep"]
 
 
-class LastStep(Settings):
+class LastStep(RuleSettings):
     """The SVPG rule: the policy gradient through the last mean-field step only.
 
     ``dw_jk ~ A (q_j (v_k - q_k) + q_k (v_j - q_j))`` among hidden and action neurons,
@@ -38,10 +37,6 @@ class LastStep(Settings):
     presynaptic: Literal["traces", "probabilities"] = Field(
         "traces", description="presynaptic factor: spike traces kappa*S, or the firing probabilities themselves"
     )
-
-    @property
-    def needs_history(self) -> bool:
-        return False
 
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
         """The rule for a network and its decisions; `lasting`: traces outlast a decision."""

@@ -8,15 +8,15 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from rwta_sim.learning.decision import Decision, Factors
-from rwta_sim.learning.rules.base import Rule
+from rwta_sim.learning.rules.base import Rule, RuleSettings
 from rwta_sim.meanfield import MeanField
-from rwta_sim.settings import PositiveInt, Settings
+from rwta_sim.settings import PositiveInt
 from rwta_sim.wiring import Weights
 
 __all__ = ["MeanFieldGradient", "MeanFieldRule"]
 
 
-class MeanFieldRule(Settings):
+class MeanFieldRule(RuleSettings):
     """d ln pi(action) through the last `depth` mean-field steps; only for ``dynamics = "rate"``.
 
     ``dw_jk ~ A pre_j lambda_k``, with lambda the sum of the adjoints of the steps (`MeanField.adjoint`). Depth 1 is the
@@ -31,10 +31,6 @@ class MeanFieldRule(Settings):
     hidden: Literal["expected", "sampled"] = Field(
         "expected", description="v of hidden neurons at depth 1: expected: q, no change; sampled: as published"
     )
-
-    @property
-    def needs_history(self) -> bool:
-        return False
 
     @model_validator(mode="after")
     def _sampled_is_last_step(self) -> MeanFieldRule:

@@ -25,10 +25,6 @@ class RMax(HistorySettings):
 
     kind: Literal["r_max"] = "r_max"
 
-    @property
-    def needs_history(self) -> bool:
-        return True
-
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
         """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
         return _RMax(self, network, steps)
@@ -41,5 +37,5 @@ class RMax(HistorySettings):
 class _RMax(HistoryRule):
     def factors(self, decision: Decision) -> Factors:
         history = self.history(decision)
-        rho_dt = history.q * float(self.network.spec.circuit_rate * self.network.spec.dt)
-        return Factors(history.input_trace, history.trace, (history.spikes - rho_dt) * self.weights())
+        rho_dt = history.q * self.spikes_per_step
+        return Factors(history.input_trace, history.trace, (history.spikes - rho_dt) * self.weights)

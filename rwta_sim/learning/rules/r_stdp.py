@@ -33,10 +33,6 @@ class RSTDP(HistorySettings):
     a_plus: PositiveFloat = Field(1.0, description="potentiation, pre before post")
     a_minus: float = Field(1.0, ge=0, description="depression, post before pre")
 
-    @property
-    def needs_history(self) -> bool:
-        return True
-
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
         """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
         return _RSTDP(self, network, steps)
@@ -52,7 +48,7 @@ class _RSTDP(HistoryRule):
         self._a_plus, self._a_minus = spec.a_plus, spec.a_minus
 
     def factors(self, decision: Decision) -> Factors:
-        history, weights = self.history(decision), self.weights()
+        history, weights = self.history(decision), self.weights
         post = np.concatenate([self._a_plus * history.spikes * weights, -self._a_minus * history.trace * weights])
         return Factors(
             np.concatenate([history.input_trace, history.input_spikes]),

@@ -36,10 +36,6 @@ class ScoreFunction(HistorySettings):
     kind: Literal["score_function"] = "score_function"
     causal: bool = Field(True, description="leave out spikes that cannot have caused the action")
 
-    @property
-    def needs_history(self) -> bool:
-        return True
-
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
         """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
         return _ScoreFunction(self, network, steps, decoder, lasting)
@@ -55,7 +51,6 @@ class _ScoreFunction(HistoryRule):
     def __init__(self, spec: ScoreFunction, network: Wiring, steps: int, decoder: Decoder, lasting: bool) -> None:
         super().__init__(spec, network, steps)
         self._poisson = network.spec.firing == "poisson"
-        self._per_step = float(network.spec.circuit_rate * network.spec.dt)
         if spec.causal:
             self._keep_causes(decoder, lasting)
 
@@ -73,16 +68,16 @@ class _ScoreFunction(HistoryRule):
     def factors(self, decision: Decision) -> Factors:
         history = self.history(decision)
         if self._poisson:
-            y = history.q * self._per_step
+            y = history.q * self.spikes_per_step
             # y/(1 - exp(-y)) is 1 at y = 0, where it cannot be computed so.
             ratio = np.divide(y, -np.expm1(-y), out=np.ones_like(y), where=y > 0)
             gy = history.spikes * ratio - y
-            post = gy - history.q * self.circuit_sum(gy)
+            post = gy - history.q * self.network.circuit_sum(gy)
             if not history.spikes[:, self.network.action].any():  # then the action was drawn from q at the end
                 post[-1] += self._drawn(decision)
         else:
             post = history.spikes - history.q
-        return Factors(history.input_trace, history.trace, post * self.weights())
+        return Factors(history.input_trace, history.trace, post * self.weights)
 
     def _drawn(self, decision: Decision) -> np.ndarray:
         """Score of an action that was drawn from q at the end."""

@@ -25,10 +25,6 @@ class TraceSTDP(HistorySettings):
 
     kind: Literal["trace_stdp"] = "trace_stdp"
 
-    @property
-    def needs_history(self) -> bool:
-        return True
-
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
         """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
         return _TraceSTDP(self, network, steps)
@@ -41,5 +37,5 @@ class TraceSTDP(HistorySettings):
 class _TraceSTDP(HistoryRule):
     def factors(self, decision: Decision) -> Factors:
         history = self.history(decision)
-        post = history.spikes - history.q * self.circuit_sum(history.spikes)
-        return Factors(history.input_trace, history.trace, post * self.weights())
+        post = history.spikes - history.q * self.network.circuit_sum(history.spikes)
+        return Factors(history.input_trace, history.trace, post * self.weights)
