@@ -100,7 +100,7 @@ class SpikingActor(Actor):
 
     def decide(self, drive: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Decision]:
         arrays, where = self.arrays, self.network.action
-        arrays.p[:] = self.network.spec.input_probability(drive)
+        arrays.drive_inputs(drive)
         if self._each_decision:
             arrays.clear()
         arrays.begin_decision()

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from rwta_sim.engines.base import Engine
+from rwta_sim.history import HistoryRecorder
 from rwta_sim.learning.decision import Eligibility, History
+from rwta_sim.learning.spikes import SpikeRows
 from rwta_sim.network import RWTANetwork
 from rwta_sim.wiring import Projection, Weights
 
@@ -25,8 +27,8 @@ class NetworkArrays(Weights):
 
     Attributes
     ----------
-    p : ndarray, shape (n_inputs,)
-        Spike probability of each input per step.
+    p : ndarray, shape (n_inputs,), or None
+        Spike probability of each input per step; None where inputs are currents.
     q : ndarray, shape (n_neurons,)
         Firing probability of each neuron within its circuit at the last step.
     preference : ndarray, shape (n_neurons,)
@@ -42,13 +44,20 @@ class NetworkArrays(Weights):
         self._engine = engine
         self._dt = float(network.spec.dt)
         view, kernel = engine.view, network.spec.kernel
-        self.p = view(network.inputs, "p")
+        self.p = None if network.inputs is None else view(network.inputs, "p")
+        self._drive = np.zeros(network.n_inputs)
         self.q = view(network.neurons, "q")
-        whole = {p.name: view(network.synapses[p.name], "w").reshape(p.shape) for p in network.projections}
+        carried = {p.name: view(network.synapses[p.name], "w").reshape(p.shape) for p in network.spiking_projections}
+        whole = {**carried, **network.current_weights}
+        whole = {p.name: whole[p.name] for p in network.projections}
         super().__init__(network, whole, view(network.neurons, "b"))
-        self._input_seen = view(network.inputs, "x_seen")
+        self._input_traces = []
+        if network.inputs is None:
+            self._input_current = view(network.neurons, "I_in")
+        else:
+            self._input_seen = view(network.inputs, "x_seen")
+            self._input_traces = [view(network.inputs, name) for name in kernel.variables("x")]
         self._seen = view(network.neurons, "x_seen")
-        self._input_traces = [view(network.inputs, name) for name in kernel.variables("x")]
         self._traces = [view(network.neurons, name) for name in kernel.variables("x")]
         # With kernels of their own the neurons' potentials are summed from traces and weights in every step.
         self._summed = network.spec.tau_spread > 0
@@ -66,16 +75,7 @@ class NetworkArrays(Weights):
         self._start = 0
         self._history: dict[str, np.ndarray] = {}
         if network.history is not None:
-            rows = network.history.steps
-            groups = network.history.groups
-            self._row = view(groups["neurons"], "row")
-            self._history = {
-                "input_trace": view(groups["inputs"], "x_seen").reshape(rows, -1),
-                "input_spikes": view(groups["inputs"], "spikes").reshape(rows, -1),
-                "trace": view(groups["neurons"], "x_seen").reshape(rows, -1),
-                "spikes": view(groups["neurons"], "spikes").reshape(rows, -1),
-                "q": view(groups["neurons"], "q").reshape(rows, -1),
-            }
+            self._view_history(network.history)
         self._plastic: list[np.ndarray] = []
         if (plasticity := network.plasticity) is not None:
             self._plastic = [view(network.neurons, name) for name in plasticity.variables("neuron")]
@@ -90,6 +90,20 @@ class NetworkArrays(Weights):
         self._everyone = np.ones(network.n_neurons)
         self._everyone.flags.writeable = False
 
+    def _view_history(self, recorder: HistoryRecorder) -> None:
+        view, groups, rows = self._engine.view, recorder.groups, recorder.steps
+        self._row = view(groups["neurons"], "row")
+        for name, variable in (("trace", "x_seen"), ("spikes", "spikes"), ("q", "q")):
+            self._history[name] = view(groups["neurons"], variable).reshape(rows, -1)
+        if "inputs" not in groups:
+            return
+        self._fired, self._ends = view(groups["inputs"], "fired"), view(groups["ends"], "end")
+        if "x_seen" in groups["inputs"].variables:
+            self._history["input_trace"] = view(groups["inputs"], "x_seen").reshape(rows, -1)
+        spec = self.network.spec
+        kappa = spec.kernel.values(rows, spec.dt, spec.circuit_rate)
+        self._kappa = np.concatenate([np.zeros(spec.delay_steps), kappa])[:rows]
+
     # -- a decision ----------------------------------------------------------------------------------
 
     def clear(self) -> None:
@@ -102,6 +116,18 @@ class NetworkArrays(Weights):
             now = self._engine.steps_done * self._dt
             for t_clear in self._t_clear:
                 t_clear[...] = now
+
+    def drive_inputs(self, drive: np.ndarray) -> None:
+        """Drive the inputs, shape (n_inputs,), in [0, 1]: what they spike with, or send as a current, from now on."""
+        if self.p is not None:
+            self.p[:] = self.network.spec.input_probability(drive)
+            return
+        self._drive = drive
+        self._input_current.fill(0.0)
+        for p in self.network.projections:
+            if p.origin == "inputs":
+                w = self.weights[p.name]
+                self._input_current[p.target] += drive.astype(w.dtype, copy=False) @ w
 
     def begin_decision(self) -> None:
         """Start counting spikes, with no eligibility."""
@@ -149,8 +175,14 @@ class NetworkArrays(Weights):
         """Copies of what was recorded in this decision, or None where nothing is (see `RWTANetwork`)."""
         if not self._history:
             return None
-        steps = self._engine.steps_done - self._start
-        return History(**{name: rows[:steps].copy() for name, rows in self._history.items()})
+        steps = min(self._engine.steps_done - self._start, len(self._history["q"]))
+        rows = {name: rows[:steps].copy() for name, rows in self._history.items()}
+        neurons = {name: rows[name] for name in ("trace", "spikes", "q")}
+        if self.p is None:
+            return History(self._drive[None], None, **neurons)
+        ends = self._ends[:steps]
+        spikes = SpikeRows(self._fired[: ends[-1]].copy(), np.diff(ends, prepend=np.int32(0)), self.network.n_inputs)
+        return History(rows.get("input_trace", spikes.traces(self._kappa[:steps])), spikes, **neurons)
 
     def fired(self) -> np.ndarray:
         """1.0 for the neurons that spiked in the last step; shape (n_neurons,)."""
@@ -199,8 +231,8 @@ class NetworkArrays(Weights):
         return q
 
     def input_trace(self) -> np.ndarray:
-        """kappa*S of the inputs as the last step's potentials saw it; shape (n_inputs,)."""
-        return self._input_seen.copy()
+        """kappa*S of the inputs as the last step's potentials saw it, or their current; shape (n_inputs,)."""
+        return self._drive if self.p is None else self._input_seen.copy()
 
     def trace(self) -> np.ndarray:
         """kappa*S of the neurons as the last step's potentials saw it; shape (n_neurons,)."""
@@ -224,8 +256,8 @@ class NetworkArrays(Weights):
         """
         if self._summed:
             return
-        for current, x_in, x in zip(self._currents, self._input_traces, self._traces, strict=True):
+        for i, current in enumerate(self._currents):
             current.fill(0.0)
-            for p in self.network.projections:
-                source = x_in if p.origin == "inputs" else x
-                current[p.target] += self.gain(p) * (source[p.source] @ self.weights[p.name])
+            for p in self.network.spiking_projections:
+                traces = self._input_traces if p.origin == "inputs" else self._traces
+                current[p.target] += self.gain(p) * (traces[i][p.source] @ self.weights[p.name])

@@ -77,6 +77,8 @@ class Details:
     Attributes
     ----------
     refractory, noise : bool
+    input_current : bool
+        Inputs are the current I_in.
     own_kernels : tuple of str
         Constants of the kernel that each neuron has for itself; then its potential is made of its currents from each
         of the projections `currents`. Empty: constants of the namespace, one current.
@@ -85,6 +87,7 @@ class Details:
 
     refractory: bool = False
     noise: bool = False
+    input_current: bool = False
     own_kernels: tuple[str, ...] = ()
     currents: tuple[str, ...] = ()
 
@@ -122,12 +125,15 @@ INPUT_SEEN = "x_seen = x"
 
 def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, details: Details = PLAIN) -> str:
     """Hidden and action neurons: current I = sum w (kappa*S), trace x = kappa*S, probability q."""
+    parts = ["I", "b", *(["I_in"] if details.input_current else []), *(["eta"] if details.noise else [])]
+    potential = " + ".join(parts)
     return f"""
     {details.current(kernel)}
     {kernel.equations("x")}
     x_seen : 1  # trace before this step's spike
     b : 1  # bias
-    u = clip(I + b{" + eta" if details.noise else ""}, -U_MAX, U_MAX) : 1  # potential
+    {_INPUT_CURRENT if details.input_current else ""}
+    u = clip({potential}, -U_MAX, U_MAX) : 1
     q : 1  # firing probability within the circuit
     n_spikes : 1  # spikes since the counter was cleared
     t_spike : second  # time of the last spike
@@ -138,6 +144,8 @@ def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, det
     {_REFRACTORY if details.refractory else ""}
     """
 
+
+_INPUT_CURRENT = "I_in : 1  # sum w s of the inputs, constant in a decision"
 
 _NOISE = """
 eta : 1  # noise of this step

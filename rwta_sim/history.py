@@ -6,17 +6,19 @@ from Python in every step would cost more than the step.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from brian2 import Clock, Function, NeuronGroup, get_device
 
+from rwta_sim.wiring import Origin
+
 __all__ = ["HistoryRecorder"]
 
-#: What is recorded: (population, variable of it). Spikes are 1.0 for who fired in the step.
-_RECORDED = (
+#: What is recorded of each step, in rows: (population, variable of it). Spikes are 1.0 for who fired in the step.
+_RECORDED: tuple[tuple[Origin, str], ...] = (
     ("inputs", "x_seen"),
-    ("inputs", "spikes"),
     ("neurons", "x_seen"),
     ("neurons", "spikes"),
     ("neurons", "q"),
@@ -32,41 +34,58 @@ _CYTHON_SPIKES = """
         for i in range(_namespace_rwta_from_{buffer}[{n}]):
             _namespace_rwta_to_{buffer}[{n}*row + _namespace_rwta_from_{buffer}[i]] = 1"""
 
+_CYTHON_EVENTS = """
+        begin = _namespace_rwta_ends[row - 1] if row > 0 else 0
+        for i in range(_namespace_rwta_fired[{n}]):
+            _namespace_rwta_events[begin + i] = _namespace_rwta_fired[i]
+        _namespace_rwta_ends[row] = begin + _namespace_rwta_fired[{n}]"""
+
 
 class HistoryRecorder:
     """Brian2 objects that record up to `steps` steps from row `row` on.
 
+    Of inputs, of which there may be thousands, spikes are recorded as they are: one number each.
+
     Parameters
     ----------
-    inputs, neurons : NeuronGroup
-        With the variables `x_seen`, and `q` of the neurons.
+    populations : mapping of NeuronGroup
+        "neurons" and, if they spike, "inputs", with the variables `x_seen`, and `q` of the neurons.
     steps : int
         Rows there are; later steps are not recorded.
     clock : Clock
+    input_traces : bool
+        Record traces of the inputs too, which also follow from their spikes where there were none before.
 
     Attributes
     ----------
     groups : dict of NeuronGroup
-        "inputs" and "neurons": rows after rows of each recorded variable; ``groups["neurons"].row`` is the row to be
-        recorded next.
+        "neurons" and "inputs": rows after rows of each recorded variable; ``groups["neurons"].row`` is the row to be
+        recorded next. Of the inputs `fired` lists who fired, step after step, and ``groups["ends"].end`` where each
+        step's spikes end in it.
     """
 
-    def __init__(self, inputs: NeuronGroup, neurons: NeuronGroup, steps: int, clock: Clock) -> None:
+    def __init__(
+        self, populations: Mapping[Origin, NeuronGroup], steps: int, clock: Clock, input_traces: bool = True
+    ) -> None:
         self.steps = steps
-        self._sources = {"inputs": inputs, "neurons": neurons}
+        self._sources = dict(populations)
+        rows = {"neurons", "inputs"} if input_traces else {"neurons"}
+        self._recorded = [(p, name) for p, name in _RECORDED if p in rows and p in populations]
         models = {
-            "inputs": "x_seen : 1\nspikes : 1",
+            "inputs": "fired : integer" + "\nx_seen : 1" * input_traces,
             "neurons": "x_seen : 1\nspikes : 1\nq : 1\nrow : integer (shared)",
         }
-        self.groups = {
+        self.groups: dict[str, NeuronGroup] = {
             name: NeuronGroup(steps * len(group), models[name], clock=clock, name=f"rwta_{name}_history")
             for name, group in self._sources.items()
         }
+        if "inputs" in populations:
+            self.groups["ends"] = NeuronGroup(steps, "end : integer", clock=clock, name="rwta_ends_history")
         keeper = self.groups["neurons"]
         keeper.namespace["record"] = self._function()
         keeper.run_regularly("row = record(row)", clock=clock, when="end", name="rwta_record")
 
-    def _variable(self, population: str, name: str) -> Any:
+    def _variable(self, population: Origin, name: str) -> Any:
         group = self._sources[population]
         return group.variables["_spikespace" if name == "spikes" else name]
 
@@ -86,7 +105,7 @@ class HistoryRecorder:
     def _in_numpy(self, row: Any) -> Any:
         index = int(np.asarray(row).flat[0])
         if index < self.steps:
-            for population, name in _RECORDED:
+            for population, name in self._recorded:
                 values = self._variable(population, name).get_value()
                 target = self.groups[population].variables[name].get_value().reshape(self.steps, -1)[index]
                 if name == "spikes":
@@ -94,22 +113,37 @@ class HistoryRecorder:
                     target[values[: values[-1]]] = 1.0
                 else:
                     target[:] = values
+            if "inputs" in self._sources:
+                fired, events, ends = (variable.get_value() for variable in self._events())
+                begin = ends[index - 1] if index else 0
+                ends[index] = begin + fired[-1]
+                events[begin : ends[index]] = fired[: fired[-1]]
         return row + 1
+
+    def _events(self) -> list[Any]:
+        """Who fires in a step, and where it is listed: its variables."""
+        fired = self._variable("inputs", "spikes")
+        return [fired, self.groups["inputs"].variables["fired"], self.groups["ends"].variables["end"]]
 
     def _arrays(self) -> dict[str, np.ndarray]:
         arrays = {}
-        for population, name in _RECORDED:
+        for population, name in self._recorded:
             arrays[f"_rwta_from_{population}_{name}"] = self._variable(population, name).get_value()
             arrays[f"_rwta_to_{population}_{name}"] = self.groups[population].variables[name].get_value()
+        if "inputs" in self._sources:
+            names = ("_rwta_fired", "_rwta_events", "_rwta_ends")
+            arrays |= {name: variable.get_value() for name, variable in zip(names, self._events(), strict=True)}
         return arrays
 
     def _cython(self) -> str:
         arrays = ", ".join(f"_namespace{name}" for name in self._arrays())
-        lines = ["cdef int _rwta_record(int row) noexcept:", f"    global {arrays}", "    cdef int i"]
+        lines = ["cdef int _rwta_record(int row) noexcept:", f"    global {arrays}", "    cdef int i, begin"]
         lines.append(f"    if row < {self.steps}:")
-        for population, name in _RECORDED:
+        for population, name in self._recorded:
             code = _CYTHON_SPIKES if name == "spikes" else _CYTHON_COPY
             lines.append(code.strip("\n").format(n=len(self._sources[population]), buffer=f"{population}_{name}"))
+        if "inputs" in self._sources:
+            lines.append(_CYTHON_EVENTS.strip("\n").format(n=len(self._sources["inputs"])))
         lines.append("    return row + 1\n")
         return "\n".join(lines)
 
@@ -117,7 +151,7 @@ class HistoryRecorder:
         device = get_device()
         lines = ["#include <cstring>", "static inline int32_t _rwta_record(int32_t row) {"]
         lines.append(f"    if (row < {self.steps}) {{")
-        for population, name in _RECORDED:
+        for population, name in self._recorded:
             n = len(self._sources[population])
             source = f"brian::{device.get_array_name(self._variable(population, name))}"
             target = f"brian::{device.get_array_name(self.groups[population].variables[name])} + {n}*row"
@@ -126,5 +160,11 @@ class HistoryRecorder:
                 lines.append(f"        for (int i = 0; i < {source}[{n}]; i++) ({target})[{source}[i]] = 1.0;")
             else:
                 lines.append(f"        std::memcpy({target}, {source}, {n}*sizeof(double));")
+        if "inputs" in self._sources:
+            n = len(self._sources["inputs"])
+            fired, events, ends = (f"brian::{device.get_array_name(variable)}" for variable in self._events())
+            lines.append(f"        const int32_t begin = row > 0 ? {ends}[row - 1] : 0;")
+            lines.append(f"        std::memcpy({events} + begin, {fired}, {fired}[{n}]*sizeof(int32_t));")
+            lines.append(f"        {ends}[row] = begin + {fired}[{n}];")
         lines += ["    }", "    return row + 1;", "}"]
         return "\n".join(lines)

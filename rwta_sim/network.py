@@ -20,7 +20,7 @@ from rwta_sim.competition import competition, fires
 from rwta_sim.history import HistoryRecorder
 from rwta_sim.learning.equations import GATE, LAST_STEP, PlasticSynapse
 from rwta_sim.spec import NetworkSpec
-from rwta_sim.wiring import Projection, Wiring
+from rwta_sim.wiring import Origin, Projection, Wiring
 
 __all__ = ["RWTANetwork"]
 
@@ -49,9 +49,13 @@ class RWTANetwork(Wiring):
         Draws the initial weights and whatever else of the network is random; needed only if ``spec.weight_sd > 0`` or
         ``spec.random_structure``.
     record : bool
-        Add SpikeMonitors `input_spikes` and `neuron_spikes` (they keep 12 bytes per spike).
+        Add SpikeMonitors `input_spikes` (None where inputs are currents) and `neuron_spikes`; they keep 12 bytes per
+        spike.
     history : int
         Steps of a decision of which a `HistoryRecorder` keeps traces, spikes and probabilities; 0: none.
+    input_traces : bool
+        Whether the history holds traces of the inputs. If not, they are made from the spikes of each decision: right
+        where decisions start without traces and all neurons have the kernel of the spec, and quicker.
     plasticity : PlasticSynapse, optional
         Equations of a learning rule, whose eligibility the synapses then keep: ``synapses["s"].eligibility``.
 
@@ -59,17 +63,20 @@ class RWTANetwork(Wiring):
     ----------
     history : HistoryRecorder or None
     inputs, neurons, inhibition : NeuronGroup
-        Inputs, all competing neurons (hidden circuits, then the action circuit), inhibitory units.
+        Inputs, all competing neurons (hidden circuits, then the action circuit), inhibitory units. `inputs` is None
+        where they are currents: then ``neurons.I_in`` holds what they send.
     synapses : dict of Synapses
-        Of each projection, by name: ``synapses["s"].w`` are its weights, see `Projection`.
+        Of each projection that carries spikes, by name: ``synapses["s"].w`` are its weights, see `Projection`.
+    current_weights : dict of ndarray
+        The weights of the projections that carry currents, by name.
     network : brian2.Network
         Everything together: ``net.network.run(100*ms)`` works, as does any Brian2 monitor added to it.
 
     Raises
     ------
     ValueError
-        For sizes that are not positive, a circuit too large for the inhibition or too small for the refractory time, or
-        random weights or structure without `rng`.
+        For sizes that are not positive, a circuit too large for the inhibition or too small for the refractory time,
+        random weights or structure without `rng`, or a history without traces of inputs whose kernels differ.
     """
 
     def __init__(
@@ -80,9 +87,12 @@ class RWTANetwork(Wiring):
         rng: np.random.Generator | None = None,
         record: bool = False,
         history: int = 0,
+        input_traces: bool = True,
         plasticity: PlasticSynapse | None = None,
     ) -> None:
         super().__init__(spec, n_inputs, n_actions, rng)
+        if not input_traces and spec.tau_spread > 0:
+            raise ValueError("input_traces = False needs one kernel for all inputs: leave tau_spread out")
         weights = self.initial_weights(rng)
         self.plasticity = plasticity
         self.kappa_0 = spec.kernel.amplitude(spec.dt, spec.circuit_rate)
@@ -90,8 +100,9 @@ class RWTANetwork(Wiring):
         self._details = circuits.Details(
             refractory=spec.refractory is not None,
             noise=spec.noise > 0,
+            input_current=spec.inputs == "current",
             own_kernels=own_kernels,
-            currents=tuple(p.name for p in self.projections) if own_kernels else (),
+            currents=tuple(p.name for p in self.spiking_projections) if own_kernels else (),
         )
         self._namespace = self._constants()
         self._float = np.float32 if spec.precision == "single" else np.float64
@@ -99,27 +110,31 @@ class RWTANetwork(Wiring):
         with _quick_setup():
             self._build_neurons()
             self._build_inhibition()
-            self.synapses = {p.name: self._project(p, weights[p.name]) for p in self.projections}
+            self.synapses = {p.name: self._project(p, weights[p.name]) for p in self.spiking_projections}
             self._build_traces()
             self._build_memory()
             self.circuit_plasticity = self._depress() if plasticity is not None and plasticity.on_circuit else None
+        carried = self.synapses.keys()
+        self.current_weights = {n: w.astype(self._float) for n, w in weights.items() if n not in carried}
         objects: list[BrianObject] = [
-            self.inputs,
-            self.neurons,
+            *self._populations.values(),
             self.inhibition,
             *self._circuit_synapses,
             *self.synapses.values(),
             *self.trace_synapses,
         ]
-        self.history = HistoryRecorder(self.inputs, self.neurons, history, self.clock) if history else None
+        self.history = HistoryRecorder(self._populations, history, self.clock, input_traces) if history else None
         if self.circuit_plasticity is not None:
             objects.append(self.circuit_plasticity)
         if self.history is not None:
             objects += self.history.groups.values()
         if record:
-            self.input_spikes = SpikeMonitor(self.inputs, name="rwta_input_spikes")
             self.neuron_spikes = SpikeMonitor(self.neurons, name="rwta_neuron_spikes")
-            objects += [self.input_spikes, self.neuron_spikes]
+            self.input_spikes: SpikeMonitor | None = None
+            if self.inputs is not None:
+                self.input_spikes = SpikeMonitor(self.inputs, name="rwta_input_spikes")
+                objects.append(self.input_spikes)
+            objects.append(self.neuron_spikes)
         self.network = Network(*objects, name="rwta_network")
 
     # -- building ------------------------------------------------------------------------------------
@@ -160,13 +175,15 @@ class RWTANetwork(Wiring):
             reset += plasticity.on_spike or ""
             if plasticity.settle:
                 settling["events"] = {"settle": " or ".join(filter(None, [LAST_STEP, plasticity.large]))}
-        self.inputs = self._group(
-            self.n_inputs,
-            circuits.input_equations(kernel, details),
-            "rwta_inputs",
-            threshold=circuits.INPUT_THRESHOLD,
-            reset=trace or None,
-        )
+        self.inputs: NeuronGroup | None = None
+        if not details.input_current:
+            self.inputs = self._group(
+                self.n_inputs,
+                circuits.input_equations(kernel, details),
+                "rwta_inputs",
+                threshold=circuits.INPUT_THRESHOLD,
+                reset=trace or None,
+            )
         self.neurons = self._group(
             self.n_neurons,
             model,
@@ -179,10 +196,9 @@ class RWTANetwork(Wiring):
         probability = circuits.probability_code(fused, details.refractory)
         if plasticity is not None:
             probability += "t_seen = t\n"
-        for group, code, name in (
-            (self.inputs, circuits.INPUT_SEEN, "rwta_seen"),
-            (self.neurons, probability, "rwta_probability"),
-        ):
+        regular = {"inputs": (circuits.INPUT_SEEN, "rwta_seen"), "neurons": (probability, "rwta_probability")}
+        for population, group in self._populations.items():
+            code, name = regular[population]
             group.run_regularly(code, clock=self.clock, when=circuits.WHEN_INHIBIT, order=2, name=name)
         self.neurons.circuit = self.circuit
         self.neurons.t_spike = self.long_ago * second
@@ -192,12 +208,23 @@ class RWTANetwork(Wiring):
                     code, clock=self.clock, when=circuits.WHEN_INHIBIT, order=order, name=f"rwta_noise{order + 2}"
                 )
         if details.own_kernels:
-            for group, stretch in ((self.inputs, self.stretch["inputs"]), (self.neurons, self.stretch["neurons"])):
+            for population, group in self._populations.items():
+                stretch = self.stretch[population]
                 group.kappa_0 = kernel.amplitudes(stretch, self.spec.dt, self.spec.circuit_rate)
                 for name, value in kernel.namespace().items():
                     setattr(group, name, value * stretch)
         if plasticity is not None:
             self._account(plasticity)
+
+    @property
+    def spiking_projections(self) -> list[Projection]:
+        """The projections that carry spikes: all but those of inputs that are currents."""
+        return [p for p in self.projections if p.origin == "neurons" or self.spec.inputs == "spikes"]
+
+    @property
+    def _populations(self) -> dict[Origin, NeuronGroup]:
+        """The groups that send spikes."""
+        return {"neurons": self.neurons} if self.inputs is None else {"inputs": self.inputs, "neurons": self.neurons}
 
     @property
     def long_ago(self) -> float:
@@ -291,6 +318,7 @@ class RWTANetwork(Wiring):
         pre = self.inputs if projection.origin == "inputs" else self.neurons
         source, target = projection.source, projection.target
         synapses = self._summing(projection, pre) if self._details.own_kernels else self._sending(projection, pre)
+        assert pre is not None
         if (source, target) == (slice(0, len(pre)), slice(0, self.n_neurons)):
             synapses.connect()
         else:  # Brian2 has no subgroups of groups with linked variables
@@ -372,7 +400,8 @@ class RWTANetwork(Wiring):
         kernel, late = self.spec.kernel, self.spec.delay is not None
         self.trace_synapses: list[Synapses] = []
         amount = "kappa_0_pre" if self._details.own_kernels else "kappa_0"
-        for group, name in ((self.inputs, "rwta_inputs"), (self.neurons, "rwta_neurons")):
+        for group in self._populations.values():
+            name = group.name
             if late:
                 own = self._events(group, group, "", f"{name}_late", "x", amount)
             elif kernel.off_delay is not None:
@@ -400,10 +429,13 @@ class RWTANetwork(Wiring):
 
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the weight blocks, ``{"sh": (n_inputs, n_hidden), ...}``, and of the biases ``"b"``."""
-        return {**self.spec.split_blocks(self._whole()), "b": np.array(self.neurons.b[:])}
+        blocks = self.spec.split_blocks({name: w.copy() for name, w in self._whole().items()})
+        return {**blocks, "b": np.array(self.neurons.b[:])}
 
     def _whole(self) -> dict[str, np.ndarray]:
-        return {p.name: np.array(self.synapses[p.name].w[:]).reshape(p.shape) for p in self.projections}
+        carried = {p.name: np.array(self.synapses[p.name].w[:]).reshape(p.shape) for p in self.spiking_projections}
+        whole = {**carried, **self.current_weights}
+        return {p.name: whole[p.name] for p in self.projections}
 
     def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         """Set weight blocks (and ``"b"``) before the network runs; blocks not named keep their values.
@@ -417,7 +449,7 @@ class RWTANetwork(Wiring):
         whole = self._whole()
         bias = np.array(self.neurons.b[:])
         self.assign(whole, bias, weights)
-        for p in self.projections:
+        for p in self.spiking_projections:
             self.synapses[p.name].w = whole[p.name].ravel()
         self.neurons.b = bias
 

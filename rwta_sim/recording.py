@@ -56,7 +56,8 @@ def record_episode(
     dict of ndarray
         ``input_i``, ``input_t``, ``neuron_i``, ``neuron_t``: spikes (indices; times in seconds). ``actions``,
         ``rewards``: per decision. ``starts``: first neuron of each circuit, and the end. ``dt``,
-        ``decision_time`` (seconds), ``n_inputs``. ``frames``: shape (decisions + 1, height, width, 3), uint8.
+        ``decision_time`` (seconds), ``n_inputs``, the inputs that spike: 0 where they are currents.
+        ``frames``: shape (decisions + 1, height, width, 3), uint8.
 
     Raises
     ------
@@ -75,9 +76,10 @@ def record_episode(
     assert isinstance(agent.actor, SpikingActor)
     network, view = agent.actor.network, agent.actor.engine.view
     spec, decision = run.experiment.network, run.experiment.decision
+    silent = network.input_spikes is None
     recording = {
-        "input_i": np.array(view(network.input_spikes, "i")),
-        "input_t": np.array(view(network.input_spikes, "t")),
+        "input_i": np.empty(0, np.int32) if silent else np.array(view(network.input_spikes, "i")),
+        "input_t": np.empty(0) if silent else np.array(view(network.input_spikes, "t")),
         "neuron_i": np.array(view(network.neuron_spikes, "i")),
         "neuron_t": np.array(view(network.neuron_spikes, "t")),
         "actions": np.array(result.actions),
@@ -85,7 +87,7 @@ def record_episode(
         "starts": network.starts,
         "dt": np.array(float(spec.dt)),
         "decision_time": np.array(decision.steps * float(spec.dt)),
-        "n_inputs": np.array(network.n_inputs),
+        "n_inputs": np.array(0 if silent else network.n_inputs),
     }
     if film is not None:
         recording["frames"] = np.array(film.render(), dtype=np.uint8)

@@ -47,6 +47,10 @@ class NetworkSpec(Settings):
     * **noise**: u is b + W (kappa*S) + eta with eta normal, of mean 0 and this standard deviation (nats) in each step,
       independent across neurons; white, or with correlation exp(-t/noise_tau) in time (an Ornstein-Uhlenbeck process
       on the grid, exact for every dt). Stationary from the first step; clearing the traces draws it anew.
+    * **inputs**: "spikes": input i spikes with a probability that follows its drive s_i, and its trace kappa*S
+      estimates s_i. "current": it sends s_i itself, a constant current through the same weights for all of a decision,
+      felt from its first step on (no kernel, no delay): the mean of the other, without its noise, at the price of one
+      product of a vector and a matrix per decision. Its presynaptic factor is s_i. For images, whose pixels are many.
     * **published_code**: the published code's spiking network forgets to double the drive among hidden and action
       neurons that its version without spikes doubles, so the two have different fixed points. With it, these weights
       count half here: u = b + W_s x_s + W x / 2.
@@ -62,6 +66,9 @@ class NetworkSpec(Settings):
     hidden_size: PositiveInt = Field(8, le=MAX_CIRCUIT_SIZE, description="neurons in a hidden circuit")
     blocks: tuple[Block, ...] = Field(
         BLOCKS, description="connections that exist: sh, sa, hh, ha, ah (s inputs, h hidden, a action)"
+    )
+    inputs: Literal["spikes", "current"] = Field(
+        "spikes", description="spikes: inputs fire; current: each is a constant current for a decision, for images"
     )
     symmetric: bool = Field(True, description="equal weights both ways among hidden and action neurons")
     firing: Firing = Field("one_hot", description="one_hot: one spike per circuit and step; poisson: escape rate")

@@ -81,7 +81,7 @@ def test_same_numbers_as_the_runtime_engine(firing):
     )
     assert compiled.engine.steps_done == runtime.engine.steps_done == 60
     for mine, theirs in zip(compiled.arrays.history(), runtime.arrays.history(), strict=True):
-        assert theirs.any()
+        assert np.asarray(theirs).any()
         np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-13)
 
 

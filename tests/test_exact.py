@@ -401,7 +401,7 @@ class Played:
             loop.arrays.begin_decision()
 
         def end():
-            self._keep(loop.arrays.history())
+            self._keep(History(*map(np.asarray, loop.arrays.history())))
             begin()
             return True
 

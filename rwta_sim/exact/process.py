@@ -79,15 +79,20 @@ class ExactProcess:
     # -- enumeration ---------------------------------------------------------------------------------
 
     def _check_size(self) -> None:
-        p = self.wiring.spec.input_probability(self.drive)
+        p = self._input_probability()
         sizes = np.diff(self.wiring.starts).astype(float)
         in_step = 2.0 ** ((p > 0) & (p < 1)).sum() * (2.0**self.wiring.n_neurons if self._poisson else sizes.prod())
         count = float(in_step) ** min(self.steps, 1000) if in_step < 1e300 else float("inf")
         check_count(count, "histories", "take fewer steps, fewer or smaller circuits, or inputs of 0 or 1")
 
+    def _input_probability(self) -> np.ndarray:
+        """Of a spike in a step; shape (n_inputs,). Inputs that are currents have none."""
+        spec = self.wiring.spec
+        return np.zeros_like(self.drive) if spec.inputs == "current" else spec.input_probability(self.drive)
+
     def _input_outcomes(self) -> tuple[np.ndarray, np.ndarray]:
         """Spikes of the inputs in a step, shape (ways, n_inputs), and the probability of each way."""
-        p = self.wiring.spec.input_probability(self.drive)
+        p = self._input_probability()
         choices = [[1.0] if x == 1 else [0.0] if x == 0 else [0.0, 1.0] for x in p]
         spikes = np.array(list(itertools.product(*choices)))
         return spikes, np.where(spikes > 0, p, 1 - p).prod(axis=1)
@@ -124,7 +129,10 @@ class ExactProcess:
         rows |= {name: np.zeros((1, 0, self.wiring.n_neurons)) for name in ("trace", "spikes", "q")}
         for t in range(self.steps):
             felt = kappa[:t][::-1]  # of spikes of steps 0, 1, ..., t - 1
-            x_in = np.einsum("l,hlj->hj", felt, rows["input_spikes"])
+            if spec.inputs == "current":
+                x_in = np.tile(self.drive, (len(probability), 1))
+            else:
+                x_in = np.einsum("l,hlj->hj", felt, rows["input_spikes"])
             x = np.einsum("l,hlj->hj", felt, rows["spikes"])
             q = self._softmax(self._b + x_in @ self._from_inputs + x @ self._among)
             chance = s_chance[None, :, None] * self._chances(q, v_out)[:, None, :]
@@ -215,7 +223,7 @@ class ExactProcess:
         last = self._last_spikes()
         where = self.wiring.action
         for h, chances in enumerate(self.action_chances):
-            history = History(*(rows[h] for rows in self.history))
+            history = History(*(np.asarray(rows)[h] for rows in self.history))
             policy = history.q[-1, where]
             entropy = float(-(policy[policy > 0] * np.log(policy[policy > 0])).sum())
             for action in np.flatnonzero(chances * self.probability[h]):
@@ -223,7 +231,7 @@ class ExactProcess:
                 v[where] = np.arange(self.wiring.n_actions) == action
                 decision = Decision(
                     drive=self.drive,
-                    input_trace=history.input_trace[-1],
+                    input_trace=np.asarray(history.input_trace)[-1],
                     trace=history.trace[-1],
                     q=history.q[-1],
                     v=v,

@@ -12,11 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rwta_sim.learning.spikes import SpikeRows
+
 __all__ = ["Decision", "Eligibility", "Factors", "History"]
 
 
 class History(NamedTuple):
     """Every step of a decision; row t is step t, arrays of shape (steps, n_inputs) or (steps, n_neurons).
+
+    What is told of the inputs may be `SpikeRows`, which NumPy takes for such an array. Inputs that are currents have no
+    spikes, and one row for all steps: their drive.
 
     Attributes
     ----------
@@ -28,8 +33,8 @@ class History(NamedTuple):
         Firing probabilities of the step.
     """
 
-    input_trace: np.ndarray
-    input_spikes: np.ndarray
+    input_trace: np.ndarray | SpikeRows
+    input_spikes: np.ndarray | SpikeRows | None
     trace: np.ndarray
     spikes: np.ndarray
     q: np.ndarray
@@ -113,19 +118,37 @@ class Factors(NamedTuple):
     pre_inputs, pre_neurons, post : shapes (rows, n_inputs), (rows, n_neurons), (rows, n_neurons)
     bias : shape (rows, n_neurons), or None
         Summed over rows it is the change of the biases; None: `post` is.
+    post_inputs : shape (rows of pre_inputs, n_neurons), or None
+        What goes with `pre_inputs`, where these have rows of their own; None: `post` does.
     """
 
-    pre_inputs: np.ndarray
+    pre_inputs: np.ndarray | SpikeRows
     pre_neurons: np.ndarray
     post: np.ndarray
     bias: np.ndarray | None = None
+    post_inputs: np.ndarray | None = None
+
+    @classmethod
+    def of_history(cls, history: History, post: np.ndarray) -> Factors:
+        """Traces times `post`, shape (steps, n_neurons), step by step.
+
+        A current from the inputs is the same in all steps, so its factor meets the sum of theirs.
+        """
+        constant = history.input_spikes is None
+        sums = post.sum(axis=0, keepdims=True) if constant else None
+        return cls(history.input_trace, history.trace, post, post_inputs=sums)
 
     @property
     def of_biases(self) -> np.ndarray:
         """What the biases change by, row by row: `bias`, or `post`."""
         return self.post if self.bias is None else self.bias
 
+    @property
+    def of_inputs(self) -> np.ndarray:
+        """What goes with `pre_inputs`: `post_inputs`, or `post`."""
+        return self.post if self.post_inputs is None else self.post_inputs
+
     def times(self, modulation: float) -> Factors:
         """The factors with the third one in their postsynaptic side."""
-        bias = None if self.bias is None else modulation * self.bias
-        return Factors(self.pre_inputs, self.pre_neurons, modulation * self.post, bias)
+        bias, inputs = (None if x is None else modulation * x for x in (self.bias, self.post_inputs))
+        return Factors(self.pre_inputs, self.pre_neurons, modulation * self.post, bias, inputs)

@@ -10,13 +10,14 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from rwta_sim.critics.linear import LinearTD
+from rwta_sim.learning.batch import Batch
 from rwta_sim.learning.decision import Decision, Eligibility, Factors
 from rwta_sim.learning.equations import PlasticSynapse
 from rwta_sim.learning.fused import FusedUpdate, Outer, available
 from rwta_sim.learning.modulation import Control, EpisodeAdvantage, ModulationSpec, Shuffle, TDError, advantages
 from rwta_sim.learning.optimisers import RMS, OptimiserSpec, RMSNormalised
-from rwta_sim.learning.rows import Rows
 from rwta_sim.learning.rules import Feedback, LastStep, MeanFieldRule, Rule, RuleSpec
+from rwta_sim.learning.spikes import SpikeRows
 from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt, Settings
 from rwta_sim.spec import NetworkSpec
 from rwta_sim.wiring import Weights
@@ -84,6 +85,11 @@ class LearningSpec(Settings):
                 f"learning.apply = 'synapses' cannot do learning.rule.kind = {self.rule.kind!r}, which reads other "
                 "synapses' weights: set learning.apply = 'factors'"
             )
+        if network.inputs == "current":
+            raise ValueError(
+                "learning.apply = 'synapses' needs synapses from the inputs, and network.inputs = 'current' has none: "
+                "set learning.apply = 'factors', or network.inputs = 'spikes'"
+            )
         if network.delay is not None or network.tau_spread > 0:
             raise ValueError(
                 "learning.apply = 'synapses' knows nothing of network.delay and network.tau_spread: leave them out, "
@@ -129,9 +135,7 @@ class Learner:
         self._scratch = [np.empty_like(w) for w in parameters]
         self._shuffle = Shuffle()
         self._episode: list[tuple[Factors | Eligibility, float, float]] = []
-        #: What the episodes of a batch that is not complete have to say, and how many these are.
-        self._batch = self._new_batch(parameters)
-        self._in_batch = np.zeros(1, dtype=np.int64)
+        self._batch = self._new_batch()
         #: What earlier decisions left to the TD error.
         lasting = rule.carry > 0 and isinstance(spec.modulation, TDError)
         self._eligibility = [np.zeros_like(w) for w in parameters] if lasting else []
@@ -219,35 +223,21 @@ class Learner:
             np.add(eligibility.bias, post, out=eligibility.bias)
         return eligibility
 
-    def _new_batch(self, parameters: Sequence[np.ndarray]) -> Rows | None:
-        """Rows of factors with their modulation or, of synapses that keep their eligibility, of gradients."""
-        if self.spec.batch == 1:
-            return None
-        if self.spec.apply == "synapses":
-            return Rows(**{f"gradient.{i}": np.zeros_like(w) for i, w in enumerate(parameters)})
-        inputs, neurons = np.zeros(self._weights.network.n_inputs), np.zeros(self._weights.network.n_neurons)
-        return Rows(pre_inputs=inputs, pre_neurons=neurons, post=neurons, bias=neurons)
+    def _new_batch(self) -> Batch | None:
+        return None if self.spec.batch == 1 else Batch(self._weights.network, self.gradient)
 
     def _add_to_batch(self, factors: Factors | Eligibility) -> bool:
-        """Step with the gradient, or keep the factors until the batch is complete and step with its mean gradient."""
+        """Step with the gradient, or wait until the batch is complete and step with its mean gradient."""
         if self._batch is None:
             self._optimiser.step(self.gradient(factors), self.rate)
             return True
-        if isinstance(factors, Eligibility):
-            gradients = self.gradient(factors)
-            self._batch.extend(1, **{f"gradient.{i}": g for i, g in enumerate(gradients)})
-        else:
-            self._batch.extend(len(factors.post), **factors._replace(bias=factors.of_biases)._asdict())
-        self._in_batch += 1
-        if self._in_batch[0] < self.spec.batch:
+        self._batch.add(factors)
+        if self._batch.episodes[0] < self.spec.batch:
             return False
-        if isinstance(factors, Eligibility):
-            gradients = [rows.mean(axis=0) for rows in self._batch.state().values()]
-        else:
-            gradients = self.gradient(Factors(**self._batch.state()).times(1.0 / self.spec.batch))
+        gradients = self._batch.total()
+        for g in gradients:
+            g *= 1.0 / self.spec.batch
         self._optimiser.step(gradients, self.rate)
-        self._batch.truncate(0)
-        self._in_batch[:] = 0
         return True
 
     def gradient(self, factors: Factors | Eligibility) -> list[np.ndarray]:
@@ -292,8 +282,13 @@ class Learner:
             np.copyto(out, factors.weights[i])
             return
         p = self._projections[i]
-        pre = factors.pre_inputs if p.origin == "inputs" else factors.pre_neurons
-        _outer(pre[:, p.source], factors.post[:, p.target], out)
+        if p.origin == "neurons":
+            _outer(factors.pre_neurons[:, p.source], factors.post[:, p.target], out)
+        elif isinstance(factors.pre_inputs, SpikeRows):
+            out.fill(0.0)
+            factors.pre_inputs.add_outer(factors.of_inputs[:, p.target], out)
+        else:
+            _outer(factors.pre_inputs, factors.of_inputs[:, p.target], out)
 
     def _way_back(self, factors: Factors | Eligibility, i: int, mirror: int, out: np.ndarray) -> None:
         """The sum for `mirror`, in the shape of its transpose, projection `i`."""
@@ -335,7 +330,7 @@ class Learner:
 
     def _update_fused(self, factors: Factors, modulation: float) -> None:
         """Apply one decision whose factors have one row."""
-        assert self._fused is not None
+        assert self._fused is not None and isinstance(factors.pre_inputs, np.ndarray)
         self._pre["inputs"][:] = factors.pre_inputs[0]
         self._pre["neurons"][:] = factors.pre_neurons[0]
         np.multiply(factors.post[0], modulation, out=self._post)
@@ -353,9 +348,9 @@ class Learner:
 
     def make_room(self, saved: Mapping[str, np.ndarray]) -> None:
         """Give the arrays of `state` the shapes of saved ones, where shapes vary."""
-        name = f"batch.{'post' if self.spec.apply == 'factors' else 'gradient.0'}"
-        if self._batch is not None and name in saved:
-            self._batch.make_room(len(saved[name]))
+        prefix = "batch."
+        if self._batch is not None and f"{prefix}post" in saved:
+            self._batch.make_room({n[len(prefix) :]: a for n, a in saved.items() if n.startswith(prefix)})
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that the future depends on, shared with the learner."""
@@ -364,16 +359,15 @@ class Learner:
             **{f"critic.{name}": a for name, a in self.critic.state().items()},
             **{f"shuffle.{name}": a for name, a in self._shuffle.state().items()},
             **({} if self._batch is None else {f"batch.{name}": a for name, a in self._batch.state().items()}),
-            **({} if self._batch is None else {"batch.episodes": self._in_batch}),
         }
 
 
 def _outer(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
-    """out = left.T @ right, for one row without the cost of a matrix product."""
+    """out = left.T @ right in the precision of `out`, for one row without the cost of a matrix product."""
     if len(left) == 1:
         np.multiply(left[0][:, None], right[0][None, :], out=out)
     else:
-        np.matmul(left.T, right, out=out)
+        np.matmul(left.T.astype(out.dtype, copy=False), right.astype(out.dtype, copy=False), out=out)
 
 
 def joined(factors: Sequence[Factors | Eligibility]) -> Factors | Eligibility:
@@ -389,8 +383,12 @@ def joined(factors: Sequence[Factors | Eligibility]) -> Factors | Eligibility:
 
 
 def _joined_rows(factors: Sequence[Factors]) -> Factors:
-    bias = None
+    bias = post_inputs = None
     if any(f.bias is not None for f in factors):
         bias = np.concatenate([f.of_biases for f in factors])
-    pre_inputs, pre_neurons, post, _ = zip(*factors, strict=True)
-    return Factors(np.concatenate(pre_inputs), np.concatenate(pre_neurons), np.concatenate(post), bias)
+    if any(f.post_inputs is not None for f in factors):
+        post_inputs = np.concatenate([f.of_inputs for f in factors])
+    sparse = [f.pre_inputs for f in factors if isinstance(f.pre_inputs, SpikeRows)]
+    pre_inputs = SpikeRows.concatenated(sparse) if sparse else np.concatenate([f.pre_inputs for f in factors])
+    pre_neurons, post = (np.concatenate([getattr(f, name) for f in factors]) for name in ("pre_neurons", "post"))
+    return Factors(pre_inputs, pre_neurons, post, bias, post_inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -46,8 +46,9 @@ class RateLearner(Learner):
         self._field = field
         self._deltas: list[float] = []
         self._rollout = Rollout(field.wiring.n_inputs)
+        self._in_batch = np.zeros(1, dtype=np.int64)
 
-    def _new_batch(self, parameters: Sequence[np.ndarray]) -> None:
+    def _new_batch(self) -> None:
         """None: the rollout is the batch."""
 
     def begin_episode(self, features: np.ndarray) -> None:

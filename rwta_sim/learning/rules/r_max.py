@@ -38,4 +38,4 @@ class _RMax(HistoryRule):
     def factors(self, decision: Decision) -> Factors:
         history = self.history(decision)
         rho_dt = history.q * self.spikes_per_step
-        return Factors(history.input_trace, history.trace, (history.spikes - rho_dt) * self.weights)
+        return Factors.of_history(history, (history.spikes - rho_dt) * self.weights)

@@ -34,7 +34,18 @@ class RSTDP(HistorySettings):
     a_minus: float = Field(1.0, ge=0, description="depression, post before pre")
 
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
-        """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
+        """The rule for a network and its decisions; `lasting`: traces outlast a decision.
+
+        Raises
+        ------
+        ValueError
+            If the inputs are currents, which have no spikes to pair.
+        """
+        if network.spec.inputs == "current":
+            raise ValueError(
+                "learning.rule.kind = 'r_stdp' pairs spikes, and with network.inputs = 'current' inputs have none: set "
+                "network.inputs = 'spikes', or take another rule"
+            )
         return _RSTDP(self, network, steps)
 
     def equations(self, network: NetworkSpec) -> PlasticSynapse:
@@ -51,7 +62,7 @@ class _RSTDP(HistoryRule):
         history, weights = self.history(decision), self.weights
         post = np.concatenate([self._a_plus * history.spikes * weights, -self._a_minus * history.trace * weights])
         return Factors(
-            np.concatenate([history.input_trace, history.input_spikes]),
+            np.concatenate([np.asarray(history.input_trace), np.asarray(history.input_spikes)]),
             np.concatenate([history.trace, history.spikes]),
             post,
             bias=np.zeros_like(post),

@@ -77,7 +77,7 @@ class _ScoreFunction(HistoryRule):
                 post[-1] += self._drawn(decision)
         else:
             post = history.spikes - history.q
-        return Factors(history.input_trace, history.trace, post * self.weights)
+        return Factors.of_history(history, post * self.weights)
 
     def _drawn(self, decision: Decision) -> np.ndarray:
         """Score of an action that was drawn from q at the end."""

@@ -38,4 +38,4 @@ class _TraceSTDP(HistoryRule):
     def factors(self, decision: Decision) -> Factors:
         history = self.history(decision)
         post = history.spikes - history.q * self.network.circuit_sum(history.spikes)
-        return Factors(history.input_trace, history.trace, post * self.weights)
+        return Factors.of_history(history, post * self.weights)

@@ -1,0 +1,123 @@
+"""`SpikeRows`: spikes, or the traces that they leave, kept as the few spikes there are.
+
+The update of a rule is a sum of outer products, ``sum_t x(t) d(t)^T``, of traces x = kappa*S and postsynaptic factors.
+Filtering d backwards in time is as good as filtering S forwards,
+
+    sum_t x_j(t) d(t) = sum_s S_j(s) f(s),    f(s) = sum_{t > s} kappa(t - s) d(t)                            (1)
+
+and leaves nothing to do but to add one row, f(s), for every presynaptic spike: no traces, no eligibilities.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rwta_sim.engines import native_function
+
+__all__ = ["SpikeRows"]
+
+
+class SpikeRows:
+    """An array of shape (rows, n) in which row t holds the spikes of step t, or the traces it saw.
+
+    NumPy takes it for that array (`__array__`), at the price of making it.
+
+    Parameters
+    ----------
+    neurons : ndarray of int32, shape (spikes,)
+        Who fired, step by step.
+    counts : ndarray of int32, shape (rows,)
+        Spikes in each step.
+    n : int
+        Neurons.
+    kappa : ndarray, shape (steps,), optional
+        Trace of a single spike 1, 2, ... steps after it: the rows are traces of decisions of so many steps, each of
+        which starts without any. Default: the rows are spikes.
+    """
+
+    def __init__(self, neurons: np.ndarray, counts: np.ndarray, n: int, kappa: np.ndarray | None = None) -> None:
+        self.neurons = neurons
+        self.counts = counts
+        self.shape = (len(counts), n)
+        self.kappa = kappa
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        rows = np.zeros(self.shape)
+        rows[np.repeat(np.arange(len(self)), self.counts), self.neurons] = 1.0
+        if self.kappa is not None:
+            felt = _felt(self.kappa)
+            rows = (felt @ rows.reshape(-1, len(felt), self.shape[1])).reshape(self.shape)
+        return rows if dtype is None else rows.astype(dtype)
+
+    def traces(self, kappa: np.ndarray) -> SpikeRows:
+        """The traces of these spikes, see `kappa` of the class."""
+        return SpikeRows(self.neurons, self.counts, self.shape[1], kappa)
+
+    def filtered(self, post: np.ndarray) -> np.ndarray:
+        """f of equation (1); shapes (rows, n_post)."""
+        if self.kappa is None:
+            return post
+        felt = _felt(self.kappa)
+        return (felt.T @ post.reshape(-1, len(felt), post.shape[1])).reshape(post.shape)
+
+    def add_outer(self, post: np.ndarray, out: np.ndarray) -> None:
+        """``out += rows.T @ post``, a row of `out` per spike.
+
+        Parameters
+        ----------
+        post : ndarray, shape (rows, n_post)
+        out : ndarray, shape (n, n_post)
+            C-contiguous, of double or single precision, in which the sum is made.
+        """
+        change = np.ascontiguousarray(self.filtered(post), out.dtype)
+        function = _add_rows()
+        if function is None:
+            np.add.at(out, self.neurons, np.repeat(change, self.counts, axis=0))
+            return
+        assert out.flags.c_contiguous and out.shape == (self.shape[1], change.shape[1])
+        function(
+            out.dtype == np.float32,
+            out.ctypes.data,
+            change.ctypes.data,
+            self.neurons.ctypes.data,
+            self.counts.ctypes.data,
+            *change.shape,
+        )
+
+    @classmethod
+    def concatenated(cls, parts: Sequence[SpikeRows]) -> SpikeRows:
+        """The rows of several decisions of equally many steps, in one."""
+        first = parts[0]
+        neurons, counts = (np.concatenate([getattr(p, name) for p in parts]) for name in ("neurons", "counts"))
+        return cls(neurons, counts, first.shape[1], first.kappa)
+
+
+@functools.lru_cache(maxsize=16)
+def _felt_of(kappa: bytes) -> np.ndarray:
+    values = np.frombuffer(kappa)
+    lag = np.subtract.outer(np.arange(values.size), np.arange(values.size)) - 1
+    return np.where(lag >= 0, values[lag], 0.0)
+
+
+def _felt(kappa: np.ndarray) -> np.ndarray:
+    """What step t feels of a spike of step s; shape (steps, steps), zero for s >= t."""
+    return _felt_of(kappa.tobytes())
+
+
+@functools.cache
+def _add_rows() -> Any | None:
+    """The compiled function, or None where there is no compiler."""
+    function = native_function(Path(__file__).with_name("spikes.cpp").read_text(), "add_rows")
+    if function is not None:
+        function.argtypes = [ctypes.c_int64, *[ctypes.c_void_p] * 4, ctypes.c_int64, ctypes.c_int64]
+        function.restype = None
+    return function
