@@ -137,7 +137,7 @@ class Agent:
                 rng=initial_generator(experiment.seed),
                 record=record,
                 history=decision.steps if learning.rule.needs_history and plasticity is None else 0,
-                input_traces=decision.clear == "episode" or experiment.network.tau_spread > 0,
+                record_traces=decision.clear == "episode" or experiment.network.tau_spread > 0,
                 plasticity=plasticity,
             )
         engine.prepare(network.network)

@@ -95,14 +95,15 @@ class NetworkArrays(Weights):
         self._row = view(groups["neurons"], "row")
         for name, variable in (("trace", "x_seen"), ("spikes", "spikes"), ("q", "q")):
             self._history[name] = view(groups["neurons"], variable).reshape(rows, -1)
-        if "inputs" not in groups:
-            return
-        self._fired, self._ends = view(groups["inputs"], "fired"), view(groups["ends"], "end")
-        if "x_seen" in groups["inputs"].variables:
-            self._history["input_trace"] = view(groups["inputs"], "x_seen").reshape(rows, -1)
-        spec = self.network.spec
-        kappa = spec.kernel.values(rows, spec.dt, spec.circuit_rate)
-        self._kappa = np.concatenate([np.zeros(spec.delay_steps), kappa])[:rows]
+        self._kappa = None
+        if not recorder.traces:
+            spec = self.network.spec
+            kappa = spec.kernel.values(rows, spec.dt, spec.circuit_rate)
+            self._kappa = np.concatenate([np.zeros(spec.delay_steps), kappa])[:rows]
+        if "inputs" in groups:
+            self._fired, self._ends = view(groups["inputs"], "fired"), view(groups["ends"], "end")
+            if recorder.traces:
+                self._history["input_trace"] = view(groups["inputs"], "x_seen").reshape(rows, -1)
 
     # -- a decision ----------------------------------------------------------------------------------
 
@@ -178,11 +179,13 @@ class NetworkArrays(Weights):
         steps = min(self._engine.steps_done - self._start, len(self._history["q"]))
         rows = {name: rows[:steps].copy() for name, rows in self._history.items()}
         neurons = {name: rows[name] for name in ("trace", "spikes", "q")}
+        kappa = None if self._kappa is None else self._kappa[:steps]
         if self.p is None:
-            return History(self._drive[None], None, **neurons)
+            return History(self._drive[None], None, **neurons, kappa=kappa)
         ends = self._ends[:steps]
         spikes = SpikeRows(self._fired[: ends[-1]].copy(), np.diff(ends, prepend=np.int32(0)), self.network.n_inputs)
-        return History(rows.get("input_trace", spikes.traces(self._kappa[:steps])), spikes, **neurons)
+        traces = rows["input_trace"] if kappa is None else spikes.traces(kappa)
+        return History(traces, spikes, **neurons, kappa=kappa)
 
     def fired(self) -> np.ndarray:
         """1.0 for the neurons that spiked in the last step; shape (n_neurons,)."""

@@ -53,11 +53,14 @@ class HistoryRecorder:
     steps : int
         Rows there are; later steps are not recorded.
     clock : Clock
-    input_traces : bool
-        Record traces of the inputs too, which also follow from their spikes where there were none before.
+    record_traces : bool
+        Record traces of the inputs too. Where decisions start without traces, and all neurons have one kernel, they
+        follow from the spikes.
 
     Attributes
     ----------
+    traces : bool
+        As given: `record_traces`.
     groups : dict of NeuronGroup
         "neurons" and "inputs": rows after rows of each recorded variable; ``groups["neurons"].row`` is the row to be
         recorded next. Of the inputs `fired` lists who fired, step after step, and ``groups["ends"].end`` where each
@@ -65,14 +68,15 @@ class HistoryRecorder:
     """
 
     def __init__(
-        self, populations: Mapping[Origin, NeuronGroup], steps: int, clock: Clock, input_traces: bool = True
+        self, populations: Mapping[Origin, NeuronGroup], steps: int, clock: Clock, record_traces: bool = True
     ) -> None:
         self.steps = steps
+        self.traces = record_traces
         self._sources = dict(populations)
-        rows = {"neurons", "inputs"} if input_traces else {"neurons"}
+        rows = {"neurons", "inputs"} if record_traces else {"neurons"}
         self._recorded = [(p, name) for p, name in _RECORDED if p in rows and p in populations]
         models = {
-            "inputs": "fired : integer" + "\nx_seen : 1" * input_traces,
+            "inputs": "fired : integer" + "\nx_seen : 1" * record_traces,
             "neurons": "x_seen : 1\nspikes : 1\nq : 1\nrow : integer (shared)",
         }
         self.groups: dict[str, NeuronGroup] = {

@@ -53,8 +53,8 @@ class RWTANetwork(Wiring):
         spike.
     history : int
         Steps of a decision of which a `HistoryRecorder` keeps traces, spikes and probabilities; 0: none.
-    input_traces : bool
-        Whether the history holds traces of the inputs. If not, they are made from the spikes of each decision: right
+    record_traces : bool
+        Whether the history holds traces as they were. If not, they are made from the spikes of each decision: right
         where decisions start without traces and all neurons have the kernel of the spec, and quicker.
     plasticity : PlasticSynapse, optional
         Equations of a learning rule, whose eligibility the synapses then keep: ``synapses["s"].eligibility``.
@@ -76,7 +76,7 @@ class RWTANetwork(Wiring):
     ------
     ValueError
         For sizes that are not positive, a circuit too large for the inhibition or too small for the refractory time,
-        random weights or structure without `rng`, or a history without traces of inputs whose kernels differ.
+        random weights or structure without `rng`, or a history without traces of neurons whose kernels differ.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class RWTANetwork(Wiring):
         rng: np.random.Generator | None = None,
         record: bool = False,
         history: int = 0,
-        input_traces: bool = True,
+        record_traces: bool = True,
         plasticity: PlasticSynapse | None = None,
     ) -> None:
         super().__init__(spec, n_inputs, n_actions, rng)
-        if not input_traces and spec.tau_spread > 0:
-            raise ValueError("input_traces = False needs one kernel for all inputs: leave tau_spread out")
+        if not record_traces and spec.tau_spread > 0:
+            raise ValueError("record_traces = False needs one kernel for all neurons: leave tau_spread out")
         weights = self.initial_weights(rng)
         self.plasticity = plasticity
         self.kappa_0 = spec.kernel.amplitude(spec.dt, spec.circuit_rate)
@@ -123,7 +123,7 @@ class RWTANetwork(Wiring):
             *self.synapses.values(),
             *self.trace_synapses,
         ]
-        self.history = HistoryRecorder(self._populations, history, self.clock, input_traces) if history else None
+        self.history = HistoryRecorder(self._populations, history, self.clock, record_traces) if history else None
         if self.circuit_plasticity is not None:
             objects.append(self.circuit_plasticity)
         if self.history is not None:

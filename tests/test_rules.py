@@ -120,14 +120,14 @@ def test_r_stdp_written_out():
     """The pair rule with its eligibility, stepped spike by spike; from inputs, whose own spikes count too."""
     loop, decision, seen = played(SPEC)
     rule = RSTDP(a_plus=0.7, a_minus=0.4, tau_e=50 * ms).make(loop.network, STEPS, "last_spike")
-    factors = rule.factors(decision)
+    factors, input_spikes = rule.factors(decision), np.asarray(decision.history.input_spikes)
     e = np.zeros((3, 8))
     for t in range(STEPS):
         e = e * np.exp(-1 / 50)
         for j in range(3):
             for k in range(8):
                 e[j, k] += 0.7 * seen["x_in"][t, j] * seen["s"][t, k]
-                e[j, k] -= 0.4 * decision.history.input_spikes[t, j] * seen["x"][t, k]
+                e[j, k] -= 0.4 * input_spikes[t, j] * seen["x"][t, k]
     np.testing.assert_allclose(eligibility(factors)[0], e, atol=1e-12)
     assert not factors.bias.any()
 

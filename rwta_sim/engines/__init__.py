@@ -10,11 +10,11 @@ from rwta_sim.engines._cache import cache_folder
 from rwta_sim.engines.base import Engine
 from rwta_sim.engines.compiled import CompiledEngine
 from rwta_sim.engines.compiled.build import can_build
-from rwta_sim.engines.compiled.native import native_function
+from rwta_sim.engines.compiled.native import native_library
 from rwta_sim.engines.runtime import RuntimeEngine
 from rwta_sim.settings import Settings
 
-__all__ = ["CompiledEngine", "Engine", "EngineSpec", "RuntimeEngine", "cache_folder", "make_engine", "native_function"]
+__all__ = ["CompiledEngine", "Engine", "EngineSpec", "RuntimeEngine", "cache_folder", "make_engine", "native_library"]
 
 
 class EngineSpec(Settings):

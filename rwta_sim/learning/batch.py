@@ -45,10 +45,10 @@ class Batch:
     def add(self, factors: Factors | Eligibility) -> None:
         """Add an episode."""
         self.episodes += 1
-        if isinstance(factors, Eligibility) or factors.post_inputs is not None or _sparse(factors):
+        if isinstance(factors, Eligibility) or not _plain(factors):
             self._sum(factors)
             return
-        self._rows.extend(len(factors.post), **factors._replace(bias=factors.of_biases)._asdict())
+        self._rows.extend(len(factors.post), **{**factors._asdict(), "bias": factors.of_biases})
         if len(self._rows) >= FULL:
             self._sum_rows()
 
@@ -92,5 +92,7 @@ class Batch:
         self._summed = bool(self._sums)
 
 
-def _sparse(factors: Factors) -> bool:
-    return isinstance(factors.pre_inputs, SpikeRows)
+def _plain(factors: Factors) -> bool:
+    """Whether all of them have the same rows, of numbers."""
+    sparse = isinstance(factors.pre_inputs, SpikeRows) or isinstance(factors.pre_neurons, SpikeRows)
+    return factors.post_inputs is None and not sparse

@@ -31,6 +31,9 @@ class History(NamedTuple):
         1.0 for the neurons that fired in the step.
     q
         Firing probabilities of the step.
+    kappa
+        Trace of a single spike 1, 2, ... steps after it, if that is all there is to traces: the decision started
+        without any, and all neurons have one kernel. Else None.
     """
 
     input_trace: np.ndarray | SpikeRows
@@ -38,6 +41,7 @@ class History(NamedTuple):
     trace: np.ndarray
     spikes: np.ndarray
     q: np.ndarray
+    kappa: np.ndarray | None = None
 
 
 class Eligibility(NamedTuple):
@@ -123,7 +127,7 @@ class Factors(NamedTuple):
     """
 
     pre_inputs: np.ndarray | SpikeRows
-    pre_neurons: np.ndarray
+    pre_neurons: np.ndarray | SpikeRows
     post: np.ndarray
     bias: np.ndarray | None = None
     post_inputs: np.ndarray | None = None
@@ -136,7 +140,8 @@ class Factors(NamedTuple):
         """
         constant = history.input_spikes is None
         sums = post.sum(axis=0, keepdims=True) if constant else None
-        return cls(history.input_trace, history.trace, post, post_inputs=sums)
+        trace = history.trace if history.kappa is None else SpikeRows.of(history.spikes).traces(history.kappa)
+        return cls(history.input_trace, trace, post, post_inputs=sums)
 
     @property
     def of_biases(self) -> np.ndarray:

@@ -15,7 +15,8 @@ from rwta_sim.learning.decision import Decision, Eligibility, Factors
 from rwta_sim.learning.equations import PlasticSynapse
 from rwta_sim.learning.fused import FusedUpdate, Outer, available
 from rwta_sim.learning.modulation import Control, EpisodeAdvantage, ModulationSpec, Shuffle, TDError, advantages
-from rwta_sim.learning.optimisers import RMS, OptimiserSpec, RMSNormalised
+from rwta_sim.learning.optimisers import RMS, SGD, OptimiserSpec, RMSNormalised
+from rwta_sim.learning.outer import add_mirrored, add_outer, outer
 from rwta_sim.learning.rules import Feedback, LastStep, MeanFieldRule, Rule, RuleSpec
 from rwta_sim.learning.spikes import SpikeRows
 from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt, Settings
@@ -188,7 +189,7 @@ class Learner:
         ):
             self._update_fused(factors, delta + bonus)
         else:
-            self._optimiser.step(self.gradient(factors.times(delta + bonus)), self.rate)
+            self._follow(factors.times(delta + bonus))
         return True
 
     def end_episode(self, rng: np.random.Generator) -> bool:
@@ -229,7 +230,7 @@ class Learner:
     def _add_to_batch(self, factors: Factors | Eligibility) -> bool:
         """Step with the gradient, or wait until the batch is complete and step with its mean gradient."""
         if self._batch is None:
-            self._optimiser.step(self.gradient(factors), self.rate)
+            self._follow(factors)
             return True
         self._batch.add(factors)
         if self._batch.episodes[0] < self.spec.batch:
@@ -253,28 +254,54 @@ class Learner:
         list of ndarray
             The learner's own buffers, overwritten by the next call.
         """
-        for i, p in enumerate(self._projections):
-            g, tmp, mirror = self._gradients[i], self._scratch[i], self._mirror[i]
-            if mirror is not None and mirror < i:
-                np.copyto(g, self._gradients[mirror].T)
-                continue
-            self._one_way(factors, i, g)
-            # Weights stay symmetric to the last bit: both directions get the same sum of the same numbers.
-            if mirror == i:
-                np.copyto(tmp, g.T)
-                g += tmp
-            elif mirror is not None:
-                self._way_back(factors, i, mirror, tmp)
-                g += tmp
-            if p.mask is not None:
-                g *= p.mask
-            if self._gains[i] != 1.0:
-                g *= self._gains[i]
+        for i in range(len(self._projections)):
+            self._gradient_of(factors, i)
         if isinstance(factors, Eligibility):
             np.copyto(self._gradients[-1], factors.bias)
         else:
             np.sum(factors.of_biases, axis=0, out=self._gradients[-1])
         return self._gradients
+
+    def _gradient_of(self, factors: Factors | Eligibility, i: int) -> np.ndarray:
+        """That of projection `i`; a mirror image follows what it mirrors."""
+        p, g, tmp, mirror = self._projections[i], self._gradients[i], self._scratch[i], self._mirror[i]
+        if mirror is not None and mirror < i:
+            np.copyto(g, self._gradients[mirror].T)
+            return g
+        self._one_way(factors, i, g)
+        # Weights stay symmetric to the last bit: both directions get the same sum of the same numbers.
+        if mirror == i:
+            np.copyto(tmp, g.T)
+            g += tmp
+        elif mirror is not None:
+            self._way_back(factors, i, mirror, tmp)
+            g += tmp
+        if p.mask is not None:
+            g *= p.mask
+        if self._gains[i] != 1.0:
+            g *= self._gains[i]
+        return g
+
+    def _follow(self, factors: Factors | Eligibility) -> None:
+        """A step of the optimiser along the gradient of `factors`, which hold the modulation already."""
+        if isinstance(factors, Factors) and isinstance(self.spec.optimiser, SGD):
+            self._follow_in_place(factors)
+        else:
+            self._optimiser.step(self.gradient(factors), self.rate)
+
+    def _follow_in_place(self, factors: Factors) -> None:
+        """w += rate * g without a g for the weights from the inputs, which may be millions."""
+        factors = factors.times(self.rate)
+        for i, p in enumerate(self._projections):
+            w = self._weights.weights[p.name]
+            if p.origin == "inputs" and p.mask is None:
+                add_outer(factors.pre_inputs, p.source, factors.of_inputs[:, p.target], w)
+            elif self._mirror[i] == i:
+                self._one_way(factors, i, self._gradients[i])
+                add_mirrored(w, self._gradients[i], p.mask, self._gains[i])
+            else:
+                w += self._gradient_of(factors, i)
+        self._weights.b += factors.of_biases.sum(axis=0)
 
     def _one_way(self, factors: Factors | Eligibility, i: int, out: np.ndarray) -> None:
         """The sum for projection `i`, as a rule without symmetric weights would have it."""
@@ -282,13 +309,10 @@ class Learner:
             np.copyto(out, factors.weights[i])
             return
         p = self._projections[i]
-        if p.origin == "neurons":
-            _outer(factors.pre_neurons[:, p.source], factors.post[:, p.target], out)
-        elif isinstance(factors.pre_inputs, SpikeRows):
-            out.fill(0.0)
-            factors.pre_inputs.add_outer(factors.of_inputs[:, p.target], out)
-        else:
-            _outer(factors.pre_inputs, factors.of_inputs[:, p.target], out)
+        pre, post = (
+            (factors.pre_inputs, factors.of_inputs) if p.origin == "inputs" else (factors.pre_neurons, factors.post)
+        )
+        outer(pre, p.source, post[:, p.target], out)
 
     def _way_back(self, factors: Factors | Eligibility, i: int, mirror: int, out: np.ndarray) -> None:
         """The sum for `mirror`, in the shape of its transpose, projection `i`."""
@@ -296,7 +320,9 @@ class Learner:
             np.copyto(out, factors.weights[mirror].T)
             return
         p = self._projections[i]
-        _outer(factors.post[:, p.source], factors.pre_neurons[:, p.target], out)
+        back = np.empty(p.shape[::-1], out.dtype)
+        outer(factors.pre_neurons, p.target, factors.post[:, p.source], back)
+        np.copyto(out, back.T)
 
     @cached_property
     def _fused(self) -> FusedUpdate | None:
@@ -330,7 +356,8 @@ class Learner:
 
     def _update_fused(self, factors: Factors, modulation: float) -> None:
         """Apply one decision whose factors have one row."""
-        assert self._fused is not None and isinstance(factors.pre_inputs, np.ndarray)
+        assert self._fused is not None
+        assert isinstance(factors.pre_inputs, np.ndarray) and isinstance(factors.pre_neurons, np.ndarray)
         self._pre["inputs"][:] = factors.pre_inputs[0]
         self._pre["neurons"][:] = factors.pre_neurons[0]
         np.multiply(factors.post[0], modulation, out=self._post)
@@ -362,14 +389,6 @@ class Learner:
         }
 
 
-def _outer(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
-    """out = left.T @ right in the precision of `out`, for one row without the cost of a matrix product."""
-    if len(left) == 1:
-        np.multiply(left[0][:, None], right[0][None, :], out=out)
-    else:
-        np.matmul(left.T.astype(out.dtype, copy=False), right.astype(out.dtype, copy=False), out=out)
-
-
 def joined(factors: Sequence[Factors | Eligibility]) -> Factors | Eligibility:
     """The rows of several decisions in one; or the sum of their eligibilities."""
     if len(factors) == 1:
@@ -388,7 +407,10 @@ def _joined_rows(factors: Sequence[Factors]) -> Factors:
         bias = np.concatenate([f.of_biases for f in factors])
     if any(f.post_inputs is not None for f in factors):
         post_inputs = np.concatenate([f.of_inputs for f in factors])
-    sparse = [f.pre_inputs for f in factors if isinstance(f.pre_inputs, SpikeRows)]
-    pre_inputs = SpikeRows.concatenated(sparse) if sparse else np.concatenate([f.pre_inputs for f in factors])
-    pre_neurons, post = (np.concatenate([getattr(f, name) for f in factors]) for name in ("pre_neurons", "post"))
-    return Factors(pre_inputs, pre_neurons, post, bias, post_inputs)
+    pre_inputs, pre_neurons = _together([f.pre_inputs for f in factors]), _together([f.pre_neurons for f in factors])
+    return Factors(pre_inputs, pre_neurons, np.concatenate([f.post for f in factors]), bias, post_inputs)
+
+
+def _together(parts: Sequence[np.ndarray | SpikeRows]) -> np.ndarray | SpikeRows:
+    sparse = [part for part in parts if isinstance(part, SpikeRows)]
+    return SpikeRows.concatenated(sparse) if sparse else np.concatenate([np.asarray(part) for part in parts])

@@ -121,7 +121,7 @@ class RateLearner(Learner):
         rng: np.random.Generator,
     ) -> None:
         factors = self.rule.ascent(drive, q, action, scale * modulation, scale * self.entropy, rng)
-        self._optimiser.step(self.gradient(factors), self.rate)
+        self._follow(factors)
 
     def state(self) -> dict[str, np.ndarray]:
         rollout = {f"rollout.{name}": array for name, array in self._rollout.complete().items()}

@@ -10,15 +10,11 @@ and leaves nothing to do but to add one row, f(s), for every presynaptic spike: 
 
 from __future__ import annotations
 
-import ctypes
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from rwta_sim.engines import native_function
 
 __all__ = ["SpikeRows"]
 
@@ -58,6 +54,22 @@ class SpikeRows:
             rows = (felt @ rows.reshape(-1, len(felt), self.shape[1])).reshape(self.shape)
         return rows if dtype is None else rows.astype(dtype)
 
+    @classmethod
+    def of(cls, rows: np.ndarray) -> SpikeRows:
+        """From an array of shape (rows, n) that is not 0 where there is a spike."""
+        step, neurons = np.nonzero(rows)
+        counts = np.bincount(step, minlength=len(rows))
+        return cls(neurons.astype(np.int32), counts.astype(np.int32), rows.shape[1])
+
+    def part(self, where: slice) -> SpikeRows:
+        """Of some neurons, of consecutive ones."""
+        if (where.start, where.stop) == (0, self.shape[1]):
+            return self
+        kept = (self.neurons >= where.start) & (self.neurons < where.stop)
+        step = np.repeat(np.arange(len(self)), self.counts)[kept]
+        counts = np.bincount(step, minlength=len(self)).astype(np.int32)
+        return SpikeRows(self.neurons[kept] - np.int32(where.start), counts, where.stop - where.start, self.kappa)
+
     def traces(self, kappa: np.ndarray) -> SpikeRows:
         """The traces of these spikes, see `kappa` of the class."""
         return SpikeRows(self.neurons, self.counts, self.shape[1], kappa)
@@ -68,30 +80,6 @@ class SpikeRows:
             return post
         felt = _felt(self.kappa)
         return (felt.T @ post.reshape(-1, len(felt), post.shape[1])).reshape(post.shape)
-
-    def add_outer(self, post: np.ndarray, out: np.ndarray) -> None:
-        """``out += rows.T @ post``, a row of `out` per spike.
-
-        Parameters
-        ----------
-        post : ndarray, shape (rows, n_post)
-        out : ndarray, shape (n, n_post)
-            C-contiguous, of double or single precision, in which the sum is made.
-        """
-        change = np.ascontiguousarray(self.filtered(post), out.dtype)
-        function = _add_rows()
-        if function is None:
-            np.add.at(out, self.neurons, np.repeat(change, self.counts, axis=0))
-            return
-        assert out.flags.c_contiguous and out.shape == (self.shape[1], change.shape[1])
-        function(
-            out.dtype == np.float32,
-            out.ctypes.data,
-            change.ctypes.data,
-            self.neurons.ctypes.data,
-            self.counts.ctypes.data,
-            *change.shape,
-        )
 
     @classmethod
     def concatenated(cls, parts: Sequence[SpikeRows]) -> SpikeRows:
@@ -111,13 +99,3 @@ def _felt_of(kappa: bytes) -> np.ndarray:
 def _felt(kappa: np.ndarray) -> np.ndarray:
     """What step t feels of a spike of step s; shape (steps, steps), zero for s >= t."""
     return _felt_of(kappa.tobytes())
-
-
-@functools.cache
-def _add_rows() -> Any | None:
-    """The compiled function, or None where there is no compiler."""
-    function = native_function(Path(__file__).with_name("spikes.cpp").read_text(), "add_rows")
-    if function is not None:
-        function.argtypes = [ctypes.c_int64, *[ctypes.c_void_p] * 4, ctypes.c_int64, ctypes.c_int64]
-        function.restype = None
-    return function

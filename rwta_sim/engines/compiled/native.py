@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
 
 from rwta_sim.engines._cache import cache_folder, writable
 from rwta_sim.engines.compiled.build import build
 from rwta_sim.errors import EngineError
 
-__all__ = ["native_function"]
+__all__ = ["native_library"]
 
 
-def native_function(source: str, name: str) -> Any | None:
-    """The ``extern "C"`` function `name` of a C++ source, with arithmetic as it is written.
+def native_library(source: str) -> ctypes.CDLL | None:
+    """The ``extern "C"`` functions of a C++ source, with arithmetic as it is written.
 
     None where it cannot be compiled: whoever asks has the same in NumPy.
     """
     try:
         library = build({"native.cpp": source}, writable(cache_folder() / "compiled"), exact=True)
-        return getattr(ctypes.CDLL(str(library)), name)
+        return ctypes.CDLL(str(library))
     except (EngineError, OSError):  # OSError: a disk that is full, or from which nothing may be executed
         return None
