@@ -129,9 +129,10 @@ class ImagePipeline:
             If the frame is not one: missing, empty, of another shape, NaN, out of range, or (unless allowed) the same
             everywhere.
         """
-        picture = self._small(self._checked(frame))
-        luminance = picture @ _LUMINANCE if picture.ndim == 3 else picture
-        encoded = self._encode(picture, luminance)
+        frame = self._checked(frame)
+        planes = self._small(frame[None] if frame.ndim == 2 else np.moveaxis(frame, 2, 0))
+        luminance = np.tensordot(_LUMINANCE, planes, 1) if len(planes) == 3 else planes[0]
+        encoded = self._encode(planes, luminance)
         if not self._history:
             self._history.extend([encoded] * self.options.frames)
         else:
@@ -161,33 +162,33 @@ class ImagePipeline:
             raise CameraError(f"the camera gave nothing: every pixel of its frame is {low}")
         return frame
 
-    def _small(self, frame: np.ndarray) -> np.ndarray:
-        scale = np.float32(1 / 255 if frame.dtype == np.uint8 else 1)
+    def _small(self, planes: np.ndarray) -> np.ndarray:
+        """Colour planes (channels, height, width) of the camera at the size of the observation, from 0 to 1."""
+        scale = np.float32(1 / 255 if planes.dtype == np.uint8 else 1)
         if self._block is None:
             rows, columns = self._resize
-            frame = frame.astype(np.float32) * scale
-            return np.einsum("ab,bc...->ac...", rows, np.einsum("dc,bc...->bd...", columns, frame, optimize=True))
+            return scale * (rows @ planes.astype(np.float32) @ columns.T)
         tall, wide = self._block
         # Sums of whole numbers while they are small: four times as fast as a mean of floats.
-        dtype = np.uint32 if frame.dtype == np.uint8 else np.float32
-        total = np.zeros((*self.options.size, *frame.shape[2:]), dtype)
+        whole = np.uint16 if tall * wide <= 257 else np.uint32
+        total = np.zeros((len(planes), *self.options.size), whole if planes.dtype == np.uint8 else np.float32)
         for i in range(tall):
             for j in range(wide):
-                total += frame[i::tall, j::wide]
+                total += planes[:, i::tall, j::wide]
         return total.astype(np.float32) * (scale / np.float32(tall * wide))
 
-    def _encode(self, picture: np.ndarray, luminance: np.ndarray) -> np.ndarray:
+    def _encode(self, planes: np.ndarray, luminance: np.ndarray) -> np.ndarray:
         gain = self.options.gain
         match self.options.encoding:
             case "grey":
                 return luminance[None]
             case "rgb":
-                return np.ascontiguousarray(picture.transpose(2, 0, 1))
+                return planes
             case "on_off":
                 return _halves(self._difference(luminance), gain)
             case "dog":
-                return np.clip(0.5 + 0.5 * gain * self._difference(luminance), 0, 1)[None].astype(np.float32)
-        red, green, blue = (picture[:, :, i] for i in range(3))
+                return (0.5 + np.float32(0.5 * gain) * self._difference(luminance)).clip(0, 1)[None]
+        red, green, blue = planes
         edges = self._difference(luminance)
         return np.concatenate([_halves(c, gain) for c in (edges, red - green, blue - (red + green) / 2)])
 
