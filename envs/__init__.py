@@ -18,7 +18,9 @@ _ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "InvertedPendulum": ("pendulum:InvertedPendulum", {"max_episode_steps": 200}),
     "InvertedPendulumBullet": ("pendulum_bullet:InvertedPendulumBullet", {"max_episode_steps": 200}),
     "MNIST": ("mnist:MNIST", {}),
+    "PandaReach": ("panda_reach:PandaReach", {"max_episode_steps": 60}),
     "Parity": ("parity:Parity", {}),
+    "RobotNavigation": ("robot_navigation:RobotNavigation", {"max_episode_steps": 200}),
     "XOR": ("parity:Parity", {"kwargs": {"n_bits": 2}}),
 }
 
