@@ -12,11 +12,15 @@ __all__ = ["register_all"]
 _ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "CueAction": ("cue_action:CueAction", {}),
     "Digits": ("digits:Digits", {}),
+    "DoomHealth": ("doom:DoomHealth", {}),
+    "DoomHealthSupreme": ("doom:DoomHealth", {"kwargs": {"scenario": "health_gathering_supreme"}}),
     "Gridworld": ("gridworld:Gridworld", {"max_episode_steps": 300}),
     "InvertedPendulum": ("pendulum:InvertedPendulum", {"max_episode_steps": 200}),
     "InvertedPendulumBullet": ("pendulum_bullet:InvertedPendulumBullet", {"max_episode_steps": 200}),
     "MNIST": ("mnist:MNIST", {}),
+    "PandaReach": ("panda_reach:PandaReach", {"max_episode_steps": 60}),
     "Parity": ("parity:Parity", {}),
+    "RobotNavigation": ("robot_navigation:RobotNavigation", {"max_episode_steps": 200}),
     "XOR": ("parity:Parity", {"kwargs": {"n_bits": 2}}),
 }
 

@@ -17,6 +17,7 @@ from rwta_sim.decoders import action_count
 from rwta_sim.encoders import DiscreteEncoder, make_encoder
 from rwta_sim.engines import Engine, make_engine
 from rwta_sim.envs.patterns import PatternTask
+from rwta_sim.envs.starts import StartTask
 from rwta_sim.errors import CheckpointError, EnvironmentFailure
 from rwta_sim.learning import Learner, RateLearner
 from rwta_sim.learning.rules import MeanFieldRule, Rule
@@ -69,8 +70,10 @@ def pattern_count(env: gym.Env, split: str) -> int | None:
 
 
 def reset_options(env: gym.Env, split: str, episode: int) -> dict[str, Any] | None:
-    """Options for `env.reset`: classification tasks show the patterns of `split` one after the other."""
+    """Options for `env.reset`: the patterns or starts of `split` one after the other, where a task has such."""
     count = pattern_count(env, split)
+    if count is None and isinstance(env.unwrapped, StartTask):
+        count = env.unwrapped.n_starts(split)
     return None if count is None else {"split": split, "index": episode % count}
 
 
@@ -194,7 +197,8 @@ class Agent:
     ) -> list[Episode]:
         """Play evaluation episodes without learning.
 
-        A classification task (`PatternTask`) shows its test patterns one after the other.
+        A classification task (`PatternTask`) shows its test patterns one after the other, a task with held-out
+        starts (`StartTask`) begins at those in turn.
 
         Parameters
         ----------

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "CameraError",
     "CheckpointError",
     "DivergenceError",
     "EngineError",
@@ -44,6 +45,10 @@ class DivergenceError(RwtaSimError):
 
 class EnvironmentFailure(RwtaSimError):
     """An environment raised, or returned what no network can be driven by."""
+
+
+class CameraError(RuntimeError):
+    """A camera gave nothing, or what is no picture."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -13,11 +13,12 @@ from scipy.stats import chi2
 
 import rwta_sim.envs
 
-NAMES = ["CueAction", "Digits", "Gridworld", "InvertedPendulum", "InvertedPendulumBullet", "Parity", "XOR"]
+BULLET = ["InvertedPendulumBullet", "PandaReach", "RobotNavigation"]
+NAMES = ["CueAction", "Digits", "Gridworld", "InvertedPendulum", *BULLET, "Parity", "XOR"]
 
 
 def make(name: str, **kwargs: Any) -> gym.Env:
-    if name == "InvertedPendulumBullet":
+    if name in BULLET:
         pytest.importorskip("pybullet")  # has no wheel for Python 3.12 and later
     return gym.make(f"rwta_sim/{name}-v0", **kwargs)
 

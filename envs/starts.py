@@ -1,0 +1,93 @@
+"""Tasks whose episodes begin at one of a list of places, some of them held out from training."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from rwta_sim.envs.patterns import SPLITS
+from rwta_sim.errors import nearest
+
+__all__ = ["StartTask", "Starts"]
+
+
+@runtime_checkable
+class StartTask(Protocol):
+    """What training and evaluation ask of an environment with held-out starts.
+
+    ``reset(options={"split": split, "index": i})`` begins an episode at start i of a split; validation and evaluation
+    take the starts of theirs one after the other.
+    """
+
+    def n_starts(self, split: str) -> int:
+        """How many starts a split has."""
+        ...
+
+
+class Starts:
+    """Places where an episode may begin.
+
+    Parameters
+    ----------
+    known : dict
+        The task's own lists, "train" and "held_out".
+    chosen : None, "train", "held_out", "all" or a list of places
+        None: "train" trains and validates, "held_out" tests. Else, every split is what is named.
+    name : str
+        Of that parameter, for messages.
+    check : callable
+        Takes a place of the user's list, returns it as a tuple, or raises ValueError.
+    """
+
+    def __init__(self, known: Mapping[str, Sequence[Any]], chosen: Any, name: str, check: Callable[[Any], Any]) -> None:
+        train, held_out = known["train"], known["held_out"]
+        if chosen is None:
+            self._splits = {"train": train, "validation": train, "test": held_out}
+            return
+        if isinstance(chosen, str):
+            lists = {**known, "all": [*train, *held_out]}
+            if chosen not in lists:
+                raise ValueError(f"{name} = {chosen!r}: {nearest(chosen, lists)}, or give a list")
+            places: Sequence[Any] = lists[chosen]
+        else:
+            try:
+                places = [check(place) for place in chosen]
+            except TypeError as error:
+                raise ValueError(f"{name} = {chosen!r}: expected 'train', 'held_out', 'all' or a list") from error
+        if not places:
+            raise ValueError(f"{name} is an empty list: expected at least one place")
+        self._splits = dict.fromkeys(SPLITS, places)
+
+    def count(self, split: str) -> int:
+        """How many places a split has."""
+        if split not in self._splits:
+            raise ValueError(f"unknown split {split!r}: {nearest(str(split), self._splits)}")
+        return len(self._splits[split])
+
+    def choose(self, options: dict[str, Any] | None, rng: np.random.Generator) -> Any:
+        """The place that reset options name; without an index one drawn from the split, by default "train".
+
+        Raises
+        ------
+        ValueError
+            If an option or split is unknown, or the index is not one of it.
+        """
+        options = options or {}
+        for key in options.keys() - {"split", "index"}:
+            raise ValueError(f"unknown option {key!r}: {nearest(str(key), ('split', 'index'))}")
+        split, index = options.get("split", "train"), options.get("index")
+        n = self.count(split)
+        if index is None:
+            return self._splits[split][int(rng.integers(n))]
+        try:
+            number = operator.index(index)
+        except TypeError:
+            number = -1
+        if not 0 <= number < n:
+            raise ValueError(
+                f"index {index!r}: expected a whole number from 0 to {n - 1}, split {split!r} has {n} starts"
+            )
+        return self._splits[split][number]
