@@ -83,6 +83,11 @@ class Replicas:
         """Whether environments begin episodes by themselves, so that only whole calls of `play` can be repeated."""
         return self._lockstep is not None and self._lockstep.resets_itself
 
+    @property
+    def failed_together(self) -> bool:
+        """Whether a vector environment failed as a whole, so that nobody knows whose fault it was."""
+        return self._lockstep is not None and self._lockstep.failed
+
     def close(self) -> None:
         """End the processes of a vector environment that was made for these replicas."""
         if self._lockstep is not None and self._owns:
@@ -222,7 +227,10 @@ class _Game:
         except Abandoned:
             return None
         except EnvironmentFailure as error:
-            failure = EnvironmentFailure(f"{error} ({self._purpose.name.lower()} episode {number + 1})")
+            where = f"{self._purpose.name.lower()} episode {number + 1}"
+            if self._replicas.failed_together:
+                where += ", or one beside it in the vector environment"
+            failure = EnvironmentFailure(f"{error} ({where})")
             failure.__cause__ = error.__cause__
             return Played(number, transcript, None, failure)
         except BaseException as error:

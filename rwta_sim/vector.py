@@ -120,6 +120,11 @@ class Lockstep:
         """Whether episodes begin without being asked to, so that only the first after `begin` has a given seed."""
         return self._mode != _DISABLED
 
+    @property
+    def failed(self) -> bool:
+        """Whether the vector environment raised since `begin`."""
+        return isinstance(self._problem, Exception)
+
     def _shows_patterns(self) -> bool:
         inner = self.vector.unwrapped
         if not isinstance(inner, SyncVectorEnv | AsyncVectorEnv):
