@@ -155,6 +155,14 @@ class Agent:
         assert not isinstance(rule, MeanFieldRule)  # which needs what a RateActor has
         return rule.make(network, decision.steps, decision.decoder, lasting=decision.clear == "episode")
 
+    def rule(self) -> Rule | None:
+        """A new rule on the network's weights, if its factors are all that a learner makes of a decision."""
+        if self.experiment.learning.apply != "factors" or not isinstance(self.actor, SpikingActor):
+            return None
+        rule = self._rule(self.network)
+        rule.attach(self.actor.weights)
+        return rule
+
     @property
     def engine_name(self) -> str:
         """Name of the engine that advances the network; "none" without spikes."""

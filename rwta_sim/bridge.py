@@ -7,7 +7,7 @@ that the same code is driven from inside a long `Network.run` or between the cal
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -16,10 +16,10 @@ from rwta_sim.actor import Actor, Session
 from rwta_sim.encoders import Encoder
 from rwta_sim.engines import Engine
 from rwta_sim.errors import EnvironmentFailure
-from rwta_sim.learning import Learner
+from rwta_sim.learning.decision import Decision
 from rwta_sim.seeding import EpisodeSeeds
 
-__all__ = ["Bridge", "Episode", "drive"]
+__all__ = ["Bridge", "Episode", "Listener", "drive"]
 
 Result = TypeVar("Result")
 
@@ -53,6 +53,18 @@ class Episode:
     correct: bool | None
 
 
+class Listener(Protocol):
+    """Who is told of every decision of an episode and what came of it: a `Learner`, or somebody who takes notes."""
+
+    def begin_episode(self, features: np.ndarray) -> None: ...
+
+    def observe(
+        self, decision: Decision, reward: float, features: np.ndarray, terminated: bool, rng: np.random.Generator
+    ) -> bool: ...
+
+    def end_episode(self, rng: np.random.Generator) -> bool: ...
+
+
 class Bridge:
     """Joins an actor to environments.
 
@@ -74,7 +86,7 @@ class Bridge:
         self,
         env: gym.Env,
         seeds: EpisodeSeeds,
-        learner: Learner | None = None,
+        learner: Listener | None = None,
         greedy: bool = False,
         options: dict[str, Any] | None = None,
     ) -> Session[Episode]:
@@ -85,7 +97,7 @@ class Bridge:
         env : gymnasium.Env
             With the spaces that the encoder and the action circuit were made for.
         seeds : EpisodeSeeds
-        learner : Learner, optional
+        learner : Learner or other Listener, optional
             Learns while the episode goes on.
         greedy : bool
             Take argmax of the action circuit's q instead of its spikes.

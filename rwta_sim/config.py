@@ -18,11 +18,13 @@ from rwta_sim.encoders import EncoderSpec
 from rwta_sim.engines import EngineSpec
 from rwta_sim.errors import RwtaSimError, nearest
 from rwta_sim.learning import LearningSpec
+from rwta_sim.learning.modulation import TDError
 from rwta_sim.learning.ppo import PPO
 from rwta_sim.learning.rules import Feedback, MeanFieldRule
 from rwta_sim.meanfield import MeanFieldSpec
 from rwta_sim.settings import PositiveInt, Settings, format_quantity
 from rwta_sim.spec import NetworkSpec
+from rwta_sim.vector import VectorKind
 
 __all__ = [
     "ConfigError",
@@ -56,6 +58,19 @@ class TrainingSpec(Settings):
     target: float | None = Field(None, description="stop when validations reach this mean return")
     target_streak: PositiveInt = Field(3, description="validations in a row that must reach the target")
     checkpoint_every: PositiveInt = Field(25, description="episodes between checkpoints")
+    replicas: PositiveInt = Field(
+        1, le=1000, description="episodes of a batch played side by side, by copies of the network in threads"
+    )
+    vector: VectorKind = Field(
+        "none",
+        description="none: each replica steps an environment of its own; sync, async: all step together in a Gymnasium "
+        "vector environment, in this process or in one process each",
+    )
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether episodes are played by replicas."""
+        return self.replicas > 1 or self.vector != "none"
 
 
 class Experiment(Settings):
@@ -136,6 +151,34 @@ class Experiment(Settings):
     def _synapses_can_learn(self) -> Experiment:
         self.learning.plasticity(self.network)
         return self
+
+    @model_validator(mode="after")
+    def _replicas_fit(self) -> Experiment:
+        if self.training.side_by_side:
+            self.check_replicas()
+        return self
+
+    def check_replicas(self) -> None:
+        """Raise ValueError if episodes cannot be played side by side, by replicas."""
+        training, learning = self.training, self.learning
+        asked = f"training.vector = {training.vector!r}" if training.vector != "none" else "a vector environment"
+        if training.replicas > 1:
+            asked = f"training.replicas = {training.replicas}"
+        if isinstance(learning.modulation, TDError):
+            raise ValueError(
+                f"{asked} needs weights that stay the same while episodes are played, and the TD error teaches at "
+                "once: set learning.modulation.kind = 'episode_advantage' or 'ppo'"
+            )
+        if learning.batch < training.replicas:
+            raise ValueError(
+                f"{asked} needs as many episodes in a batch, as weights change after each batch: raise "
+                f"learning.batch, which is {learning.batch}, to {training.replicas} or a multiple"
+            )
+        if self.dynamics == "spiking" and self.engine.name == "runtime":
+            raise ValueError(
+                f"{asked} needs networks that can run in threads, which Brian2's own runtime cannot: set "
+                "engine.name = 'compiled', or dynamics = 'rate'"
+            )
 
     def changed(self, changes: Mapping[str, Any]) -> Experiment:
         """A copy with settings replaced, named by dotted keys: ``{"network.kernel.tau": "8 ms"}``.

@@ -7,13 +7,12 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
 from rwta_sim.actor import Session
@@ -22,6 +21,7 @@ from rwta_sim.bridge import Episode
 from rwta_sim.config import Experiment
 from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure
 from rwta_sim.learning import Learner
+from rwta_sim.replicas import Environments, Played, Replicas, assemble
 from rwta_sim.runs import RunFolder, versions
 from rwta_sim.seeding import Purpose, episode_seeds
 from rwta_sim.wiring import WEIGHT_LIMIT
@@ -78,6 +78,8 @@ class Trainer:
         Gets a `Progress` after each episode.
     began : float, optional
         `time.perf_counter()` at the user's command, from which seconds are counted.
+    replicas : Replicas, optional
+        Of which `agent` is the first: play the episodes side by side.
     """
 
     def __init__(
@@ -87,12 +89,14 @@ class Trainer:
         run: RunFolder,
         report: Callable[[Progress], None] | None = None,
         began: float | None = None,
+        replicas: Replicas | None = None,
     ) -> None:
         self._began = time.perf_counter() if began is None else began
         self.run_folder = run
         self.experiment = agent.experiment
         self.agent = agent
         self.learner = learner
+        self.replicas = replicas
         self._report = report or (lambda progress: None)
         self._stop = False
         self._validating = False
@@ -102,6 +106,7 @@ class Trainer:
         self._validations = 0
         self._decisions_before = 0
         self._training_decisions = 0
+        self._since_checkpoint = 0
         self._first_decision: float | None = None
 
     # -- checkpoints ---------------------------------------------------------------------------------
@@ -127,6 +132,7 @@ class Trainer:
             "experiment": _fixed(self.experiment),
         }
         self.run_folder.save_checkpoint(arrays, meta, best)
+        self._since_checkpoint = 0
 
     def load(self) -> None:
         """Continue from the last checkpoint.
@@ -158,6 +164,10 @@ class Trainer:
     def _decisions(self) -> int:
         return self._decisions_before + self._training_decisions
 
+    def _session_decisions(self) -> int:
+        """Decisions of this session, validations included."""
+        return self.agent.bridge.decisions if self.replicas is None else self.replicas.decisions
+
     # -- training ------------------------------------------------------------------------------------
 
     def train(self) -> Summary:
@@ -168,10 +178,14 @@ class Trainer:
         """
         try:
             with self.run_folder.lock(), self._interruptible():
-                self.agent.run(self._session())
+                if self.replicas is None:
+                    self.agent.run(self._session())
+                else:
+                    self._side_by_side(self.replicas)
         except EnvironmentFailure:
             # In a validation the checkpoint before stays the last one: from there everything happens again exactly.
-            if not self._validating:
+            # So does it where environments begin episodes by themselves.
+            if not self._validating and not (self.replicas and self.replicas.whole_batches):
                 self.save()  # with what the unfinished episode taught; resuming plays it again
             raise
         seconds = time.perf_counter() - self._began
@@ -183,7 +197,7 @@ class Trainer:
             episodes=self.episode,
             seconds=round(seconds, 3),
             first_decision_seconds=None if first is None else round(first, 3),
-            decisions_per_second=None if first is None else round(self.agent.bridge.decisions / (seconds - first), 1),
+            decisions_per_second=None if first is None else round(self._session_decisions() / (seconds - first), 1),
             best_validation_return=self.best,
             finished=self._finished(),
         )
@@ -196,29 +210,88 @@ class Trainer:
         return self.episode >= training.episodes or self._streak >= training.target_streak
 
     def _session(self) -> Session[None]:
-        training, bridge = self.experiment.training, self.agent.bridge
+        """One episode after the other."""
         if self.episode == 0:
             self.save()
-        since_checkpoint = 0
         while not self._stop and not self._finished():
-            self.learner.anneal(self.episode / training.episodes)
-            rate = self.learner.rate
+            rate = self._anneal()
             seeds = episode_seeds(self.experiment.seed, Purpose.TRAINING, self.episode)
-            result = yield from self._timed(bridge.episode(self.agent.env, seeds, self.learner))
-            self.episode += 1
-            self._training_decisions += result.decisions
-            since_checkpoint += 1
-            validation, better = None, False
-            if self.episode % training.validate_every == 0 or self.episode == training.episodes:
-                validation = yield from self._validate()
-                better = self.best is None or validation >= self.best
-                self.best = validation if better else self.best
-                reached = training.target is not None and validation >= training.target
-                self._streak = self._streak + 1 if reached else 0
-            self._log(result, rate, validation)
-            if better or since_checkpoint >= training.checkpoint_every or self._stop or self._finished():
-                self.save(best=better)
-                since_checkpoint = 0
+            result = yield from self._timed(self.agent.bridge.episode(self.agent.env, seeds, self.learner))
+            self._count(result)
+            validation = (yield from self._validate()) if self._validation_due() else None
+            self._settle(result, rate, validation)
+        if self._since_checkpoint:
+            self.save()
+
+    def _side_by_side(self, replicas: Replicas) -> None:
+        """The same with replicas."""
+        if self.episode == 0:
+            self.save()
+        while not self._stop and not self._finished():
+            self._play_batch(replicas)
+        if self._since_checkpoint:
+            self.save()
+
+    def _play_batch(self, replicas: Replicas) -> None:
+        """All the episodes with the same weights, and the validation after them."""
+        end = self._same_weights()
+        # What can only be repeated as a whole is not left half-done, nor saved.
+        whole = replicas.whole_batches
+        episodes = replicas.play(Purpose.TRAINING, range(self.episode, end), lambda: self._stop and not whole)
+        with closing(episodes):
+            for played in episodes:
+                rate, result = self._hear(played, replicas)
+                if self.episode == end:
+                    break
+                self._settle(result, rate, None, hold=whole)
+        if self.episode == end:
+            validation = self._validate_side_by_side(replicas) if self._validation_due() else None
+            self._settle(result, rate, validation)
+
+    def _hear(self, played: Played, replicas: Replicas) -> tuple[float, Episode]:
+        """Learn from an episode; returns its learning rate and what it came to."""
+        if self._first_decision is None and replicas.first_decision is not None:
+            self._first_decision = replicas.first_decision - self._began
+        rate = self._anneal()
+        played.transcript.tell(self.learner)
+        if played.result is None:
+            assert played.error is not None
+            raise played.error
+        self._count(played.result)
+        return rate, played.result
+
+    def _same_weights(self) -> int:
+        """Number after that of the last episode with the present weights and before the next validation."""
+        training, batch = self.experiment.training, self.experiment.learning.batch
+        ends = (self.episode // every * every + every for every in (batch, training.validate_every))
+        return min(*ends, training.episodes)
+
+    def _anneal(self) -> float:
+        """Set and return the learning rate of the episode."""
+        self.learner.anneal(self.episode / self.experiment.training.episodes)
+        return self.learner.rate
+
+    def _count(self, result: Episode) -> None:
+        self.episode += 1
+        self._training_decisions += result.decisions
+        self._since_checkpoint += 1
+
+    def _validation_due(self) -> bool:
+        training = self.experiment.training
+        return self.episode % training.validate_every == 0 or self.episode == training.episodes
+
+    def _settle(self, result: Episode, rate: float, validation: float | None, hold: bool = False) -> None:
+        """What is to be done after an episode and its validation; `hold`: not a checkpoint."""
+        training, better = self.experiment.training, False
+        if validation is not None:
+            better = self.best is None or validation >= self.best
+            self.best = validation if better else self.best
+            reached = training.target is not None and validation >= training.target
+            self._streak = self._streak + 1 if reached else 0
+        self._log(result, rate, validation)
+        due = self._since_checkpoint >= training.checkpoint_every or self._finished()
+        if not hold and (better or due):
+            self.save(best=better)
 
     def _timed(self, episode: Session[Episode]) -> Session[Episode]:
         """The episode, noting when the first decision of this session was done."""
@@ -234,16 +307,33 @@ class Trainer:
         self._first_decision = time.perf_counter() - self._began
         return (yield from episode)
 
+    def _validation_numbers(self) -> range:
+        """Numbers of the episodes of the next validation."""
+        count = pattern_count(self.agent.env, "validation") or self.experiment.training.validation_episodes
+        return range(self._validations, self._validations + count)
+
     def _validate(self) -> Session[float]:
-        env, returns = self.agent.env, []
-        count = pattern_count(env, "validation") or self.experiment.training.validation_episodes
+        env, returns, numbers = self.agent.env, [], self._validation_numbers()
         self._validating = True
-        for number in range(self._validations, self._validations + count):
+        for number in numbers:
             seeds = episode_seeds(self.experiment.seed, Purpose.VALIDATION, number)
             options = reset_options(env, "validation", number)
             result = yield from self.agent.bridge.episode(env, seeds, greedy=True, options=options)
             returns.append(result.total)
-        self._validations += count
+        self._validations = numbers.stop
+        self._validating = False
+        return float(np.mean(returns))
+
+    def _validate_side_by_side(self, replicas: Replicas) -> float:
+        returns, numbers = [], self._validation_numbers()
+        self._validating = True
+        with closing(replicas.play(Purpose.VALIDATION, numbers)) as episodes:
+            for played in episodes:
+                if played.result is None:
+                    assert played.error is not None
+                    raise played.error
+                returns.append(played.result.total)
+        self._validations = numbers.stop
         self._validating = False
         return float(np.mean(returns))
 
@@ -266,7 +356,7 @@ class Trainer:
                 result=result,
                 validation=validation,
                 best_validation=self.best,
-                decisions=self.agent.bridge.decisions,
+                decisions=self._session_decisions(),
                 seconds=time.perf_counter() - self._began - (self._first_decision or 0.0),
             )
         )
@@ -304,7 +394,7 @@ def _fixed(experiment: Experiment) -> dict[str, Any]:
 def train(
     experiment: Experiment,
     folder: Path | str,
-    env: gym.Env | None = None,
+    env: Environments | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """Train a new agent into a new run folder.
@@ -315,8 +405,10 @@ def train(
         See `rwta_sim.preset`.
     folder : path
         Must not exist, or be empty.
-    env : gymnasium.Env, optional
-        Used in place of the one that the experiment names.
+    env : gymnasium.Env, callable or gymnasium.vector.VectorEnv, optional
+        Used in place of the one that the experiment names. With ``training.replicas`` it is a function that makes one
+        for each, or a vector environment with as many sub-environments, whose autoreset mode is respected (see
+        `rwta_sim.vector.Lockstep` for what seeds then mean).
     report : callable, optional
         Gets a `Progress` after each episode.
 
@@ -327,12 +419,15 @@ def train(
     """
     began = time.perf_counter()
     RunFolder.check_free(folder)
-    agent = Agent(experiment, env=env)
-    learner = agent.learner()  # whatever is wrong with the experiment has shown before the folder is made
-    return Trainer(agent, learner, RunFolder.create(folder, agent.experiment), report, began).train()
+    with _assembled(experiment, env) as (agent, replicas):
+        learner = agent.learner()  # whatever is wrong with the experiment has shown before the folder is made
+        run = RunFolder.create(folder, agent.experiment)
+        return Trainer(agent, learner, run, report, began, replicas).train()
 
 
-def resume(folder: Path | str, env: gym.Env | None = None, report: Callable[[Progress], None] | None = None) -> Summary:
+def resume(
+    folder: Path | str, env: Environments | None = None, report: Callable[[Progress], None] | None = None
+) -> Summary:
     """Continue a run from its last checkpoint, exactly as if it had not been interrupted.
 
     Parameters and errors as for `train`.
@@ -347,10 +442,21 @@ def resume(folder: Path | str, env: gym.Env | None = None, report: Callable[[Pro
             RuntimeWarning,
             stacklevel=2,
         )
-    agent = Agent(run.experiment, env=env)
-    trainer = Trainer(agent, agent.learner(), run, report, began)
-    if run.has_checkpoint:
-        trainer.load()
-    else:  # killed before there was anything to lose
-        run.restart_metrics()
-    return trainer.train()
+    with _assembled(run.experiment, env) as (agent, replicas):
+        trainer = Trainer(agent, agent.learner(), run, report, began, replicas)
+        if run.has_checkpoint:
+            trainer.load()
+        else:  # killed before there was anything to lose
+            run.restart_metrics()
+        return trainer.train()
+
+
+@contextmanager
+def _assembled(experiment: Experiment, env: Environments | None) -> Iterator[tuple[Agent, Replicas | None]]:
+    """The agent and its replicas, whose processes end afterwards."""
+    agent, replicas = assemble(experiment, env)
+    try:
+        yield agent, replicas
+    finally:
+        if replicas is not None:
+            replicas.close()

@@ -93,6 +93,8 @@ class Decision(NamedTuple):
         For rules that need it.
     eligibility : Eligibility or None
         From the synapses, where they have it.
+    factors : Factors or None
+        What the rule makes of the decision, where that is known already.
     """
 
     drive: np.ndarray
@@ -107,6 +109,7 @@ class Decision(NamedTuple):
     rate: float = math.nan
     history: History | None = None
     eligibility: Eligibility | None = None
+    factors: Factors | None = None
 
     @property
     def surprise(self) -> float:

@@ -210,7 +210,7 @@ class Learner:
     def _factors(self, decision: Decision) -> Factors | Eligibility:
         """What the modulation of `decision` multiplies: factors, or the eligibilities of the synapses."""
         if self.spec.apply == "factors":
-            return self.rule.factors(decision)
+            return self.rule.factors(decision) if decision.factors is None else decision.factors
         eligibility = decision.eligibility
         if eligibility is None:
             raise ValueError(
