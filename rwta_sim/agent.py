@@ -14,7 +14,7 @@ from rwta_sim.bridge import Bridge, Episode, drive
 from rwta_sim.config import EnvironmentSpec, Experiment
 from rwta_sim.critics import LinearTD
 from rwta_sim.decoders import action_count
-from rwta_sim.encoders import DiscreteEncoder, make_encoder
+from rwta_sim.encoders import DiscreteEncoder, StandardisedEncoder, make_encoder
 from rwta_sim.engines import Engine, make_engine
 from rwta_sim.envs.patterns import PatternTask
 from rwta_sim.envs.starts import StartTask
@@ -191,6 +191,13 @@ class Agent:
         """Views of the weight blocks ("sh", "sa", "hh", "ha", "ah") and the biases "b"."""
         return self.actor.weights.blocks()
 
+    def calibrate(self) -> None:
+        """Let an encoder that needs it see what a random policy does in the environment."""
+        encoder = self.bridge.encoder
+        if isinstance(encoder, StandardisedEncoder):
+            seed = np.random.SeedSequence(self.experiment.seed, spawn_key=(Purpose.CALIBRATION,))
+            encoder.calibrate(self.bridge.look_around(self.env, encoder.frames, seed))
+
     # -- playing -------------------------------------------------------------------------------------
 
     def run(self, session: Session) -> Any:
@@ -249,9 +256,15 @@ class Agent:
         }
 
     def saved_weights(self) -> dict[str, np.ndarray]:
-        """Weights by projection, and biases, as checkpoints hold them: views, not copies."""
-        arrays = self.actor.weights
-        return {**{_WEIGHT + name: w for name, w in arrays.weights.items()}, "bias": arrays.b}
+        """Weights by projection, and biases, as checkpoints hold them; and what an encoder was calibrated to.
+
+        Views, not copies.
+        """
+        arrays, encoder = self.actor.weights, self.bridge.encoder
+        saved = {**{_WEIGHT + name: w for name, w in arrays.weights.items()}, "bias": arrays.b}
+        if isinstance(encoder, StandardisedEncoder):
+            saved |= {"encoder.mean": encoder.mean, "encoder.scale": encoder.scale}
+        return saved
 
     def load_weights(self, checkpoint: Checkpoint) -> None:
         """Take the weights of a checkpoint.

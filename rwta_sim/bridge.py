@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 
 from rwta_sim.actor import Actor, Session
+from rwta_sim.decoders import action_count
 from rwta_sim.encoders import Encoder
 from rwta_sim.engines import Engine
 from rwta_sim.errors import EnvironmentFailure
@@ -134,6 +135,27 @@ class Bridge:
             learner.end_episode(seeds.choices)
         n = len(actions)
         return Episode(total, discounted, n, entropy / n, rate / n, actions, watch.correct)
+
+    def look_around(self, env: gym.Env, count: int, seed: np.random.SeedSequence) -> list[np.ndarray]:
+        """Features of `count` observations under a policy that draws every action alike.
+
+        Raises
+        ------
+        EnvironmentFailure
+            As for `episode`.
+        """
+        rng, watch = np.random.default_rng(seed), _Watched(env, self.encoder)
+        seen: list[np.ndarray] = []
+        ended = True
+        while len(seen) < count:
+            if ended:
+                seen.append(watch.reset(int(rng.integers(2**31)), None))
+                ended = False
+            else:
+                features, _, terminated, truncated = watch.step(int(rng.integers(action_count(env))))
+                seen.append(features)
+                ended = terminated or truncated
+        return seen
 
 
 class _Watched:

@@ -99,6 +99,15 @@ class Experiment(Settings):
             raise ValueError(
                 "learning.rule.kind = 'feedback' needs the drive that the weights say: leave network.published_code out"
             )
+        if self.encoder.standardise and self.dynamics == "spiking" and network.inputs == "spikes":
+            raise ValueError(
+                "encoder.standardise makes drives below 0 and above 1, which are no probabilities: set "
+                "network.inputs = 'current', or leave it out"
+            )
+        if self.encoder.standardise and self.dynamics == "rate" and self.mean_field.effective().noise:
+            raise ValueError(
+                "encoder.standardise makes drives below 0 and above 1, which mean_field.noise would clip: leave one out"
+            )
         if network.refractory is not None and decision.decoder == "most_spikes":
             raise ValueError(
                 "network.refractory needs decision.decoder = 'last_spike': the firing probabilities that the "

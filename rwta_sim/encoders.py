@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -14,7 +15,7 @@ from pydantic import Field
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.settings import PositiveInt, Settings
 
-__all__ = ["BoxEncoder", "DiscreteEncoder", "Encoder", "EncoderSpec", "make_encoder"]
+__all__ = ["BoxEncoder", "DiscreteEncoder", "Encoder", "EncoderSpec", "StandardisedEncoder", "make_encoder"]
 
 SUPPORTED = "supported observation spaces: Box (any shape, images are flattened) and Discrete"
 
@@ -31,6 +32,13 @@ class EncoderSpec(Settings):
     complementary: bool = Field(True, description="a second channel 1 - s for each dimension of a Box")
     copies: PositiveInt = Field(
         1, le=10_000, description="input neurons per channel: their independent spikes tell its value more exactly"
+    )
+
+    standardise: int = Field(
+        0,
+        ge=0,
+        description="frames of a random policy whose mean, input by input, is taken from the drive, which is then "
+        "divided by their standard deviation; 0: none. For inputs that are currents",
     )
 
 
@@ -57,7 +65,7 @@ class Encoder(ABC):
 
     @abstractmethod
     def drive(self, features: np.ndarray) -> np.ndarray:
-        """Drive of the inputs in [0, 1], shape (n_inputs,)."""
+        """Drive of the inputs, shape (n_inputs,): in [0, 1], unless standardised."""
 
 
 class BoxEncoder(Encoder):
@@ -112,6 +120,45 @@ class DiscreteEncoder(Encoder):
         return features if self._copies == 1 else np.tile(features, self._copies)
 
 
+class StandardisedEncoder(Encoder):
+    """Another encoder's drive minus its mean, in units of one standard deviation for all inputs.
+
+    An eye adapts to the light it sees; and what all frames have in common teaches nothing but a bias.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    frames : int
+        How many `calibrate` needs.
+
+    Attributes
+    ----------
+    mean : ndarray, shape (n_inputs,)
+    scale : ndarray, shape (1,)
+    """
+
+    def __init__(self, encoder: Encoder, frames: int) -> None:
+        self._encoder = encoder
+        self.frames = frames
+        self.n_features, self.n_inputs = encoder.n_features, encoder.n_inputs
+        self.mean, self.scale = np.zeros(self.n_inputs), np.ones(1)
+
+    def features(self, observation: Any) -> np.ndarray:
+        return self._encoder.features(observation)
+
+    def drive(self, features: np.ndarray) -> np.ndarray:
+        drive = self._encoder.drive(features) - self.mean
+        drive /= self.scale
+        return drive
+
+    def calibrate(self, features: Sequence[np.ndarray]) -> None:
+        """Take mean and standard deviation from these features; without any variation the drive is only centred."""
+        drives = np.array([self._encoder.drive(f) for f in features])
+        self.mean[:] = drives.mean(axis=0)
+        spread = float((drives - self.mean).std())
+        self.scale[:] = spread if spread > 0 else 1.0
+
+
 def make_encoder(env: gym.Env, spec: EncoderSpec) -> Encoder:
     """The encoder for the observation space of `env`.
 
@@ -120,6 +167,11 @@ def make_encoder(env: gym.Env, spec: EncoderSpec) -> Encoder:
     EnvironmentFailure
         For a space that is not supported, or bounds that are missing or make no sense.
     """
+    encoder = _plain_encoder(env, spec)
+    return StandardisedEncoder(encoder, spec.standardise) if spec.standardise else encoder
+
+
+def _plain_encoder(env: gym.Env, spec: EncoderSpec) -> Encoder:
     space, name = env.observation_space, env.spec.id if env.spec else type(env.unwrapped).__name__
     if isinstance(space, spaces.Discrete):
         if spec.low is not None or spec.high is not None:

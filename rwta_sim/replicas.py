@@ -69,6 +69,7 @@ class Replicas:
         self._owns = owns
         self._rules = [agent.rule() for agent in agents]  # not one for all: they have buffers
         for agent in agents[1:]:
+            agent.bridge.encoder = agents[0].bridge.encoder  # it may be calibrated
             if isinstance(agent.actor, RateActor):  # nothing of Brian2's in between: one and the same memory
                 agent.actor.weights = agents[0].actor.weights
         self.first_decision: float | None = None
@@ -268,6 +269,11 @@ def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[A
         raise ConfigError(
             f"training.replicas = {count}, but the vector environment has {env.num_envs} sub-environments: make both "
             "the same"
+        )
+    if experiment.encoder.standardise and (isinstance(env, VectorEnv) or experiment.training.vector != "none"):
+        raise ConfigError(
+            "encoder.standardise looks around in an environment by itself, and those of a vector environment move "
+            "together: set training.vector = 'none', or leave it out"
         )
     lockstep = _lockstep(experiment, env)
     owns = lockstep is not None and not isinstance(env, VectorEnv)

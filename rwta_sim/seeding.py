@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     TRAINING = 1
     VALIDATION = 2
     EVALUATION = 3
+    CALIBRATION = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,6 +212,7 @@ class Trainer:
     def _session(self) -> Session[None]:
         """One episode after the other."""
         if self.episode == 0:
+            self.agent.calibrate()
             self.save()
         while not self._stop and not self._finished():
             rate = self._anneal()
@@ -226,6 +227,7 @@ class Trainer:
     def _side_by_side(self, replicas: Replicas) -> None:
         """The same with replicas."""
         if self.episode == 0:
+            self.agent.calibrate()
             self.save()
         while not self._stop and not self._finished():
             self._play_batch(replicas)

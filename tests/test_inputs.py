@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from brian2 import ms
@@ -15,6 +16,8 @@ from rwta_sim.kernels import DoubleExponential, Exponential, Rectangular
 from rwta_sim.learning import outer
 from rwta_sim.learning.spikes import SpikeRows
 from rwta_sim.network import RWTANetwork
+from rwta_sim.recording import record_episode
+from rwta_sim.runs import RunFolder
 from rwta_sim.spec import NetworkSpec
 
 STEPS = 12
@@ -224,9 +227,61 @@ def test_what_currents_cannot_do_is_said(cue, changes, message):
 
 
 def test_a_recording_without_input_spikes(cue, tmp_path):
-    from rwta_sim.recording import record_episode
-    from rwta_sim.runs import RunFolder
-
     rwta_sim.train(cue.changed({"network.inputs": "current", "training.episodes": 3}), tmp_path / "run")
     recording = record_episode(RunFolder.open(tmp_path / "run"))
     assert recording["n_inputs"] == 0 and recording["input_i"].size == 0 and recording["neuron_i"].size > 0
+
+
+# -- standardised drives ---------------------------------------------------------------------------
+
+
+class Noisy(gym.Env):
+    """Observations normal about (1, 5) with deviations (.1, .3), whatever is done; 7 steps an episode."""
+
+    observation_space = gym.spaces.Box(0.0, 10.0, (2,))
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._left = 7
+        return self._observe(), {}
+
+    def step(self, action):
+        self._left -= 1
+        return self._observe(), float(action), False, self._left == 0, {}
+
+    def _observe(self):
+        return self.np_random.normal((1.0, 5.0), (0.1, 0.3))
+
+
+STANDARDISED = {"encoder.standardise": 4000, "network.inputs": "current", "training.episodes": 2}
+
+
+def test_drives_are_standardised(cue, tmp_path):
+    """Mean 0 each, one standard deviation for all: .1 and .3 of a common sqrt(.05). Bounds: 4 sigma."""
+    experiment = cue.changed({**STANDARDISED, "encoder.complementary": False, "critic.kind": "constant"})
+    run = tmp_path / "run"
+    rwta_sim.train(experiment, run, env=Noisy())
+    agent = rwta_sim.Agent.load(RunFolder.open(run), env=Noisy())
+    encoder = agent.bridge.encoder
+    rng = np.random.default_rng(0)
+    drives = np.array([encoder.drive(encoder.features(x)) for x in rng.normal((1, 5), (0.1, 0.3), (4000, 2))])
+    sd = np.array([0.1, 0.3]) / np.sqrt(0.05)
+    np.testing.assert_array_less(np.abs(drives.mean(axis=0)), 4 * sd * np.sqrt(2 / 4000))
+    np.testing.assert_allclose(drives.std(axis=0), sd, rtol=4 / np.sqrt(2 * 4000) * 2)
+    again = tmp_path / "again"
+    rwta_sim.train(experiment, again, env=Noisy())
+    for name, array in RunFolder.open(run).last().arrays.items():
+        np.testing.assert_array_equal(array, RunFolder.open(again).last().arrays[name])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network.inputs": "spikes"}, r"which are no probabilities"),
+        ({"dynamics": "rate", "learning.rule.kind": "mean_field", "mean_field.noise": 0.1}, r"would clip"),
+    ],
+)
+def test_what_standardised_drives_need_is_said(cue, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        cue.changed({**STANDARDISED, **changes})
