@@ -35,6 +35,8 @@ from rwta_sim.config import EnvironmentSpec
 from rwta_sim.encoders import EncoderSpec
 from rwta_sim.runs import RunFolder, versions
 
+#: Decisions of an episode; the tasks with images have hundreds.
+LENGTH = 200
 TABLE = Path(__file__).with_suffix(".json")
 REPLICAS = (1, 2)
 
@@ -42,7 +44,7 @@ REPLICAS = (1, 2)
 class RandomImages(gym.Env):
     """`size` numbers in [0, `high`], new at every step; right is the action whose share of them is brightest."""
 
-    def __init__(self, size: int, actions: int, high: float, length: int = 50) -> None:
+    def __init__(self, size: int, actions: int, high: float, length: int) -> None:
         self.observation_space = gym.spaces.Box(0.0, 1.0, (size,), np.float32)
         self.action_space = gym.spaces.Discrete(actions)
         self._high = np.float32(high)
@@ -103,12 +105,13 @@ class Row:
     def environment(self) -> gym.Env:
         size = NETWORKS[self.network]
         # An input fires in each step with this probability at the most, as the closed-loop benchmark's do on average.
-        return RandomImages(size.inputs, size.actions, min(1.0, 2 * size.p[self.mode]))
+        return RandomImages(size.inputs, size.actions, min(1.0, 2 * size.p[self.mode]), LENGTH)
 
 
 ROWS = (
     Row("S1", "one_hot"),
     Row("S3", "poisson"),
+    Row("S3", "poisson", changes={"network.inputs": "current"}),
     Row("S3", "one_hot"),
     Row("S3", "one_hot", changes={"learning.rule.kind": "feedback"}),
 )
@@ -132,8 +135,7 @@ def trained(row: Row, replicas: int, episodes: int) -> tuple[float, bytes]:
 def measured(row: Row, rounds: int, seconds: float) -> dict[str, Any]:
     """One row of the table."""
     trial, _ = trained(row, 1, row.batch)
-    length = 50 * row.batch
-    episodes = row.batch * max(1, round(seconds * trial / length))
+    episodes = row.batch * max(1, round(seconds * trial / (LENGTH * row.batch)))
     speeds: dict[int, list[float]] = {count: [] for count in REPLICAS}
     for _ in range(rounds):
         ends = []
@@ -166,8 +168,9 @@ def markdown(table: dict[str, Any]) -> str:
         "",
         f"Machine: {table['machine']}; load before: {table['load']}. Versions: {listed(table['versions'])}.",
         "",
-        f"Decisions of {STEPS} steps, last-step rule unless another is named, one update per batch, NumPy in one "
-        f"thread. Medians of {table['rounds']} interleaved rounds; in brackets the lowest and highest ratio.",
+        f"Decisions of {STEPS} steps, episodes of {LENGTH} decisions, last-step rule unless another is named, one "
+        "update per batch, NumPy in one thread. "
+        f"Medians of {table['rounds']} interleaved rounds; in brackets the lowest and highest ratio.",
         "",
         "| network | episodes, of a batch | 1 replica | 2 replicas | ratio |",
         "| --- | --- | --- | --- | --- |",

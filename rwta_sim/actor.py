@@ -107,6 +107,7 @@ class SpikingActor(Actor):
         yield
         counts = arrays.spike_counts()
         v = arrays.last_spikes()
+        rates = (counts - v) / max(self.spec.steps - 1, 1)
         q = arrays.last_probabilities(v)
         policy = q[where]
         entropy = policy_entropy(policy)
@@ -129,6 +130,7 @@ class SpikingActor(Actor):
             policy=policy,
             policy_entropy=entropy,
             rate=float(counts.sum()) * self._per_spike,
+            rates=rates,
             history=arrays.history(),
             eligibility=arrays.eligibility(),
         )

@@ -12,7 +12,7 @@ import numpy as np
 from rwta_sim.actor import Actor, Session, SpikingActor
 from rwta_sim.bridge import Bridge, Episode, drive
 from rwta_sim.config import EnvironmentSpec, Experiment
-from rwta_sim.critics import LinearTD
+from rwta_sim.critics import CriticInputs
 from rwta_sim.decoders import action_count
 from rwta_sim.encoders import DiscreteEncoder, StandardisedEncoder, make_encoder
 from rwta_sim.engines import Engine, make_engine
@@ -20,11 +20,13 @@ from rwta_sim.envs.patterns import PatternTask
 from rwta_sim.envs.starts import StartTask
 from rwta_sim.errors import CheckpointError, EnvironmentFailure
 from rwta_sim.learning import Learner, RateLearner
+from rwta_sim.learning.ppo import PPO
+from rwta_sim.learning.replay_learner import ReplayLearner
 from rwta_sim.learning.rules import MeanFieldRule, Rule
 from rwta_sim.network import RWTANetwork
 from rwta_sim.rate import RateActor, finish
 from rwta_sim.runs import Checkpoint, RunFolder
-from rwta_sim.seeding import Purpose, episode_seeds, initial_generator
+from rwta_sim.seeding import Purpose, critic_seed, episode_seeds, initial_generator
 from rwta_sim.spec import NetworkSpec
 from rwta_sim.wiring import Wiring
 
@@ -157,7 +159,9 @@ class Agent:
 
     def rule(self) -> Rule | None:
         """A new rule on the network's weights, if its factors are all that a learner makes of a decision."""
-        if self.experiment.learning.apply != "factors" or not isinstance(self.actor, SpikingActor):
+        learning = self.experiment.learning
+        replays = isinstance(learning.modulation, PPO)
+        if learning.apply != "factors" or replays or not isinstance(self.actor, SpikingActor):
             return None
         rule = self._rule(self.network)
         rule.attach(self.actor.weights)
@@ -175,9 +179,14 @@ class Agent:
         ------
         ValueError
             If the experiment's rule is for other dynamics than the agent's.
+        RwtaSimError
+            If its critic cannot read these observations or this network, or needs a package that is not installed.
         """
         learning = self.experiment.learning
-        critic: LinearTD = self.experiment.critic.make(self.bridge.encoder.n_features, self._discrete)
+        encoder, seed = self.bridge.encoder, critic_seed(self.experiment.seed)
+        critic = self.experiment.critic.make(
+            CriticInputs(encoder.n_features, self._discrete, encoder.shape, self.experiment.network.n_hidden, seed)
+        )
         weights = self.actor.weights
         if isinstance(learning.rule, MeanFieldRule):
             if not isinstance(self.actor, RateActor):
@@ -185,7 +194,8 @@ class Agent:
             return RateLearner(learning, critic, weights, self.actor.field)
         if isinstance(self.actor, RateActor):
             raise ValueError(f"learning.rule.kind = {learning.rule.kind!r} cannot learn with dynamics = 'rate'")
-        return Learner(learning, critic, weights, self._rule(self.network))
+        kind = ReplayLearner if isinstance(learning.modulation, PPO) else Learner
+        return kind(learning, critic, weights, self._rule(self.network))
 
     def weights(self) -> dict[str, np.ndarray]:
         """Views of the weight blocks ("sh", "sa", "hh", "ha", "ah") and the biases "b"."""

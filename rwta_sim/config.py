@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from rwta_sim.actor import DecisionSpec
-from rwta_sim.critics import CriticSpec, Fourier
+from rwta_sim.critics import CriticSpec, Fourier, Rates
 from rwta_sim.encoders import EncoderSpec
 from rwta_sim.engines import EngineSpec
 from rwta_sim.errors import RwtaSimError, nearest
@@ -149,12 +149,52 @@ class Experiment(Settings):
             return self
         for asked, found in (
             ("learning.rule.kind = 'mean_field'", isinstance(rule, MeanFieldRule)),
-            ("learning.modulation.kind = 'ppo'", isinstance(learning.modulation, PPO)),
             ("learning.published_code", learning.published_code),
         ):
             if found:
                 raise ValueError(f"{asked} needs the mean field: set dynamics = 'rate', or leave it out")
+        if isinstance(learning.modulation, PPO):
+            self._check_replay()
         return self
+
+    def _check_replay(self) -> None:
+        """Raise ValueError unless probabilities of spikes played can be told from their traces and the weights."""
+        why = "learning.modulation.kind = 'ppo' replays spikes"
+        if not isinstance(self.learning.rule, Feedback):
+            raise ValueError(
+                f"{why}, for which learning.rule.kind has to be 'feedback', got {self.learning.rule.kind!r}"
+            )
+        if self.decision.decoder != "last_spike":
+            raise ValueError(f"{why}, and a majority of spikes has another probability: set decision.decoder")
+        for name in ("noise", "refractory"):
+            if getattr(self.network, name):
+                raise ValueError(f"{why}, whose probabilities network.{name} makes others: leave it out")
+
+    @model_validator(mode="after")
+    def _critic_fits(self) -> Experiment:
+        critic, modulation = self.critic, self.learning.modulation
+        if isinstance(modulation, TDError) and not critic.online:
+            raise ValueError(
+                f"critic.kind = {critic.kind!r} tells TD errors at the end of an episode: set learning.modulation.kind "
+                "= 'episode_advantage' (or, with dynamics = 'rate', 'ppo')"
+            )
+        if isinstance(critic, Rates):
+            self._rates_can_be_read()
+        return self
+
+    def _rates_can_be_read(self) -> None:
+        rule = self.learning.rule
+        if self.network.n_hidden == 0:
+            raise ValueError(
+                "critic.kind = 'rates' reads hidden circuits, and this network has none: set network.hidden_circuits"
+            )
+        if rule.needs_history:
+            raise ValueError(
+                f"critic.kind = 'rates' reads the spikes that learning.rule.kind = {rule.kind!r} credits, and would "
+                "bias it: take 'last_step' or 'feedback', which credit last spikes, or another critic"
+            )
+        if self.dynamics == "spiking" and self.decision.steps == 1:
+            raise ValueError("critic.kind = 'rates' leaves each circuit's last spike out: raise decision.steps above 1")
 
     @model_validator(mode="after")
     def _synapses_can_learn(self) -> Experiment:

@@ -48,10 +48,13 @@ class Encoder(ABC):
     Attributes
     ----------
     n_features, n_inputs : int
+    shape : tuple of int
+        Of the observation whose numbers, in C order, the features are.
     """
 
     n_features: int
     n_inputs: int
+    shape: tuple[int, ...]
 
     @abstractmethod
     def features(self, observation: Any) -> np.ndarray:
@@ -71,7 +74,10 @@ class Encoder(ABC):
 class BoxEncoder(Encoder):
     """Scales every dimension to [0, 1] and clips; optionally adds 1 - s (complementary channels), and copies."""
 
-    def __init__(self, low: np.ndarray, high: np.ndarray, complementary: bool, copies: int) -> None:
+    def __init__(
+        self, low: np.ndarray, high: np.ndarray, complementary: bool, copies: int, shape: tuple[int, ...]
+    ) -> None:
+        self.shape = shape
         self._low = low
         self._scale = 1.0 / (high - low)
         self.n_features = low.size
@@ -104,6 +110,7 @@ class DiscreteEncoder(Encoder):
         self._start = start
         self._copies = copies
         self.n_features = n
+        self.shape = (n,)
         self.n_inputs = copies * n
 
     def features(self, observation: Any) -> np.ndarray:
@@ -140,7 +147,7 @@ class StandardisedEncoder(Encoder):
     def __init__(self, encoder: Encoder, frames: int) -> None:
         self._encoder = encoder
         self.frames = frames
-        self.n_features, self.n_inputs = encoder.n_features, encoder.n_inputs
+        self.n_features, self.n_inputs, self.shape = encoder.n_features, encoder.n_inputs, encoder.shape
         self.mean, self.scale = np.zeros(self.n_inputs), np.ones(1)
 
     def features(self, observation: Any) -> np.ndarray:
@@ -188,7 +195,7 @@ def _plain_encoder(env: gym.Env, spec: EncoderSpec) -> Encoder:
         raise EnvironmentFailure(
             f"{name}: encoder.low[{bad}] = {low[bad]} must be below encoder.high[{bad}] = {high[bad]}"
         )
-    return BoxEncoder(low, high, spec.complementary, spec.copies)
+    return BoxEncoder(low, high, spec.complementary, spec.copies, space.shape)
 
 
 def _bound(which: str, given: tuple[float, ...] | None, default: np.ndarray, name: str) -> np.ndarray:

@@ -157,6 +157,26 @@ class MeanField:
                 active, q, constant = active[~done], q[~done], constant[~done]
         return result
 
+    def respond(
+        self, drive: np.ndarray, traces: np.ndarray, weights: Mapping[str, np.ndarray], b: np.ndarray
+    ) -> np.ndarray:
+        """q of neurons that receive given traces: equation (1) once, with them in place of q.
+
+        Parameters
+        ----------
+        drive, traces : ndarray, shapes (rows, n_inputs), (rows, n_neurons)
+        weights, b
+            As for `infer`.
+
+        Returns
+        -------
+        ndarray, shape (rows, n_neurons)
+        """
+        weights = {name: np.asarray(w, dtype=self.dtype) for name, w in weights.items()}
+        s, x = (np.asarray(values, dtype=self.dtype) for values in (drive, traces))
+        u = self._from_inputs(s, weights) + np.asarray(b, dtype=self.dtype)
+        return self.softmax(u + self._from_neurons(x, weights))
+
     def softmax(self, u: np.ndarray) -> np.ndarray:
         """exp(u) normalised within each circuit; shapes (rows, n_neurons)."""
         q = np.empty_like(u)

@@ -77,6 +77,7 @@ class RateActor(Actor):
             policy=policy,
             policy_entropy=entropy,
             rate=self._rate,
+            rates=q,
         )
 
 

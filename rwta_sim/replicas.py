@@ -23,6 +23,7 @@ from rwta_sim.bridge import Episode
 from rwta_sim.config import ConfigError, Experiment
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.learning.rules import Rule
+from rwta_sim.network import RWTANetwork
 from rwta_sim.rate import RateActor
 from rwta_sim.seeding import EpisodeSeeds, Purpose, episode_seeds
 from rwta_sim.transcript import Transcript
@@ -70,8 +71,7 @@ class Replicas:
         self._rules = [agent.rule() for agent in agents]  # not one for all: they have buffers
         for agent in agents[1:]:
             agent.bridge.encoder = agents[0].bridge.encoder  # it may be calibrated
-            if isinstance(agent.actor, RateActor):  # nothing of Brian2's in between: one and the same memory
-                agent.actor.weights = agents[0].actor.weights
+            _share_memory(agents[0], agent)
         self.first_decision: float | None = None
 
     @property
@@ -125,10 +125,10 @@ class Replicas:
         first = self.agents[0].actor.weights
         for agent in self.agents[1:]:
             theirs = agent.actor.weights
-            if theirs is not first:
-                for name, weights in first.weights.items():
-                    np.copyto(theirs.weights[name], weights)
-                np.copyto(theirs.b, first.b)
+            for name, weights in {**first.weights, "b": first.b}.items():
+                target = theirs.b if name == "b" else theirs.weights[name]
+                if target is not weights:
+                    np.copyto(target, weights)
 
     def rule(self, index: int) -> Rule | None:
         """The rule of agent `index`, or None where the learner makes more of decisions than factors."""
@@ -138,6 +138,15 @@ class Replicas:
         """Note when the first decision was done."""
         if self.first_decision is None:
             self.first_decision = time.perf_counter()
+
+
+def _share_memory(first: Agent, other: Agent) -> None:
+    """Let `other` see the weights of `first` where no Brian2 object holds its own."""
+    if isinstance(other.actor, RateActor):
+        other.actor.weights = first.actor.weights
+    elif isinstance(other.network, RWTANetwork):
+        for name in other.network.current_weights:
+            other.actor.weights.weights[name] = first.actor.weights.weights[name]
 
 
 class _Game:

@@ -46,9 +46,9 @@ class Checkpoint(NamedTuple):
     meta: dict[str, Any]
 
 
-def versions() -> dict[str, str]:
-    """Versions on which the numbers of a run depend."""
-    packages = ("rwta-sim", "brian2", "numpy", "gymnasium", "cython")
+def versions(*libraries: str) -> dict[str, str]:
+    """Versions on which the numbers of a run depend, those of further packages among them."""
+    packages = ("rwta-sim", "brian2", "numpy", "gymnasium", "cython", *libraries)
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
@@ -111,7 +111,7 @@ class RunFolder:
         """
         path, experiment = Path(path), experiment.resolved()
         cls.check_free(path)
-        text = to_toml(experiment) + "\n" + tomli_w.dumps({"versions": versions()})
+        text = to_toml(experiment) + "\n" + tomli_w.dumps({"versions": versions(*experiment.critic.libraries)})
         try:
             for folder in ("checkpoints", "figures", "recordings"):
                 (path / folder).mkdir(parents=True, exist_ok=True)

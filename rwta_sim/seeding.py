@@ -11,7 +11,7 @@ from enum import IntEnum
 
 import numpy as np
 
-__all__ = ["EpisodeSeeds", "Purpose", "episode_seeds", "initial_generator"]
+__all__ = ["EpisodeSeeds", "Purpose", "critic_seed", "episode_seeds", "initial_generator"]
 
 
 class Purpose(IntEnum):
@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     TRAINING = 1
     VALIDATION = 2
     EVALUATION = 3
+    CRITIC = 4
     CALIBRATION = 5
 
 
@@ -47,6 +48,11 @@ def episode_seeds(seed: int, purpose: Purpose, episode: int) -> EpisodeSeeds:
     """Seeds of episode number `episode` (0, 1, ...) of a run with `seed`."""
     environment, spikes, choices = np.random.SeedSequence(seed, spawn_key=(purpose, episode)).spawn(3)
     return EpisodeSeeds(int(environment.generate_state(1)[0]), spikes, np.random.default_rng(choices))
+
+
+def critic_seed(seed: int) -> int:
+    """Seed, of 32 bits, of what a critic draws at the start."""
+    return int(np.random.SeedSequence(seed, spawn_key=(Purpose.CRITIC,)).generate_state(1)[0])
 
 
 def initial_generator(seed: int) -> np.random.Generator:

@@ -202,7 +202,9 @@ class Trainer:
             finished=self._finished(),
         )
         if first is not None:  # not for the resumption of a finished run
-            self.run_folder.save_json("summary.json", {**asdict(summary), "versions": versions()})
+            self.run_folder.save_json(
+                "summary.json", {**asdict(summary), "versions": versions(*self.experiment.critic.libraries)}
+            )
         return summary
 
     def _finished(self) -> bool:
@@ -421,6 +423,7 @@ def train(
     """
     began = time.perf_counter()
     RunFolder.check_free(folder)
+    experiment.critic.check_libraries()
     with _assembled(experiment, env) as (agent, replicas):
         learner = agent.learner()  # whatever is wrong with the experiment has shown before the folder is made
         run = RunFolder.create(folder, agent.experiment)
@@ -436,7 +439,8 @@ def resume(
     """
     began = time.perf_counter()
     run = RunFolder.open(folder)
-    saved, now = run.saved_versions(), versions()
+    run.experiment.critic.check_libraries()
+    saved, now = run.saved_versions(), versions(*run.experiment.critic.libraries)
     changed = [f"{name} {saved[name]} -> {now.get(name)}" for name in saved if saved[name] != now.get(name)]
     if changed:
         warnings.warn(

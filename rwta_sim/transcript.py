@@ -80,6 +80,7 @@ class Transcript:
             policy=decision.policy,
             policy_entropy=decision.policy_entropy,
             rate=decision.rate,
+            rates=decision.rates,
             factors=self._rule.factors(decision),
         )
 

@@ -9,12 +9,13 @@ import pytest
 from brian2 import ms
 from conftest import Loop, poisson_spec
 
-from rwta_sim.critics import Constant, Fourier, Tabular
+from rwta_sim.critics import Constant, CriticInputs, Fourier, Tabular
+from rwta_sim.critics.base import advantages
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.kernels import Exponential
 from rwta_sim.learning import Decision, Factors, Learner, LearningSpec
 from rwta_sim.learning.fused import available
-from rwta_sim.learning.modulation import EpisodeAdvantage, Shuffle, advantages
+from rwta_sim.learning.modulation import EpisodeAdvantage, Shuffle
 from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
 from rwta_sim.learning.rules import Feedback, LastStep
 from rwta_sim.spec import NetworkSpec
@@ -47,7 +48,7 @@ def learner_for(loop, critic=None, **spec):
     spec = {"optimiser": SGD(), "rate": 1.0, "final_rate": 1.0, "entropy": 0.0, **spec}
     spec = LearningSpec(**spec)
     rule = spec.rule.make(loop.network, 10, "last_spike")
-    return Learner(spec, (critic or Tabular(gamma=0.5, rate=0.1)).make(2, True), loop.arrays, rule)
+    return Learner(spec, (critic or Tabular(gamma=0.5, rate=0.1)).make(CriticInputs(2, True)), loop.arrays, rule)
 
 
 def test_factors():
@@ -222,7 +223,7 @@ def test_optimisers_against_their_definitions():
 
 def test_td_lambda_finds_the_values_of_a_random_walk():
     """Five states, exit right pays 1: the values are 1/6 ... 5/6 (Sutton and Barto, example 6.2)."""
-    critic = Tabular(gamma=1.0, trace=0.8, rate=0.01).make(5, True)
+    critic = Tabular(gamma=1.0, trace=0.8, rate=0.01).make(CriticInputs(5, True))
     rng, eye = np.random.default_rng(8), np.eye(5)
     estimates = []
     for episode in range(4000):
@@ -239,7 +240,7 @@ def test_td_lambda_finds_the_values_of_a_random_walk():
 
 def test_constant_critic_is_the_running_mean():
     """Of rewards 1 and 0 in turn, whatever is seen: (1 - rate) times the old mean, plus rate times the reward."""
-    critic, mean = Constant(gamma=1.0, rate=0.1).make(3, False), 0.0
+    critic, mean = Constant(gamma=1.0, rate=0.1).make(CriticInputs(3, False)), 0.0
     for trial in range(20):
         critic.begin_episode(np.full(3, trial))
         assert critic.td_error(float(trial % 2), np.zeros(3), True) == pytest.approx(trial % 2 - mean)
@@ -248,7 +249,7 @@ def test_constant_critic_is_the_running_mean():
 
 
 def test_fourier_critic():
-    critic = Fourier(order=2, gamma=0.9, trace=0.0, rate=0.1).make(2, False)
+    critic = Fourier(order=2, gamma=0.9, trace=0.0, rate=0.1).make(CriticInputs(2, False))
     assert critic.theta.size == 9
     # An update at s with TD error d raises V(s) by d * sum rate/|c| cos^2: by hand for s = (0, 1).
     s = np.array([0.0, 1.0])
@@ -266,17 +267,17 @@ def test_fourier_critic():
     assert critic.td_error(0.0, s, False, learn=False) == pytest.approx(0.9 * value - value)
     assert critic.td_error(0.0, s, True, learn=False) == pytest.approx(-value)
     with pytest.raises(EnvironmentFailure, match="features, more than"):
-        Fourier(order=3).make(64, False)
+        Fourier(order=3).make(CriticInputs(64, False))
     with pytest.raises(EnvironmentFailure, match=r"critic.coupled = false"):
-        Fourier(order=3).make(32 * 32 * 3, False)  # an image
-    image = Fourier(order=2, coupled=False).make(3072, False)
+        Fourier(order=3).make(CriticInputs(32 * 32 * 3, False))  # an image
+    image = Fourier(order=2, coupled=False).make(CriticInputs(3072, False))
     assert image.theta.size == 2 * 3072 + 1
     x = np.zeros(3072)
     x[5] = 0.25  # the basis: 1, then cos(pi x_i), cos(2 pi x_i) for each dimension
     basis = image._basis(x)
     np.testing.assert_allclose(basis[[0, 11, 12, 13]], [1, np.cos(np.pi / 4), np.cos(np.pi / 2), 1], atol=1e-12)
     with pytest.raises(EnvironmentFailure, match="needs a Discrete observation space"):
-        Tabular().make(4, False)
+        Tabular().make(CriticInputs(4, False))
 
 
 def test_poisson_decisions_can_be_learned_from():

@@ -17,7 +17,7 @@ import rwta_sim.rate
 from rwta_sim import agent as agent_module
 from rwta_sim.cli import cli
 from rwta_sim.config import ConfigError
-from rwta_sim.critics import Tabular
+from rwta_sim.critics import CriticInputs, Tabular
 from rwta_sim.errors import DivergenceError
 from rwta_sim.kernels import Exponential
 from rwta_sim.learning import Decision, Factors, Learner, LearningSpec, RateLearner
@@ -44,7 +44,7 @@ def actor_for(sd=0.5, n_inputs=3, tolerance=1e-7, **spec):
 
 def learner_for(actor, rule=None, **spec):
     settings = {"optimiser": SGD(), "rate": 1.0, "final_rate": 1.0, "entropy": 0.0, **spec}
-    critic = Tabular(gamma=0.5, rate=1e-9).make(2, True)  # its value stays 0: the TD error is the reward
+    critic = Tabular(gamma=0.5, rate=1e-9).make(CriticInputs(2, True))  # its value stays 0: the TD error is the reward
     return RateLearner(LearningSpec(rule=rule or MeanFieldRule(), **settings), critic, actor.weights, actor.field)
 
 
@@ -340,7 +340,7 @@ def test_what_does_not_go_together_is_said(cue):
         ({"dynamics": "rate"}, "'last_step' learns from spikes.*kind = 'mean_field'"),
         ({"dynamics": "rate", "learning.rule.kind": "r_stdp"}, "'r_stdp' learns from spikes"),
         ({"learning.rule.kind": "mean_field"}, "'mean_field' needs the mean field: set dynamics = 'rate'"),
-        ({"learning.modulation.kind": "ppo"}, "'ppo' needs the mean field: set dynamics = 'rate'"),
+        ({"learning.modulation.kind": "ppo"}, "for which learning.rule.kind has to be 'feedback', got 'last_step'"),
         ({"learning.published_code": True}, "published_code needs the mean field"),
         ({**RATE, "learning.published_code": True, "learning.rule.depth": 3}, "depth = 1, got 3"),
         ({**RATE, "learning.rule.hidden": "sampled", "learning.rule.depth": 2}, "got depth = 2"),
@@ -393,19 +393,19 @@ def test_refreshed_currents_keep_the_slip():
 
 def test_an_episode_that_failed_leaves_nothing_in_the_batch():
     """A rollout saved in mid-episode and loaded again has the complete episodes only."""
-    rollout, other = Rollout(2), Rollout(2)
+    rollout, other = Rollout(drive=np.zeros(2)), Rollout(drive=np.zeros(2))
     rollout.begin_episode()
-    rollout.add(np.array([0.1, 0.2]), 1, 0.5)
+    rollout.add(drive=np.array([0.1, 0.2]), action=1, probability=0.5)
     rollout.end_episode(np.array([2.0]))
     rollout.begin_episode()
-    rollout.add(np.array([0.3, 0.4]), 0, 0.9)
+    rollout.add(drive=np.array([0.3, 0.4]), action=0, probability=0.9)
     saved = rollout.complete()
     assert [len(rows) for rows in saved.values()] == [1, 1, 1, 1] and len(rollout) == 2
     other.make_room(1)
     for name, rows in other.state().items():
         rows[...] = saved[name]
     other.begin_episode()
-    other.add(np.array([0.5, 0.6]), 1, 0.7)
+    other.add(drive=np.array([0.5, 0.6]), action=1, probability=0.7)
     other.end_episode(np.array([3.0]))
     np.testing.assert_array_equal(other.state()["advantage"], [2.0, 3.0])
 
@@ -423,7 +423,9 @@ def test_gradients_know_of_half_the_drive():
         rng = np.random.default_rng(0)
         factors = Factors(rng.random((1, 3)), rng.random((1, 8)), rng.random((1, 8)))
         spec = LearningSpec(optimiser=SGD())
-        learner = Learner(spec, Tabular().make(2, True), loop.arrays, spec.rule.make(loop.network, 5, "last_spike"))
+        learner = Learner(
+            spec, Tabular().make(CriticInputs(2, True)), loop.arrays, spec.rule.make(loop.network, 5, "last_spike")
+        )
         names = [p.name for p in loop.network.projections]
         gradients.append(dict(zip([*names, "b"], [g.copy() for g in learner.gradient(factors)], strict=True)))
     whole, half = gradients

@@ -93,9 +93,10 @@ def trained(experiment, folder, env=Walk, **kwargs):
     "changes",
     [
         {},
+        {"network.inputs": "current", "learning.rule.kind": "score_function"},
         {"learning.rule.kind": "trace_stdp", "learning.apply": "synapses", "learning.batch": 4},
     ],
-    ids=["feedback", "synapses"],
+    ids=["feedback", "currents", "synapses"],
 )
 def test_any_number_of_replicas_is_the_same_run(cue, tmp_path, changes):
     """Weights, optimiser, critic, metrics and best checkpoint: 27 episodes, batches that validations cut in two."""

@@ -6,11 +6,25 @@ from typing import Annotated
 
 from pydantic import Field
 
+from rwta_sim.critics.base import Critic, CriticInputs, Transitions
 from rwta_sim.critics.constant import Constant
 from rwta_sim.critics.fourier import Fourier
 from rwta_sim.critics.linear import LinearTD
+from rwta_sim.critics.network import Network
+from rwta_sim.critics.rates import Rates
 from rwta_sim.critics.tabular import Tabular
 
-__all__ = ["Constant", "CriticSpec", "Fourier", "LinearTD", "Tabular"]
+__all__ = [
+    "Constant",
+    "Critic",
+    "CriticInputs",
+    "CriticSpec",
+    "Fourier",
+    "LinearTD",
+    "Network",
+    "Rates",
+    "Tabular",
+    "Transitions",
+]
 
-CriticSpec = Annotated[Fourier | Tabular | Constant, Field(discriminator="kind")]
+CriticSpec = Annotated[Fourier | Tabular | Constant | Rates | Network, Field(discriminator="kind")]

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from rwta_sim.critics.base import CriticInputs
 from rwta_sim.critics.linear import LinearTD, TDSettings
 
 __all__ = ["Constant"]
@@ -16,7 +17,7 @@ class Constant(TDSettings):
 
     kind: Literal["constant"] = "constant"
 
-    def make(self, n_features: int, discrete: bool) -> LinearTD:
+    def make(self, inputs: CriticInputs) -> LinearTD:
         """The critic, for any observations."""
         one = np.ones(1)
         return LinearTD(self, lambda features: one, np.full(1, self.rate))

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from rwta_sim.critics.base import CriticInputs
 from rwta_sim.critics.linear import LinearTD, TDSettings
 from rwta_sim.errors import EnvironmentFailure
 
@@ -28,14 +29,15 @@ class Fourier(TDSettings):
     order: int = Field(3, ge=1, description="highest frequency per dimension; (order + 1)**d features")
     coupled: bool = Field(True, description="false: each dimension by itself, order*d + 1 features (images)")
 
-    def make(self, n_features: int, discrete: bool) -> LinearTD:
-        """The critic for observations of `n_features` dimensions.
+    def make(self, inputs: CriticInputs) -> LinearTD:
+        """The critic for observations of as many dimensions as there are features.
 
         Raises
         ------
         EnvironmentFailure
             If that makes more features than can be learned.
         """
+        n_features = inputs.n_features
         if not self.coupled:
             single = [order * row for row in np.eye(n_features) for order in range(1, self.order + 1)]
             frequencies = np.array([np.zeros(n_features), *single])

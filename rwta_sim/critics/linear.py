@@ -1,26 +1,43 @@
-"""TD(lambda) for a value that is linear in features: what every critic here is."""
+"""TD(lambda) for a value that is linear in features: what every critic without hidden units is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
+from rwta_sim.critics.base import Critic, Transitions
 from rwta_sim.settings import Fraction, PositiveFloat, Settings
 
 __all__ = ["LinearTD", "TDSettings"]
 
 
 class TDSettings(Settings):
-    """Settings of TD(lambda)."""
+    """Settings of TD(lambda).
+
+    Attributes
+    ----------
+    online : bool
+        Whether the critic tells the TD error of a decision as soon as its reward and the next observation are there, so
+        that ``td_error`` modulation can be had. Otherwise it tells those of an episode at its end.
+    libraries : tuple of str
+        Packages that the numbers depend on, beyond those of every experiment.
+    """
+
+    online: ClassVar[bool] = True
+    libraries: ClassVar[tuple[str, ...]] = ()
 
     gamma: Fraction = Field(0.99, description="discount of the reward per decision")
     trace: Fraction = Field(0.8, description="lambda of the eligibility trace of the critic")
     rate: PositiveFloat = Field(1e-3, description="learning rate of the critic")
 
+    def check_libraries(self) -> None:
+        """Raise RwtaSimError if a package that the critic needs is not installed."""
 
-class LinearTD:
+
+class LinearTD(Critic):
     """V(s) = theta . phi(s), learned by TD(lambda) with accumulating traces.
 
     Sutton and Barto, Reinforcement Learning (2nd ed.), section 12.2.
@@ -67,6 +84,17 @@ class LinearTD:
             self.theta += (delta * self._rates) * self._eligibility
         self._phi = phi
         return delta
+
+    def td_errors(self, episode: Transitions, rng: np.random.Generator) -> np.ndarray:
+        return self.follow(episode.features, episode.rewards, episode.terminated)
+
+    def follow(self, states: Sequence[np.ndarray], rewards: Sequence[float], terminated: bool) -> np.ndarray:
+        """TD errors of an episode through these states, one more than rewards; learns on its way."""
+        self.begin_episode(states[0])
+        last = len(rewards) - 1
+        return np.array(
+            [self.td_error(reward, states[t + 1], terminated and t == last) for t, reward in enumerate(rewards)]
+        )
 
     def state(self) -> dict[str, np.ndarray]:
         return {"theta": self.theta}

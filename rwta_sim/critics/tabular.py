@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from rwta_sim.critics.base import CriticInputs
 from rwta_sim.critics.linear import LinearTD, TDSettings
 from rwta_sim.errors import EnvironmentFailure
 
@@ -17,16 +18,16 @@ class Tabular(TDSettings):
 
     kind: Literal["tabular"] = "tabular"
 
-    def make(self, n_features: int, discrete: bool) -> LinearTD:
-        """The critic for `n_features` discrete observations.
+    def make(self, inputs: CriticInputs) -> LinearTD:
+        """The critic for discrete observations.
 
         Raises
         ------
         EnvironmentFailure
             If the observations are not discrete.
         """
-        if not discrete:
+        if not inputs.discrete:
             raise EnvironmentFailure(
                 "critic.kind = 'tabular' needs a Discrete observation space: use critic.kind = 'fourier'"
             )
-        return LinearTD(self, lambda features: features, np.full(n_features, self.rate))
+        return LinearTD(self, lambda features: features, np.full(inputs.n_features, self.rate))

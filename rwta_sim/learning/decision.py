@@ -89,6 +89,9 @@ class Decision(NamedTuple):
         Entropy of the policy (nats).
     rate : float
         Mean firing rate of the hidden and action neurons (Hz).
+    rates : shape (n_neurons,), or None
+        Spikes of each neuron but the last one of its circuit, per step but one; without spikes q. For critics that
+        read them: what they say of a decision must not depend on the spikes in `v`, which are credited for it.
     history : History or None
         For rules that need it.
     eligibility : Eligibility or None
@@ -107,6 +110,7 @@ class Decision(NamedTuple):
     policy: np.ndarray
     policy_entropy: float
     rate: float = math.nan
+    rates: np.ndarray | None = None
     history: History | None = None
     eligibility: Eligibility | None = None
     factors: Factors | None = None

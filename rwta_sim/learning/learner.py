@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from rwta_sim.critics.base import Critic, Transitions, advantages
 from rwta_sim.critics.linear import LinearTD
 from rwta_sim.learning.batch import Batch
 from rwta_sim.learning.decision import Decision, Eligibility, Factors
 from rwta_sim.learning.equations import PlasticSynapse
 from rwta_sim.learning.fused import FusedUpdate, Outer, available
-from rwta_sim.learning.modulation import Control, EpisodeAdvantage, ModulationSpec, Shuffle, TDError, advantages
+from rwta_sim.learning.modulation import Control, EpisodeAdvantage, ModulationSpec, Scale, Shuffle, TDError
 from rwta_sim.learning.optimisers import RMS, SGD, OptimiserSpec, RMSNormalised
 from rwta_sim.learning.outer import add_mirrored, add_outer, outer
 from rwta_sim.learning.rules import Feedback, LastStep, MeanFieldRule, Rule, RuleSpec
@@ -110,13 +111,14 @@ class Learner:
     Parameters
     ----------
     spec : LearningSpec
-    critic : LinearTD
+    critic : Critic
+        A `LinearTD`, which tells TD errors at once, if the modulation is the TD error.
     weights : Weights
         What learns.
     rule : Rule
     """
 
-    def __init__(self, spec: LearningSpec, critic: LinearTD, weights: Weights, rule: Rule) -> None:
+    def __init__(self, spec: LearningSpec, critic: Critic, weights: Weights, rule: Rule) -> None:
         self.spec = spec
         self.critic = critic
         self.rule = rule
@@ -135,7 +137,10 @@ class Learner:
         self._gradients = [np.empty_like(w) for w in parameters]
         self._scratch = [np.empty_like(w) for w in parameters]
         self._shuffle = Shuffle()
-        self._episode: list[tuple[Factors | Eligibility, float, float]] = []
+        scaled = isinstance(spec.modulation, EpisodeAdvantage) and spec.modulation.scaled
+        self._scale = Scale() if scaled else None
+        self._episode: list[tuple[Factors | Eligibility, float]] = []
+        self._transitions: Transitions
         self._batch = self._new_batch()
         #: What earlier decisions left to the TD error.
         lasting = rule.carry > 0 and isinstance(spec.modulation, TDError)
@@ -154,7 +159,7 @@ class Learner:
         self._episode.clear()
         for e in self._eligibility:
             e.fill(0.0)
-        self.critic.begin_episode(features)
+        self._begin_transitions(features)
 
     def observe(
         self,
@@ -173,11 +178,11 @@ class Learner:
         """
         if self.spec.control == "off":
             return False
-        delta = self.critic.td_error(reward, features, terminated)
+        delta = self._td_error(decision, reward, features, terminated)
         bonus = self.entropy * (decision.surprise - decision.policy_entropy) if self.entropy else 0.0
         factors = self._factors(decision)
-        if isinstance(self.spec.modulation, EpisodeAdvantage):
-            self._episode.append((factors, delta, bonus))
+        if delta is None:
+            self._episode.append((factors, bonus))
             return False
         if self.spec.control == "shuffled":
             delta = self._shuffle.exchange(delta + bonus, rng)
@@ -196,16 +201,39 @@ class Learner:
         """Apply what waits for the end of the episode; returns whether weights changed."""
         if not self._episode:
             return False
-        factors, deltas, bonuses = zip(*self._episode, strict=True)
+        factors, bonuses = zip(*self._episode, strict=True)
         self._episode.clear()
-        assert isinstance(self.spec.modulation, EpisodeAdvantage)
-        discount = self.critic.gamma * self.spec.modulation.trace
         # What an eligibility leaves to later decisions is what their modulation gives to earlier ones.
-        modulation = advantages(advantages(np.array(deltas), discount), self.rule.carry) + np.array(bonuses)
+        modulation = advantages(self._advantages(rng), self.rule.carry) + np.array(bonuses)
         if self.spec.control == "shuffled":
             modulation = np.array([self._shuffle.exchange(m, rng) for m in modulation])
         weighted = [f.times(m) for f, m in zip(factors, modulation, strict=True)]
         return self._add_to_batch(joined(weighted))
+
+    def _begin_transitions(self, features: np.ndarray) -> None:
+        if isinstance(self.spec.modulation, TDError):
+            self._online.begin_episode(features)
+        else:
+            self._transitions = Transitions(features)
+
+    def _td_error(self, decision: Decision, reward: float, features: np.ndarray, terminated: bool) -> float | None:
+        """The TD error of a decision, or None where it is told at the end of the episode."""
+        if isinstance(self.spec.modulation, TDError):
+            return self._online.td_error(reward, features, terminated)
+        self._transitions.add(decision.rates, reward, features, terminated)
+        return None
+
+    def _advantages(self, rng: np.random.Generator) -> np.ndarray:
+        """Of the decisions of the episode, from which the critic learns."""
+        modulation = self.spec.modulation
+        assert not isinstance(modulation, TDError)
+        result = advantages(self.critic.td_errors(self._transitions, rng), self.critic.gamma * modulation.trace)
+        return result if self._scale is None else self._scale.apply(result)
+
+    @property
+    def _online(self) -> LinearTD:
+        assert isinstance(self.critic, LinearTD)  # what `Experiment` has checked
+        return self.critic
 
     def _factors(self, decision: Decision) -> Factors | Eligibility:
         """What the modulation of `decision` multiplies: factors, or the eligibilities of the synapses."""
@@ -385,6 +413,7 @@ class Learner:
             **{f"optimiser.{name}": a for name, a in self._optimiser.state().items()},
             **{f"critic.{name}": a for name, a in self.critic.state().items()},
             **{f"shuffle.{name}": a for name, a in self._shuffle.state().items()},
+            **({} if self._scale is None else {f"scale.{name}": a for name, a in self._scale.state().items()}),
             **({} if self._batch is None else {f"batch.{name}": a for name, a in self._batch.state().items()}),
         }
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from rwta_sim.learning.ppo import PPO
 from rwta_sim.settings import Fraction, Settings
 
-__all__ = ["Control", "EpisodeAdvantage", "ModulationSpec", "Shuffle", "TDError", "advantages"]
+__all__ = ["Control", "EpisodeAdvantage", "ModulationSpec", "Scale", "Shuffle", "TDError"]
 
 
 class TDError(Settings):
@@ -24,10 +24,16 @@ class EpisodeAdvantage(Settings):
 
     Generalised advantage estimation (Schulman et al. 2016, eq. 16): the sum of later TD errors, discounted
     by ``gamma * trace``. With ``trace = 1`` it is the return minus the critic's value.
+
+    With `scaled` it is divided by its typical size so far (see `Scale`), so that learning rates and the weight of the
+    entropy mean the same whatever the rewards are. It keeps its sign: nothing is subtracted, because the mean of a
+    single episode, the usual batch of spikes, is what the critic has to say of the episode as a whole (`PPO` has
+    ``normalise``, to mean 0 over a batch).
     """
 
     kind: Literal["episode_advantage"] = "episode_advantage"
     trace: Fraction = Field(0.95, description="lambda of the advantage: 0 one-step TD error, 1 full return")
+    scaled: bool = Field(False, description="advantages divided by the root of the running mean of their squares")
 
 
 ModulationSpec = Annotated[TDError | EpisodeAdvantage | PPO, Field(discriminator="kind")]
@@ -36,14 +42,30 @@ ModulationSpec = Annotated[TDError | EpisodeAdvantage | PPO, Field(discriminator
 Control = Literal["none", "off", "shuffled"]
 
 
-def advantages(td_errors: np.ndarray, discount: float) -> np.ndarray:
-    """``A_t = sum_k discount**k td_errors[t + k]``; shapes (n,), `discount` is gamma times lambda."""
-    result = np.empty_like(td_errors)
-    total = 0.0
-    for t in range(td_errors.size - 1, -1, -1):
-        total = td_errors[t] + discount * total
-        result[t] = total
-    return result
+class Scale:
+    """Divides advantages by the root of the running mean of their squares, those at hand included.
+
+    The mean is exponential in the number of decisions, with this `memory`; from the start it is one of what there was,
+    as in Adam (Kingma and Ba 2015, section 3).
+    """
+
+    def __init__(self, memory: float = 2000.0) -> None:
+        self._memory = memory
+        self._squares = np.zeros(1)
+        self._weight = np.zeros(1)
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """The scaled advantages of an episode, shape (n,); zeros if there never was another number."""
+        old = np.exp(-values.size / self._memory)
+        self._squares *= old
+        self._squares += (1 - old) * np.mean(values**2)
+        self._weight *= old
+        self._weight += 1 - old
+        scale = np.sqrt(self._squares / self._weight)
+        return np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"squares": self._squares, "weight": self._weight}
 
 
 class Shuffle:

@@ -13,18 +13,28 @@ __all__ = ["PPO", "clipped_modulation"]
 
 
 class PPO(Settings):
-    """PPO-clip (Schulman et al. 2017, eq. 7) on the episodes of a batch; only for ``dynamics = "rate"``.
+    """PPO-clip (Schulman et al. 2017, eq. 7) on the episodes of a batch.
 
-    Each epoch infers q anew for every decision of the batch and takes one step along the gradient of
+    Each step infers q anew for decisions of the batch, all or a minibatch, and goes along the gradient of
     ``min(r A, clip(r, 1 - clip, 1 + clip) A) + entropy H``, averaged over them; ``r = pi(action)/pi_old(action)``. A is
-    the generalised advantage, as in `EpisodeAdvantage`.
+    the generalised advantage, as in `EpisodeAdvantage`. Without spikes q is that of the mean field; spikes are replayed
+    (`ReplayLearner`), for which the rule has to be ``feedback``.
     """
 
     kind: Literal["ppo"] = "ppo"
     clip: PositiveFloat = Field(0.2, description="how far a probability may move from its old one, as a fraction")
-    epochs: PositiveInt = Field(5, description="steps per batch")
+    epochs: PositiveInt = Field(5, description="passes through a batch")
+    minibatch: PositiveInt | None = Field(
+        None, description="decisions in a step, about, drawn anew in each pass; default: all of the batch"
+    )
     trace: Fraction = Field(0.95, description="lambda of the advantage: 0 one-step TD error, 1 full return")
     normalise: bool = Field(False, description="advantages of a batch to mean 0 and standard deviation 1")
+
+    def normalised(self, advantage: np.ndarray) -> np.ndarray:
+        """Advantages as they are used; shapes (n,)."""
+        if not self.normalise or len(advantage) < 2:
+            return advantage
+        return np.asarray((advantage - advantage.mean()) / (advantage.std() + 1e-8))
 
 
 def clipped_modulation(ratio: np.ndarray, advantage: np.ndarray, clip: float) -> np.ndarray:

@@ -10,27 +10,31 @@ __all__ = ["Rollout"]
 
 
 class Rollout(Rows):
-    """Decisions of complete episodes and of the one that is going on.
+    """Decisions of complete episodes and of the one that is going on: action, its probability, advantage, and more.
 
     Parameters
     ----------
-    n_inputs : int
+    **examples : ndarray
+        What else is kept, as for `Rows`.
     """
 
-    def __init__(self, n_inputs: int) -> None:
+    def __init__(self, **examples: np.ndarray) -> None:
         number = np.zeros(())
-        super().__init__(
-            drive=np.zeros(n_inputs, np.float32), action=number.astype(np.int64), probability=number, advantage=number
-        )
+        super().__init__(action=number.astype(np.int64), probability=number, advantage=number, **examples)
         self._complete = 0
+
+    @property
+    def going_on(self) -> bool:
+        """Whether there are decisions of an episode that is not complete."""
+        return len(self) > self._complete
 
     def begin_episode(self) -> None:
         """Forget an episode that did not come to its end."""
         self.truncate(self._complete)
 
-    def add(self, drive: np.ndarray, action: int, probability: float) -> None:
-        """A decision: drive of shape (n_inputs,), action and the probability it had."""
-        self.extend(1, drive=drive, action=action, probability=probability)
+    def add(self, **values: np.ndarray | float) -> None:
+        """A decision, but for its advantage."""
+        self.extend(1, **values)
 
     def end_episode(self, advantages: np.ndarray) -> None:
         """Complete the episode with the advantages of its decisions."""

@@ -1,0 +1,111 @@
+"""What critics have in common: what there is to read, an episode as they see it, and TD errors of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Critic", "CriticInputs", "Transitions", "advantages"]
+
+
+class CriticInputs(NamedTuple):
+    """What there is for a critic to read.
+
+    Attributes
+    ----------
+    n_features : int
+        Features of an observation, in [0, 1].
+    discrete : bool
+        Whether they are one-hot.
+    shape : tuple of int
+        Of the observation whose numbers, in C order, the features are; (): nothing is known of it.
+    n_hidden : int
+        Hidden neurons, the first of the network's.
+    seed : int
+        Of what is drawn at the start, 32 bits.
+    """
+
+    n_features: int
+    discrete: bool = False
+    shape: tuple[int, ...] = ()
+    n_hidden: int = 0
+    seed: int = 0
+
+
+class Transitions:
+    """An episode, or what there is of it so far.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n_features,)
+        Of the first observation.
+
+    Attributes
+    ----------
+    features : list of ndarray
+        Of every observation, one more than there are decisions.
+    rates : list of ndarray, shape (n_neurons,), or None
+        Firing rates in every decision (see `rwta_sim.learning.Decision`), where they are known.
+    rewards : list of float
+    terminated : bool
+        Whether the last observation is of a terminal state. False at the end: the episode was cut short (truncated).
+    """
+
+    def __init__(self, features: np.ndarray) -> None:
+        self.features = [features]
+        self.rates: list[np.ndarray | None] = []
+        self.rewards: list[float] = []
+        self.terminated = False
+
+    def add(self, rates: np.ndarray | None, reward: float, features: np.ndarray, terminated: bool) -> None:
+        """A decision, its reward and the observation that followed."""
+        self.rates.append(rates)
+        self.rewards.append(reward)
+        self.features.append(features)
+        self.terminated = terminated
+
+
+class Critic(ABC):
+    """Learns the values of states from whole episodes.
+
+    Attributes
+    ----------
+    gamma : float
+        Discount of the reward per decision.
+    """
+
+    gamma: float
+
+    @abstractmethod
+    def td_errors(self, episode: Transitions, rng: np.random.Generator) -> np.ndarray:
+        """TD errors ``r_t + gamma V(s_t+1) - V(s_t)`` of an episode that has ended; learns from it.
+
+        A terminal state is worth 0; an episode that is merely cut short does not end in one.
+
+        Parameters
+        ----------
+        episode : Transitions
+            Of at least one decision.
+        rng : numpy.random.Generator
+            For what the critic draws.
+
+        Returns
+        -------
+        ndarray, shape (decisions,)
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, np.ndarray]:
+        """Arrays that the future depends on, shared with the critic."""
+
+
+def advantages(td_errors: np.ndarray, discount: float) -> np.ndarray:
+    """``A_t = sum_k discount**k td_errors[t + k]``; shapes (n,), `discount` is gamma times lambda."""
+    result = np.empty_like(td_errors)
+    total = 0.0
+    for t in range(td_errors.size - 1, -1, -1):
+        total = td_errors[t] + discount * total
+        result[t] = total
+    return result

@@ -1,0 +1,436 @@
+"""Critics that see whole episodes: known values, gradients, resumption, and learning that needs them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from importlib.util import find_spec
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from conftest import Loop
+from test_learning import SPEC, decision_for, learner_for
+
+import rwta_sim
+from rwta_sim.config import ConfigError
+from rwta_sim.critics import CriticInputs, Fourier, Network, Rates, Tabular, Transitions
+from rwta_sim.critics import network as network_module
+from rwta_sim.critics.base import advantages
+from rwta_sim.errors import RwtaSimError
+from rwta_sim.learning.modulation import EpisodeAdvantage, Scale
+from rwta_sim.runs import RunFolder
+
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch, the extra 'torch', is not installed")
+RATE = {"dynamics": "rate", "learning.rule.kind": "mean_field"}
+EPISODE = {"learning.modulation.kind": "episode_advantage"}
+KINDS = ["rates", pytest.param("network", marks=needs_torch)]
+
+
+def transitions(states, rewards, terminated, rates=None):
+    """An episode through `states`, one more than rewards; of `rates`, as many as rewards."""
+    episode = Transitions(states[0])
+    rates = [None] * len(rewards) if rates is None else rates
+    for t, reward in enumerate(rewards):
+        episode.add(rates[t], reward, states[t + 1], terminated and t == len(rewards) - 1)
+    return episode
+
+
+def random_walk(rng):
+    """States visited before an end of the walk over five states, and the reward of the last step."""
+    state, path = 2, []
+    while 0 <= state < 5:
+        path.append(state)
+        state += rng.choice([-1, 1])
+    return path, float(state == 5)
+
+
+# -- values ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("terminated", [True, False])
+def test_an_episode_at_once_is_the_same_as_online(terminated):
+    spec, rng = Fourier(order=2, gamma=0.9, rate=0.05), np.random.default_rng(0)
+    once, online = (spec.make(CriticInputs(2)) for _ in range(2))
+    for _ in range(3):
+        states, rewards = list(rng.random((6, 2))), rng.normal(size=5).tolist()
+        online.begin_episode(states[0])
+        expected = [
+            online.td_error(r, s, terminated and t == 4)
+            for t, (r, s) in enumerate(zip(rewards, states[1:], strict=True))
+        ]
+        np.testing.assert_array_equal(once.td_errors(transitions(states, rewards, terminated), rng), expected)
+    np.testing.assert_array_equal(once.theta, online.theta)
+    assert once.theta.any()
+
+
+@pytest.mark.parametrize("terminated", [True, False])
+def test_td_errors_on_firing_rates_by_hand(terminated):
+    """Two decisions, TD(0): the value of a decision is theta . (r, 1); after the last one it stands for what follows.
+
+    Observations are not looked at: here they are no numbers at all.
+    """
+    gamma, rate = 0.5, 0.1
+    critic = Rates(gamma=gamma, trace=0.0, rate=rate).make(CriticInputs(1, n_hidden=2))
+    rates = [np.array([0.2, 0.8, 0.3]), np.array([0.6, 0.4, 0.7])]  # the third neuron is of the action circuit
+    seen = [np.array([0.2, 0.8, 1.0]), np.array([0.6, 0.4, 1.0])]
+    theta, expected = np.zeros(3), []
+    for _ in range(3):
+        expected.clear()
+        for now, after, reward in ((seen[0], seen[1], 1.0), (seen[1], None if terminated else seen[1], -2.0)):
+            following = 0.0 if after is None else theta @ after
+            expected.append(reward + gamma * following - theta @ now)
+            theta = theta + rate * expected[-1] * now
+        episode = transitions([np.full(1, np.nan)] * 3, [1.0, -2.0], terminated, rates)
+        np.testing.assert_allclose(critic.td_errors(episode, np.random.default_rng(0)), expected, rtol=1e-12)
+    assert critic.value(rates[0]) == pytest.approx(theta @ seen[0])
+
+
+def test_values_of_a_random_walk_from_firing_rates():
+    """Exit right of five states pays 1: the values are 1/6 ... 5/6 (Sutton and Barto, example 6.2).
+
+    A hidden neuron per state, which fires in 60 % of the steps. Mean of the estimates after 500 to 2,000 episodes: it
+    errs by 0.016 at the most (root mean square over 20 seeds, measured), so that 0.07 is 4.5 standard deviations.
+    """
+    critic = Rates(gamma=1.0, trace=0.8, rate=0.02).make(CriticInputs(1, n_hidden=5))
+    rng, eye, nothing, estimates = np.random.default_rng(8), 0.6 * np.eye(5), np.zeros(1), []
+    for n in range(2000):
+        path, end = random_walk(rng)
+        rewards = [0.0] * (len(path) - 1) + [end]
+        critic.td_errors(transitions([nothing] * (len(path) + 1), rewards, True, eye[path]), rng)
+        if n >= 500:
+            estimates.append([critic.value(state) for state in eye])
+    np.testing.assert_allclose(np.mean(estimates, axis=0), np.arange(1, 6) / 6, atol=0.07)
+
+
+@needs_torch
+@pytest.mark.parametrize("trace", [0.0, 0.8])
+def test_values_of_a_cycle_from_a_network(trace):
+    """Three states in a circle, cut short after four decisions: V = (1 - gamma P)^-1 r, from which a network that took
+    the end for a terminal state would be 0.7 or more away; a fourth state ends the episode, and is worth its reward."""
+    critic = Network(gamma=0.7, trace=trace, rate=0.005, hidden=(16,)).make(CriticInputs(4, True))
+    eye, rewards, rng = np.eye(4), np.array([1.0, -1.0, 2.0]), np.random.default_rng(0)
+    exact = np.linalg.solve(np.eye(3) - 0.7 * np.roll(np.eye(3), 1, axis=1), rewards)
+    for n in range(100):
+        path = (n + np.arange(5)) % 3
+        deltas = critic.td_errors(transitions(eye[path], rewards[path[:-1]].tolist(), False), rng)
+        last = critic.td_errors(transitions([eye[3], eye[0]], [3.0], True), rng)
+    np.testing.assert_allclose([critic.value(state) for state in eye], [*exact, 3.0], atol=1e-3)
+    np.testing.assert_allclose([*deltas, *last], 0.0, atol=1e-3)
+
+
+# -- the network -------------------------------------------------------------------------------------------
+
+
+def forward(parameters, features, shape, stride):
+    """The network in NumPy, double precision: convolutions (parameters of four dimensions), then dense layers."""
+    x = features
+    if len(shape) == 2:
+        x = x.reshape(-1, 1, *shape)
+    elif len(shape) == 3:
+        x = x.reshape(-1, *shape)
+        x = np.moveaxis(x, -1, 1) if shape[2] <= shape[0] else x
+    pairs = list(zip(parameters[::2], parameters[1::2], strict=True))
+    for n, (weights, bias) in enumerate(pairs):
+        if weights.ndim == 4:
+            windows = np.lib.stride_tricks.sliding_window_view(x, weights.shape[2:], (2, 3))[:, :, ::stride, ::stride]
+            x = np.einsum("ncyxij,ocij->noyx", windows, weights) + bias[:, None, None]
+        else:
+            x = x.reshape(len(x), -1) @ weights.T + bias
+        x = np.maximum(x, 0.0) if n < len(pairs) - 1 else x
+    return x[:, 0]
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("shape", "layers"),
+    [((3,), 3), ((2, 3), 3), ((8, 9), 4), ((9, 8, 2), 4), ((2, 8, 9), 4)],
+    ids=["flat", "too small for an image", "image", "channels last", "channels first"],
+)
+@pytest.mark.parametrize("terminated", [True, False])
+def test_the_step_of_the_network_is_the_gradient(shape, layers, terminated):
+    """Central differences, in NumPy, of the mean squared distance from the lambda-returns, for every parameter.
+
+    Adam's first moment after one step is 0.1 times the gradient, and its first step the rate times the sign of it.
+    """
+    settings = Network(gamma=0.9, trace=0.6, rate=1e-3, hidden=(4, 3), channels=(2,), kernel=3, stride=4, epochs=1)
+    n_features, rng = int(np.prod(shape)), np.random.default_rng(3)
+    critic = settings.make(CriticInputs(n_features, False, shape))
+    state = critic.state()
+    names = [name for name in state if name.startswith("network.")]
+    assert len(names) == 2 * layers
+    for name in names:
+        state[name][...] = rng.normal(size=state[name].shape)
+    before = [state[name].astype(float) for name in names]
+    states, rewards = rng.random((6, n_features)), rng.normal(size=5)
+    values = forward(before, states, shape, 4)
+    assert critic.value(states[1]) == pytest.approx(values[1], rel=1e-5)
+    values[-1] = 0.0 if terminated else values[-1]
+    expected = rewards + 0.9 * values[1:] - values[:-1]
+    deltas = critic.td_errors(transitions(states, rewards.tolist(), terminated), rng)
+    np.testing.assert_allclose(deltas, expected, atol=1e-4)
+    # Lambda-returns, one after the other from the end: G = r + gamma ((1 - lambda) V' + lambda G').
+    returns, following = [], values[-1]
+    for r, v in zip(rewards[::-1], values[:0:-1], strict=True):
+        following = r + 0.9 * (0.4 * v + 0.6 * following)
+        returns.insert(0, following)
+    largest = 0.0
+    for i, name in enumerate(names):
+        gradient = np.zeros_like(before[i])
+        for index in np.ndindex(gradient.shape):
+            kept, losses = before[i][index], []
+            for step in (1e-6, -1e-6):
+                before[i][index] = kept + step
+                losses.append(np.mean((forward(before, states[:-1], shape, 4) - returns) ** 2))
+            before[i][index] = kept
+            gradient[index] = (losses[0] - losses[1]) / 2e-6
+        largest = max(largest, np.abs(gradient).max())
+        moment = state[name.replace("network.", "adam.") + ".exp_avg"]
+        np.testing.assert_allclose(moment / 0.1, gradient, atol=1e-4 * largest, rtol=1e-3, err_msg=name)
+        clear = np.abs(gradient) > 1e-2
+        np.testing.assert_allclose((state[name] - before[i])[clear], -1e-3 * np.sign(gradient)[clear], rtol=1e-2)
+    assert largest > 0.1
+
+
+@needs_torch
+def test_a_network_starts_at_zero_and_from_the_seed():
+    """Also PyTorch's global generator is neither read nor moved."""
+    import torch
+
+    made = []
+    for seed, other in ((1, 5), (1, 6), (2, 5)):
+        torch.manual_seed(other)
+        before = torch.get_rng_state()
+        critic = Network(hidden=(64, 32), channels=(4,)).make(CriticInputs(300, False, (10, 10, 3), 0, seed))
+        assert torch.equal(torch.get_rng_state(), before)
+        assert critic.value(np.random.default_rng(0).random(300)) == 0.0
+        made.append({name: a.copy() for name, a in critic.state().items()})
+    weights = [name for name, a in made[0].items() if a.any()]
+    assert weights == ["network.1.weight", "network.4.weight", "network.6.weight"]
+    for name in weights:
+        np.testing.assert_array_equal(made[0][name], made[1][name])
+        assert not np.array_equal(made[0][name], made[2][name])
+    # Uniform with variance 2 / fan-in: 2,048 numbers, the standard error of their variance is 2 %.
+    assert made[0]["network.6.weight"].var() == pytest.approx(2 / 64, rel=0.1)
+
+
+@needs_torch
+def test_images_that_are_too_small_are_refused():
+    with pytest.raises(
+        RwtaSimError, match=r"images of 8 by 12 pixels are too small for 3 convolutions.*channels = \[\]"
+    ):
+        Network(channels=(4, 4, 4), kernel=3).make(CriticInputs(96, False, (8, 12)))
+    dense = Network(channels=(), hidden=(5,)).make(CriticInputs(96, False, (8, 12)))
+    assert dense.state()["network.0.weight"].shape == (5, 96)
+
+
+# -- in the loop -------------------------------------------------------------------------------------------
+
+
+def test_firing_rates_of_decisions(cue):
+    """The spikes that a monitor saw, as fractions of the steps; without spikes q."""
+    agent = rwta_sim.Agent(cue.changed({"network.weight_sd": 0.5}), record=True)
+    decisions, decide = [], agent.actor.decide
+
+    def remembering(*args):
+        decision = yield from decide(*args)
+        decisions.append(decision)
+        return decision
+
+    agent.actor.decide = remembering
+    agent.play(1)
+    steps = agent.experiment.decision.steps
+    monitor = agent.network.neuron_spikes
+    when = np.rint(np.asarray(monitor.t) / float(agent.experiment.network.dt)).astype(int) // steps
+    counts = np.zeros((20, agent.network.n_neurons))
+    np.add.at(counts, (when, np.asarray(monitor.i)), 1)
+    np.testing.assert_array_equal([d.rates for d in decisions], counts / steps)
+    assert counts.sum() == 20 * steps * 3
+    rate = rwta_sim.Agent(cue, dynamics="rate")
+    seeds = rwta_sim.seeding.episode_seeds(0, 0, 0)
+    rate.actor.begin_episode(seeds)
+    decision = rwta_sim.rate.finish(rate.actor.decide(np.eye(4)[0], True, seeds.choices))
+    np.testing.assert_array_equal(decision.rates, decision.q)
+
+
+@pytest.mark.parametrize("terminated", [True, False])
+def test_a_learner_asks_at_the_end_of_the_episode(terminated):
+    """SGD at rate 1: the biases change by sum_t A_t (v_t - q_t), A from the TD errors of the rates, by hand."""
+    loop, rng = Loop(SPEC), np.random.default_rng(4)
+    inputs = CriticInputs(2, n_hidden=6)
+    learner = learner_for(loop, modulation=EpisodeAdvantage(trace=0.5))
+    learner.critic = Rates(gamma=0.8, trace=0.3, rate=0.1).make(inputs)
+    other = Rates(gamma=0.8, trace=0.3, rate=0.1).make(inputs)
+    nothing = np.zeros(2)
+    for _ in range(2):
+        decisions = [decision_for(loop.network, rng, rates=rng.random(8)) for _ in range(3)]
+        rewards, before = rng.normal(size=3), loop.arrays.b.copy()
+        learner.begin_episode(nothing)
+        for t, (decision, reward) in enumerate(zip(decisions, rewards, strict=True)):
+            assert not learner.observe(decision, reward, nothing, terminated and t == 2, rng)
+        assert learner.end_episode(rng)
+        deltas = other.td_errors(transitions([nothing] * 4, rewards, terminated, [d.rates for d in decisions]), rng)
+        modulation = [deltas[0] + 0.4 * (deltas[1] + 0.4 * deltas[2]), deltas[1] + 0.4 * deltas[2], deltas[2]]
+        change = sum(a * (d.v - d.q) for a, d in zip(modulation, decisions, strict=True))
+        np.testing.assert_allclose(loop.arrays.b - before, change, rtol=1e-10)
+    learner.begin_episode(nothing)
+    learner.observe(decision_for(loop.network, rng), 1.0, nothing, True, rng)
+    with pytest.raises(ValueError, match="needs decisions that tell firing rates"):
+        learner.end_episode(rng)
+
+
+class TwoRooms(gym.Env):
+    """The first action chooses a room; whatever is done in the right room then pays 1, in the left one 0."""
+
+    def __init__(self, picture: bool = False) -> None:
+        shape = (8, 8) if picture else (3,)
+        self.observation_space = gym.spaces.Box(0.0, 1.0, shape)
+        self.action_space = gym.spaces.Discrete(2)
+
+    def _observation(self):
+        seen = np.zeros(self.observation_space.shape)
+        if seen.ndim == 2:
+            seen[3 * self._room : 3 * self._room + 2] = 1.0
+        else:
+            seen[self._room] = 1.0
+        return seen
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._room = 0
+        return self._observation(), {}
+
+    def step(self, action):
+        reward, ended = float(self._room == 2), self._room > 0
+        self._room = self._room or 1 + int(action)
+        return self._observation(), reward, ended, False, {}
+
+
+ROOMS = {
+    **EPISODE,
+    "learning.modulation.trace": 0.0,
+    "network.weight_sd": 0.5,
+    "encoder.complementary": False,
+    "learning.rate": 0.02,
+    "learning.final_rate": 1.0,
+    "training.episodes": 150,
+    "training.target": 1e9,
+    "training.validate_every": 150,
+}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("modulation", ["episode_advantage", "ppo", "spikes"])
+def test_values_teach_what_no_reward_follows(cue, tmp_path, monkeypatch, kind, modulation, sign):
+    """With lambda = 0 only the value of the room tells the first decision what it was good for.
+
+    With the critic's TD errors turned round the network learns to go left: nothing but their sign is the matter.
+    """
+    changes = {**ROOMS, "critic.kind": kind, "critic.gamma": 1.0, "critic.rate": 0.1 if kind == "rates" else 0.01}
+    changes |= {} if modulation == "spikes" else {**RATE, "learning.modulation.kind": modulation}
+    changes |= {"learning.modulation.trace": 0.0}
+    env = TwoRooms(picture=kind == "network")
+    agent = rwta_sim.Agent(cue.changed(changes), env=env)
+    learner = agent.learner()
+    right = learner.critic.td_errors
+    monkeypatch.setattr(learner.critic, "td_errors", lambda episode, rng: sign * right(episode, rng))
+    rwta_sim.training.Trainer(agent, learner, RunFolder.create(tmp_path / "run", agent.experiment)).train()
+    assert np.mean([e.total for e in agent.play(10)]) == (sign > 0)
+
+
+@needs_torch
+@pytest.mark.parametrize("changes", [RATE, {}], ids=["rate", "spiking"])
+def test_resume_continues_the_network_exactly(cue, tmp_path, changes):
+    """Stopped by SIGINT and resumed, the global generator of PyTorch anywhere: bit for bit the whole run."""
+    import torch
+
+    critic = {"critic.kind": "network", "critic.hidden": [8, 4], "critic.batch": 7, **EPISODE}
+    length = {"training.episodes": 6, "training.target": 1e9, "training.validate_every": 3}
+    experiment = cue.changed({**changes, **critic, **length, "learning.modulation.scaled": True})
+    torch.manual_seed(1)
+    rwta_sim.train(experiment, tmp_path / "whole")
+
+    def interrupt(progress):
+        if progress.episode == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    torch.manual_seed(2)
+    assert rwta_sim.train(experiment, tmp_path / "parts", report=interrupt).episodes == 4
+    torch.manual_seed(3)
+    assert rwta_sim.resume(tmp_path / "parts").finished
+    runs = [RunFolder.open(tmp_path / name) for name in ("whole", "parts")]
+    whole, parts = ({n: a.tobytes() for n, a in run.last().arrays.items()} for run in runs)
+    assert whole == parts
+    assert runs[0].metrics_path.read_bytes() == runs[1].metrics_path.read_bytes()
+    saved = runs[0].last().arrays
+    assert saved["learner.critic.network.0.weight"].shape == (8, 4)
+    assert saved["learner.critic.adam.0.weight.step"] == 6 * 4 * 3  # epochs, and minibatches of 20 decisions
+    assert saved["learner.scale.weight"] > 0
+    assert runs[0].saved_versions()["torch"] == torch.__version__
+
+
+def test_without_pytorch_nothing_begins(cue, tmp_path, monkeypatch):
+    """One line; and what needs no critic goes on: the settings are valid."""
+    monkeypatch.setattr(network_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(rwta_sim.training, "Agent", None)
+    experiment = cue.changed({"critic.kind": "network", **EPISODE})
+    message = r"^critic.kind = 'network' needs PyTorch: pip install 'rwta-sim\[torch\]'$"
+    with pytest.raises(RwtaSimError, match=message):
+        rwta_sim.train(experiment, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(RwtaSimError, match=message):
+        Network().make(CriticInputs(3))
+
+
+def test_impossible_settings(cue):
+    for changes, message in (
+        ({"critic.kind": "rates"}, "'rates' tells TD errors at the end of an episode: set learning.modulation.kind"),
+        ({"critic.kind": "network", **RATE}, "'network' tells TD errors at the end"),
+        (
+            {"critic.kind": "rates", **EPISODE, "network.hidden_circuits": 0, "network.blocks": ["sa"]},
+            r"has none: set network.hidden_circuits",
+        ),
+        ({"critic.kind": "network", **EPISODE, "critic.hidden": [0]}, r"critic.hidden"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            cue.changed(changes)
+    with pytest.raises(RwtaSimError, match=r"set network.hidden_circuits"):
+        Rates().make(CriticInputs(3))
+
+
+# -- scaled advantages -------------------------------------------------------------------------------------
+
+
+def test_scale_is_the_running_root_mean_square():
+    """Against the sum over all that was, written out: each decision weighs less by exp(-1/memory) per decision since.
+
+    Within an episode all weigh the same.
+    """
+    scale, rng, past = Scale(memory=10.0), np.random.default_rng(0), []
+    for n in (3, 1, 12, 5):
+        values = rng.normal(3.0, 2.0, n)
+        past.append(values)
+        squares, weights, after = 0.0, 0.0, 0
+        for episode in reversed(past):
+            weight = np.exp(-after / 10) * (1 - np.exp(-len(episode) / 10))
+            squares, weights, after = squares + weight * np.mean(episode**2), weights + weight, after + len(episode)
+        np.testing.assert_allclose(scale.apply(values), values / np.sqrt(squares / weights), rtol=1e-12)
+    assert np.array_equal(Scale().apply(np.zeros(3)), np.zeros(3))
+
+
+def test_scaled_advantages_do_not_depend_on_the_unit_of_reward():
+    """Rewards a thousand times as large, and the same change of the weights; the entropy bonus is not scaled."""
+    ends = []
+    for unit in (1.0, 1000.0):
+        loop, rng = Loop(SPEC), np.random.default_rng(6)
+        learner = learner_for(loop, Tabular(gamma=0.9, rate=0.1), modulation=EpisodeAdvantage(scaled=True), entropy=0.5)
+        for _ in range(3):
+            learner.begin_episode(np.eye(2)[0])
+            for t in range(4):
+                decision = decision_for(loop.network, rng)
+                learner.observe(decision, unit * rng.normal(), np.eye(2)[t % 2], t == 3, rng)
+            learner.end_episode(rng)
+        ends.append(loop.arrays.b.copy())
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-9)
+    assert advantages(np.ones(2), 0.5)[0] == 1.5 and ends[0].any()
