@@ -170,7 +170,8 @@ def test_hidden_credit_needs_depth():
         for _ in range(40):
             policy = actor.field.infer(drive, weights.weights, weights.b).q[:, weights.network.action]
             chosen = policy[np.arange(8), action]
-            learner._learn(drive, action, chosen, chosen * reward / 2, rng)
+            rows = {"drive": drive, "action": action, "probability": chosen, "advantage": chosen * reward / 2}
+            learner._learn(rows, rng)
         accuracy[depth] = chosen[reward > 0].mean()
         moved[depth] = np.abs(weights.weights["sh"] - start).max()
     assert moved[1] == 0.0 and accuracy[1] < 0.9
