@@ -145,6 +145,7 @@ class RobotNavigation(gym.Env[np.ndarray, np.int64]):
         self._across, self._upward = _tangents(options.size)
         self._portrait = None if render_mode is None else _Portrait()
         self._place, self._heading = np.full(2, np.nan), 0.0  # no episode has begun
+        self._distance = math.nan
         self._over = True
 
     def n_starts(self, split: str) -> int:
@@ -158,15 +159,16 @@ class RobotNavigation(gym.Env[np.ndarray, np.int64]):
         super().reset(seed=seed)
         x, y, heading = self._starts.choose(options, self.np_random)
         self._place, self._heading, self._over = np.array([x, y]), heading, False
+        self._distance = rooms().distance(self._place)
         return self._pipeline.reset(self._look()), {"pose": self._pose()}
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Turn and move, or try to."""
         if self._over:
             raise ResetNeeded("no episode is going on: call reset() first")
-        before = rooms().distance(self._place)
+        before = self._distance
         blocked = not self._go(*ACTIONS[checked_action(action, len(ACTIONS))])
-        distance = rooms().distance(self._place)
+        self._distance = distance = rooms().distance(self._place)
         success = self.in_view()
         self._over = success
         if success:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
@@ -234,3 +236,17 @@ def test_wrong_settings(kwargs, message):
 def test_wrong_options(make, options, message):
     with pytest.raises(ValueError, match=message):
         make().reset(options=options)
+
+
+def test_threads(make):
+    """Two at once, each in a thread of its own, see what they see alone."""
+    actions = np.random.default_rng(0).integers(4, size=40)  # never down: the episode goes on
+
+    def pictures(env):
+        return np.stack([env.reset(seed=5)[0], *(env.step(action)[0] for action in actions)])
+
+    alone = pictures(make())
+    envs = [make(), make()]
+    with ThreadPoolExecutor(2) as pool:
+        for result in pool.map(pictures, envs):
+            np.testing.assert_array_equal(result, alone)

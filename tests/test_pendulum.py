@@ -266,7 +266,9 @@ def test_mujoco_cannot_render_everywhere(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("module", "package"), [("pendulum", "mujoco"), ("pendulum_bullet", "pybullet")], ids=["mujoco", "pybullet"]
+    ("module", "package"),
+    [("pendulum", "mujoco"), ("pendulum_bullet", "pybullet"), ("_bullet", "pybullet")],
+    ids=["mujoco", "pybullet", "robots"],
 )
 def test_without_the_simulator(module, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
