@@ -27,6 +27,8 @@ __all__ = ["DoomHealth"]
 
 _TICS = 4
 _DECISIONS = 525
+# What the floor takes at once, in points of health.
+_FLOOR = 8
 # Left, right, forward, left and forward, right and forward.
 _ACTIONS = [[True, False, False], [False, True, False], [False, False, True], [True, False, True], [False, True, True]]
 _CAMERAS = {
@@ -67,7 +69,9 @@ class DoomHealth(gym.Env[np.ndarray, np.int64]):
         Reward of dying.
     health : float
         Reward per point of health won; lost points cost as much. 0 in the published task.
-    size, encoding, frames, motion, centre, surround, gain
+    poisoned : float
+        Reward of a decision that cost more health than the floor takes. 0 in the published task.
+    size, encoding, frames, motion, centre, surround, gain, threshold
         See `rwta_sim.envs.images.ImageOptions`.
     render_mode : None or "rgb_array"
         Pictures of 320 by 240 pixels of what the camera sees.
@@ -89,6 +93,7 @@ class DoomHealth(gym.Env[np.ndarray, np.int64]):
         healed: float = 10.0,
         death: float = -50.0,
         health: float = 0.0,
+        poisoned: float = 0.0,
         size: tuple[int, int] = (60, 80),
         encoding: Encoding = "grey",
         frames: int = 1,
@@ -96,17 +101,25 @@ class DoomHealth(gym.Env[np.ndarray, np.int64]):
         centre: float = 0.8,
         surround: float = 2.4,
         gain: float = 4.0,
+        threshold: float = 0.45,
         render_mode: str | None = None,
     ) -> None:
         check_render_mode(render_mode)
-        rewards = {"alive": alive, "healed": healed, "death": death, "health": health}
+        rewards = {"alive": alive, "healed": healed, "death": death, "health": health, "poisoned": poisoned}
         for name, value in rewards.items():
             if not np.isfinite(value):
                 raise ValueError(f"{name} = {value}: expected a finite reward")
         self._rewards = {name: float(value) for name, value in rewards.items()}
         self._scenario = _scenario_file(scenario)
         options = ImageOptions(
-            size=size, encoding=encoding, frames=frames, motion=motion, centre=centre, surround=surround, gain=gain
+            size=size,
+            encoding=encoding,
+            frames=frames,
+            motion=motion,
+            centre=centre,
+            surround=surround,
+            gain=gain,
+            threshold=threshold,
         )
         self._camera = _camera_for(options.size)
         self._pipeline = ImagePipeline(options, self._camera)
@@ -162,10 +175,14 @@ class DoomHealth(gym.Env[np.ndarray, np.int64]):
         self._decisions += not dead
         full = self._decisions >= _DECISIONS
         self._playing = not (dead or full)
-        value = self._rewards
-        reward = value["death"] if dead else value["alive"] + value["healed"] * (self._health > before)
-        reward += value["health"] * (self._health - before)
-        return self._pipeline.step(self._frame), reward, dead, full, self._info()
+        return self._pipeline.step(self._frame), self._reward(before, dead), dead, full, self._info()
+
+    def _reward(self, before: float, dead: bool) -> float:
+        value, gained = self._rewards, self._health - before
+        reward = value["death"] if dead else value["alive"]
+        if not dead:
+            reward += value["healed"] * (gained > 0) + value["poisoned"] * (gained < -_FLOOR)
+        return reward + value["health"] * gained
 
     @property
     def _game(self) -> Any:

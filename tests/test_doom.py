@@ -37,6 +37,8 @@ def play(env: Any, seed: int, decisions: int = 40, actions: int = 7) -> list:
     first, info = env.reset(seed=seed)
     seen: list = [(first, 0.0, False, info)]
     for action in rng.integers(5, size=decisions):
+        if seen[-1][2]:
+            break
         observation, reward, dead, _, info = env.step(action)
         seen.append((observation, reward, dead, info))
     return seen
@@ -111,6 +113,20 @@ def test_healing_is_rewarded():
             healed += after["health"] > before["health"]
     env.close()
     assert healed > 0
+
+
+def test_poison_is_punished():
+    """This walk from the place of seed 1 meets a poison."""
+    env = make("DoomHealthSupreme", alive=0.0, healed=0.0, death=0.0, poisoned=-3.0)
+    poisoned = 0
+    health = env.reset(seed=1)[1]["health"]
+    for decision in range(30):
+        _, reward, _, _, info = env.step(3 if decision % 8 < 2 else 2)
+        hurt = info["health"] - health < -8
+        assert reward == -3.0 * hurt
+        health, poisoned = info["health"], poisoned + hurt
+    env.close()
+    assert poisoned > 0
 
 
 def test_survivors_are_truncated(monkeypatch):

@@ -61,6 +61,26 @@ def test_differences_of_gaussians():
     np.testing.assert_allclose(one, 0.5 + (on - off) / 2, atol=1e-6)
 
 
+@pytest.mark.parametrize("camera", [(24, 32), (48, 80), (12, 16)])
+@pytest.mark.parametrize("colour", [False, True])
+def test_highlights(camera, colour):
+    frame = picture(6, (*camera, 3) if colour else camera)
+    grey, spots = seen(frame, camera, encoding="highlights", threshold=0.6, gain=2.0)
+    luminance = (frame @ LUMINANCE if colour else frame) / 255
+    blocks = luminance.reshape(SIZE[0], camera[0] // SIZE[0], SIZE[1], camera[1] // SIZE[1])
+    np.testing.assert_allclose(grey, blocks.mean((1, 3)), atol=1e-6)
+    np.testing.assert_allclose(spots, (2 * (blocks.max((1, 3)) - 0.6)).clip(0, 1), atol=1e-6)
+
+
+def test_highlights_of_areas_that_share_pixels():
+    """Every pixel of the camera counts in one area, whatever the sizes."""
+    for place in np.ndindex(15, 37):
+        frame = np.zeros((15, 37))
+        frame[place] = 1
+        spots = seen(frame, (15, 37), encoding="highlights")[1]
+        assert np.count_nonzero(spots) == 1
+
+
 def test_retina_ignores_what_is_even():
     """A bright half: only its edge is seen, on its bright side by on-cells, on its dark side by off-cells."""
     frame = np.full((60, 80), 40, np.uint8)
@@ -98,7 +118,7 @@ def test_history_and_motion():
     np.testing.assert_array_equal(pipeline.reset(frames[0]), observations[0])
 
 
-@pytest.mark.parametrize("encoding", ["grey", "on_off", "dog", "rgb", "opponent"])
+@pytest.mark.parametrize("encoding", ["grey", "highlights", "on_off", "dog", "rgb", "opponent"])
 @pytest.mark.parametrize("frames", [1, 2])
 def test_observations_are_in_their_space(encoding, frames):
     options = ImageOptions(size=SIZE, encoding=encoding, frames=frames, motion=frames == 2)
@@ -136,7 +156,16 @@ def test_real_constant_frame():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size": (0, 80)}, {"frames": 0}, {"encoding": "hsv"}, {"centre": 3.0}, {"gain": -1}, {"colour": True}]
+    "wrong",
+    [
+        {"size": (0, 80)},
+        {"frames": 0},
+        {"encoding": "hsv"},
+        {"centre": 3.0},
+        {"gain": -1},
+        {"threshold": 2},
+        {"colour": True},
+    ],
 )
 def test_wrong_options(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong)) if "centre" not in wrong else "more than centre"):
