@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rwta_sim.config import ConfigError, Experiment
 from rwta_sim.errors import nearest
-from rwta_sim.models import svpg, svpg_published, svpg_rate
+from rwta_sim.models import svpg, svpg_published, svpg_rate, svpg_vision
 
 __all__ = ["MODELS", "Preset", "preset", "tasks"]
 
@@ -24,7 +24,7 @@ class Preset:
 
 #: Models by name; the first one that has a task is its default.
 MODELS: dict[str, dict[str, tuple[str, Callable[[], Experiment]]]] = {
-    "svpg": svpg.PRESETS,
+    "svpg": {**svpg.PRESETS, **svpg_vision.PRESETS},
     "svpg-rate": svpg_rate.PRESETS,
     "svpg-published": svpg_published.PRESETS,
     "svpg-bmvc": svpg_published.BMVC,

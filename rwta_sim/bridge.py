@@ -43,6 +43,8 @@ class Episode:
     actions : list of int
     correct : bool or None
         Whether the last answer was right, where the environment tells (``info["correct"]``).
+    success : bool or None
+        Whether the goal was reached at the end, where the environment tells (``info["success"]``).
     """
 
     total: float
@@ -52,6 +54,7 @@ class Episode:
     rate: float
     actions: list[int]
     correct: bool | None
+    success: bool | None
 
 
 class Listener(Protocol):
@@ -134,7 +137,7 @@ class Bridge:
         if learner is not None:
             learner.end_episode(seeds.choices)
         n = len(actions)
-        return Episode(total, discounted, n, entropy / n, rate / n, actions, watch.correct)
+        return Episode(total, discounted, n, entropy / n, rate / n, actions, watch.correct, watch.success)
 
     def look_around(self, env: gym.Env, count: int, seed: np.random.SeedSequence) -> list[np.ndarray]:
         """Features of `count` observations under a policy that draws every action alike.
@@ -167,6 +170,7 @@ class _Watched:
         self._name = env.spec.id if env.spec else type(env.unwrapped).__name__
         self._step = 0
         self.correct: bool | None = None
+        self.success: bool | None = None
 
     def reset(self, seed: int, options: dict[str, Any] | None) -> np.ndarray:
         try:
@@ -191,6 +195,8 @@ class _Watched:
             ) from error
         if "correct" in info:
             self.correct = bool(info["correct"])
+        if "success" in info:
+            self.success = bool(info["success"])
         if not np.isfinite(value):
             raise EnvironmentFailure(
                 f"{self._name}: step {self._step} gave the reward {value}, expected a finite number"

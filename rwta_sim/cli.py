@@ -197,10 +197,14 @@ def evaluate(
         "mean_discounted_return": float(np.mean([episode.discounted for episode in played])),
         "gamma": experiment.critic.gamma,
         "returns": returns,
+        "mean_decisions": float(np.mean([episode.decisions for episode in played])),
     }
     answers = [episode.correct for episode in played if episode.correct is not None]
     if answers:
         result["accuracy"] = float(np.mean(answers))
+    reached = [episode.success for episode in played if episode.success is not None]
+    if reached:
+        result["success"] = float(np.mean(reached))
     if as_json:
         _print_json(result)
         return
@@ -208,6 +212,8 @@ def evaluate(
         f"{result['task']}: mean return {result['mean_return']:.2f} +- {result['sd_return']:.2f} "
         f"over {episodes} greedy episodes (seed {result['seed']}, {_what_ran(agent.dynamics, agent.engine_name)})"
         + (f", accuracy {result['accuracy']:.4f}" if answers else "")
+        + (f", success {result['success']:.2f}" if reached else "")
+        + f", {result['mean_decisions']:.1f} decisions an episode"
     )
 
 

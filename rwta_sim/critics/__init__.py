@@ -8,6 +8,7 @@ from pydantic import Field
 
 from rwta_sim.critics.base import Critic, CriticInputs, Transitions
 from rwta_sim.critics.constant import Constant
+from rwta_sim.critics.features import Linear
 from rwta_sim.critics.fourier import Fourier
 from rwta_sim.critics.linear import LinearTD
 from rwta_sim.critics.network import Network
@@ -20,6 +21,7 @@ __all__ = [
     "CriticInputs",
     "CriticSpec",
     "Fourier",
+    "Linear",
     "LinearTD",
     "Network",
     "Rates",
@@ -27,4 +29,4 @@ __all__ = [
     "Transitions",
 ]
 
-CriticSpec = Annotated[Fourier | Tabular | Constant | Rates | Network, Field(discriminator="kind")]
+CriticSpec = Annotated[Fourier | Linear | Tabular | Constant | Rates | Network, Field(discriminator="kind")]
