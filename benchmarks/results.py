@@ -40,6 +40,8 @@ class Row:
     task : str
     metric : str
         Key of the evaluation's JSON that is shown.
+    also : tuple of str
+        Further keys, each with a line of its own.
     train : list of str
         Options of `rwta-sim train`.
     evaluate : dict of list of str
@@ -54,11 +56,13 @@ class Row:
     evaluate: dict[str, list[str]] = field(default_factory=lambda: {"": []})
     published: str = "–"
     asked: str = "–"
+    also: tuple[str, ...] = ()
 
 
 #: Evaluations of the same weights as spikes and as their mean field.
 BOTH = {"": [], "rate": ["--dynamics", "rate"]}
 SPIKES = {"": [], "spiking": ["--dynamics", "spiking"]}
+CHANCE = {**BOTH, "random": ["--random"]}
 LAST_STEP = ["--learning.rule.kind", "last_step"]
 RATE = ["--model", "svpg-rate"]
 
@@ -74,6 +78,12 @@ ROWS = {
     "parity3, last_step": Row("parity3", "accuracy", train=LAST_STEP, asked="fails"),
     "digits": Row("digits", "accuracy", evaluate=BOTH, asked="≥ 0.97"),
     "mnist": Row("mnist", "accuracy", published="0.926 ± 0.001 (rate)"),
+    "doom-health": Row("doom-health", "mean_decisions", evaluate=CHANCE, asked="≥ 524, every seed"),
+    "doom-health-supreme": Row("doom-health-supreme", "mean_decisions", evaluate=CHANCE, asked="≥ 300"),
+    "panda-reach": Row(
+        "panda-reach", "success", evaluate=CHANCE, asked="≥ 0.95; ≤ 8 decisions", also=("mean_decisions",)
+    ),
+    "robot-navigation": Row("robot-navigation", "success", evaluate=CHANCE, asked="≥ 0.95", also=("mean_decisions",)),
     "inverted-pendulum, rate": Row(
         "inverted-pendulum", train=RATE, evaluate=SPIKES, published="199.87 ± 0.27", asked="spikes within 2 %"
     ),
@@ -91,9 +101,15 @@ def one(name: str, seed: int, runs: Path, mnist: str | None) -> dict[str, Any]:
     trained = command("train", row.task, *options)
     values = {}
     for label, options in row.evaluate.items():
-        values[label] = command("evaluate", str(folder), *options)[row.metric]
+        found = command("evaluate", str(folder), *options)
+        values |= {key(label, metric, row): found[metric] for metric in (row.metric, *row.also)}
     kept = ("episodes", "decisions", "seconds", "cpu_seconds", "decisions_per_second", "engine")
     return {"row": name, "seed": seed, "values": values, **{key: trained[key] for key in kept}}
+
+
+def key(label: str, metric: str, row: Row) -> str:
+    """Where a run keeps a metric of an evaluation."""
+    return label if metric == row.metric else f"{label} {metric}"
 
 
 def load() -> dict[str, Any]:
@@ -145,12 +161,12 @@ def markdown(table: dict[str, Any]) -> str:
         options = f"`{' '.join(row.train)}`" if row.train else ""
         seconds = [r["seconds"] for r in runs]
         cpu = np.median([r["cpu_seconds"] for r in runs])
-        for label in row.evaluate:
-            values = [r["values"][label] for r in runs]
+        for label, metric in [(label, metric) for label in row.evaluate for metric in (row.metric, *row.also)]:
+            values = [r["values"][key(label, metric, row)] for r in runs]
             plain = "rate" if "svpg-rate" in row.train else "spikes"
-            shown = {"": plain, "rate": "rate", "spiking": "spikes"}[label]
+            shown = {"": plain, "rate": "rate", "spiking": "spikes", "random": "random policy"}[label]
             lines.append(
-                f"| {name} | {options} | {row.metric} | {shown} | {len(runs)} | {spread(values)} | {row.asked} | "
+                f"| {name} | {options} | {metric} | {shown} | {len(runs)} | {spread(values)} | {row.asked} | "
                 f"{row.published} | {np.median(seconds):.0f}, {max(seconds):.0f} | {cpu:.0f} |"
             )
         details += ["", f"## {name}", "", "| seed | " + " | ".join(label or "plain" for label in row.evaluate)]
@@ -173,7 +189,8 @@ def readme(table: dict[str, Any]) -> None:
     for name, row in ROWS.items():
         values = [r["values"][""] for r in table["runs"] if r["row"] == name]
         if values and "svpg-rate" not in row.train:
-            shown = {"mean_return": "return", "mean_discounted_return": "discounted return"}.get(row.metric, row.metric)
+            names = {"mean_return": "return", "mean_discounted_return": "discounted return"}
+            shown = {**names, "mean_decisions": "decisions survived"}.get(row.metric, row.metric)
             mean = spread(values).split(" | ")[0]
             lines.append(f"| `{name}` | {mean} ({shown}) | {len(values)} | {row.asked} | {row.published} |")
     before, rest = path.read_text().split(begin)

@@ -18,9 +18,9 @@ from rwta_sim.learning.decision import Decision
 from rwta_sim.network import RWTANetwork
 from rwta_sim.seeding import EpisodeSeeds
 from rwta_sim.settings import PositiveInt, Settings
-from rwta_sim.wiring import Weights
+from rwta_sim.wiring import Weights, Wiring
 
-__all__ = ["Actor", "DecisionSpec", "Session", "SpikingActor", "policy_entropy"]
+__all__ = ["Actor", "DecisionSpec", "RandomActor", "Session", "SpikingActor", "policy_entropy"]
 
 Result = TypeVar("Result")
 #: A session yields once per decision of a spiking network; the network advances while it waits.
@@ -73,6 +73,32 @@ class Actor(ABC):
 
     def weights_changed(self) -> None:  # noqa: B027
         """Called after learning changed the weights in mid-episode."""
+
+
+class RandomActor(Actor):
+    """Takes every action alike, whatever it sees: what any other actor has to be compared with.
+
+    Parameters
+    ----------
+    network : Wiring
+        For its sizes.
+    """
+
+    def __init__(self, network: Wiring) -> None:
+        self.network = network
+        self.weights = Weights(network, {}, np.zeros(network.n_neurons))
+
+    def begin_episode(self, seeds: EpisodeSeeds) -> None:
+        pass
+
+    def decide(self, drive: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Decision]:
+        """As `Actor.decide`, but always drawn; never yields. It has neither traces nor spikes."""
+        yield from ()
+        where, nothing = self.network.action, np.zeros(self.network.n_neurons)
+        action, v, q = int(rng.integers(self.network.n_actions)), nothing.copy(), nothing.copy()
+        v[where.start + action], q[where] = 1.0, 1.0 / self.network.n_actions
+        policy = q[where]
+        return Decision(drive, drive, nothing, q, v, np.ones_like(q), action, policy, policy_entropy(policy))
 
 
 class SpikingActor(Actor):

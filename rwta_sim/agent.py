@@ -9,7 +9,7 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 
-from rwta_sim.actor import Actor, Session, SpikingActor
+from rwta_sim.actor import Actor, RandomActor, Session, SpikingActor
 from rwta_sim.bridge import Bridge, Episode, drive
 from rwta_sim.config import EnvironmentSpec, Experiment
 from rwta_sim.critics import CriticInputs
@@ -218,7 +218,12 @@ class Agent:
             return drive(self.engine, session, self.experiment.decision.steps)
 
     def play(
-        self, episodes: int | None = None, seed: int | None = None, greedy: bool = True, first: int = 0
+        self,
+        episodes: int | None = None,
+        seed: int | None = None,
+        greedy: bool = True,
+        first: int = 0,
+        random: bool = False,
     ) -> list[Episode]:
         """Play evaluation episodes without learning.
 
@@ -235,22 +240,27 @@ class Agent:
             argmax of the action circuit's q, or its spikes.
         first : int
             Number of the first episode.
+        random : bool
+            Every action alike, in place of the network.
         """
         if episodes is None:
             episodes = pattern_count(self.env, "test") or 100
         if episodes < 1:
             raise ValueError(f"episodes = {episodes}: expected at least 1")
         seed = self.experiment.seed if seed is None else seed
+        bridge = self.bridge
+        if random:
+            bridge = Bridge(RandomActor(self.network), bridge.encoder, self.experiment.critic.gamma)
 
         def session() -> Session[list[Episode]]:
             results = []
             for number in range(first, first + episodes):
                 seeds = episode_seeds(seed, Purpose.EVALUATION, number)
                 options = reset_options(self.env, "test", number)
-                results.append((yield from self.bridge.episode(self.env, seeds, greedy=greedy, options=options)))
+                results.append((yield from bridge.episode(self.env, seeds, greedy=greedy, options=options)))
             return results
 
-        result: list[Episode] = self.run(session())
+        result: list[Episode] = finish(session()) if random else self.run(session())
         return result
 
     # -- saving --------------------------------------------------------------------------------------

@@ -176,20 +176,27 @@ def _what_ran(dynamics: str, engine: str) -> str:
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
 @click.option("--dynamics", type=click.Choice(["spiking", "rate"]), help="Weights as spikes or as their mean field.")
+@click.option("--random", is_flag=True, help="Take every action alike, in place of the network.")
 @_JSON
 def evaluate(
-    run: Path, episodes: int | None, seed: int | None, dynamics: Literal["spiking", "rate"] | None, as_json: bool
+    run: Path,
+    episodes: int | None,
+    seed: int | None,
+    dynamics: Literal["spiking", "rate"] | None,
+    random: bool,
+    as_json: bool,
 ) -> None:
     """Play greedy episodes with the best weights of RUN, without learning."""
     opened = RunFolder.open(run)
     agent = Agent.load(opened, dynamics=dynamics)
-    played = agent.play(episodes, seed=seed)
+    played = agent.play(episodes, seed=seed, random=random)
     returns = [episode.total for episode in played]
     experiment, episodes = agent.experiment, len(played)
     result: dict[str, Any] = {
         "task": experiment.task,
         "engine": agent.engine_name,
         "dynamics": agent.dynamics,
+        "policy": "random" if random else "greedy",
         "seed": experiment.seed if seed is None else seed,
         "episodes": episodes,
         "mean_return": float(np.mean(returns)),
@@ -210,7 +217,8 @@ def evaluate(
         return
     click.echo(
         f"{result['task']}: mean return {result['mean_return']:.2f} +- {result['sd_return']:.2f} "
-        f"over {episodes} greedy episodes (seed {result['seed']}, {_what_ran(agent.dynamics, agent.engine_name)})"
+        f"over {episodes} {result['policy']} episodes (seed {result['seed']}, "
+        f"{'no network' if random else _what_ran(agent.dynamics, agent.engine_name)})"
         + (f", accuracy {result['accuracy']:.4f}" if answers else "")
         + (f", success {result['success']:.2f}" if reached else "")
         + f", {result['mean_decisions']:.1f} decisions an episode"
