@@ -29,6 +29,14 @@ typedef struct {
     const float **active;        /* room for the rows of one step, and 8 */
     uint32_t (*random)[LANES];   /* 4 of them: one xoshiro128++ per lane */
     int64_t t;
+    /* For learning; nothing is recorded if `room` is 0. */
+    int64_t room, step;          /* steps there is room for, and the one to be recorded */
+    const float **spikes_in, **spikes; /* rows of weights of who fired, step after step, of inputs and neurons */
+    int64_t *ends_in, *ends;     /* room: where each step's end in these */
+    float *factors;              /* (room, row): S - q of a step, then the rows that spikes add */
+    float *seen_in, *seen;       /* pad_inputs, row: traces as the last step's potentials saw them */
+    float *gradient, *filter;    /* (n_neurons, row), (2, row) */
+    const uint8_t *mask;         /* (n_neurons, row): 0 within a circuit and beyond the neurons */
 } Network;
 
 static inline uint32_t rotate(uint32_t x, int k) { return (x << k) | (x >> (32 - k)); }
@@ -186,6 +194,22 @@ static void add_rows(const Network *net, int64_t active)
     }
 }
 
+/* The step's spikes, and S - q of all neurons; q of all circuits has been computed. */
+static void record(Network *net, int64_t inputs, int64_t all)
+{
+    const int64_t step = net->step++;
+    float *factor = net->factors + step * net->row;
+    int64_t in = step ? net->ends_in[step - 1] : 0, own = step ? net->ends[step - 1] : 0;
+    memcpy(net->spikes_in + in, net->active, inputs * sizeof *net->active);
+    memcpy(net->spikes + own, net->active + inputs, (all - inputs) * sizeof *net->active);
+    net->ends_in[step] = in + inputs;
+    net->ends[step] = own + all - inputs;
+    for (int64_t j = 0; j < net->row; j++)
+        factor[j] = -net->q[j];
+    for (int64_t k = inputs; k < all; k++)
+        factor[(net->active[k] - net->w_neurons) / net->row] += 1.0f;
+}
+
 static inline void decay(float *x, int64_t n, float factor)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -203,11 +227,86 @@ void c_loop_run(Network *net, int64_t steps)
             net->I[j] *= net->decay;
             net->u[j] = net->I[j] + net->b[j];
         }
-        int want_q = step == steps - 1;
+        int want_q = net->room || step == steps - 1;
         if (want_q && !net->one_hot) /* the draw of spikes does not need all of them */
             for (int64_t c = 0; c < net->n_circuits; c++)
                 softmax(net, c, 0, 1);
-        int64_t active = fire_inputs(net, 0);
-        add_rows(net, net->one_hot ? fire_one_hot(net, active, want_q) : fire_poisson(net, active));
+        if (net->room && step == steps - 1) {
+            memcpy(net->seen_in, net->x_inputs, net->pad_inputs * sizeof(float));
+            memcpy(net->seen, net->x, net->row * sizeof(float));
+        }
+        int64_t inputs = fire_inputs(net, 0);
+        int64_t active = net->one_hot ? fire_one_hot(net, inputs, want_q) : fire_poisson(net, inputs);
+        if (net->room)
+            record(net, inputs, active);
+        add_rows(net, active);
     }
+}
+
+static inline void add(float *restrict to, const float *restrict from, int64_t n, float factor)
+{
+    for (int64_t j = 0; j < n; j++)
+        to[j] += factor * from[j];
+}
+
+/* w_neurons += the gradient and its mirror image: connections among neurons are symmetric. */
+static void add_mirrored(Network *net)
+{
+    enum { SIDE = 16 };
+    float *w = (float *)net->w_neurons, block[SIDE][SIDE];
+    const float *g = net->gradient;
+    const int64_t n = net->n_neurons, row = net->row;
+    for (int64_t i0 = 0; i0 < n; i0 += SIDE)
+        for (int64_t j0 = 0; j0 < n; j0 += SIDE) {
+            int64_t height = n - i0 < SIDE ? n - i0 : SIDE, width = n - j0 < SIDE ? n - j0 : SIDE;
+            for (int64_t j = 0; j < width; j++)
+                for (int64_t i = 0; i < SIDE; i++)
+                    block[i][j] = g[(j0 + j) * row + i0 + i];
+            for (int64_t i = 0; i < height; i++)
+                for (int64_t j = 0; j < width; j++) {
+                    int64_t at = (i0 + i) * row + j0 + j;
+                    w[at] += net->mask[at] ? g[at] + block[i][j] : 0.0f;
+                }
+        }
+}
+
+/* w += rate * sum over steps of trace x (S - q), as plain gradient ascent on the recorded steps. The factors are filtered
+ * backwards in time, f(s) = decay*(kappa_0*d(s + 1) + f(s + 1)); then each presynaptic spike adds a row. With
+ * `last_step` only the last one counts, and each neuron's trace adds a row. */
+void c_loop_learn(Network *net, float rate, int64_t last_step)
+{
+    const int64_t steps = net->step, row = net->row, n = net->n_neurons;
+    float *b = (float *)net->b, *d = net->factors;
+    float *w_in = (float *)net->w_inputs; /* constant for whoever simulates */
+    net->step = 0;
+    memset(net->gradient, 0, n * row * sizeof(float));
+    if (last_step) {
+        d += (steps - 1) * row;
+        add(b, d, row, rate);
+        for (int64_t i = 0; i < net->n_inputs; i++)
+            if (net->seen_in[i] != 0.0f)
+                add(w_in + i * row, d, row, rate * net->seen_in[i]);
+        for (int64_t i = 0; i < n; i++)
+            if (net->seen[i] != 0.0f)
+                add(net->gradient + i * row, d, row, rate * net->seen[i]);
+        add_mirrored(net);
+        return;
+    }
+    float *before = net->filter, *after = before + row; /* d(s + 1) and f(s + 1) */
+    memset(before, 0, 2 * row * sizeof(float));
+    for (int64_t s = steps - 1; s >= 0; s--) {
+        float *here = d + s * row;
+        add(b, here, row, rate);
+        for (int64_t j = 0; j < row; j++) { /* here becomes f(s); before keeps d(s) for the step before it */
+            float own = here[j];
+            after[j] = net->decay * (net->kappa_0 * before[j] + after[j]);
+            here[j] = rate * after[j];
+            before[j] = own;
+        }
+        for (int64_t k = s ? net->ends_in[s - 1] : 0; k < net->ends_in[s]; k++)
+            add((float *)net->spikes_in[k], here, row, 1.0f);
+        for (int64_t k = s ? net->ends[s - 1] : 0; k < net->ends[s]; k++)
+            add(net->gradient + (net->spikes[k] - net->w_neurons), here, row, 1.0f);
+    }
+    add_mirrored(net);
 }

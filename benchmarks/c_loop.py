@@ -60,7 +60,9 @@ class _Network(ctypes.Structure):
         ),
         *((name, ctypes.c_void_p) for name in ("I", "u", "q", "x_inputs", "x", "n_spikes", "n_input_spikes")),
         *((name, ctypes.c_void_p) for name in ("t_spike", "active", "random")),
-        ("t", ctypes.c_int64),
+        *((name, ctypes.c_int64) for name in ("t", "room", "step")),
+        *((name, ctypes.c_void_p) for name in ("spikes_in", "spikes", "ends_in", "ends", "factors", "seen_in", "seen")),
+        *((name, ctypes.c_void_p) for name in ("gradient", "filter", "mask")),
     ]
 
 
@@ -69,9 +71,11 @@ class CLoop:
 
     Circuits may have 16 neurons at most; the events of a circuit in a step are cut off at 8, which at
     rho_hat*dt = 0.1 has a probability below 1e-9. Arrays are views of the simulation's memory.
+
+    With `room` for the steps of a decision it can learn from them.
     """
 
-    def __init__(self, network: RWTANetwork, seed: np.random.SeedSequence) -> None:
+    def __init__(self, network: RWTANetwork, seed: np.random.SeedSequence, room: int = 0) -> None:
         spec, sizes = network.spec, np.diff(network.starts).astype(np.int32)
         assert spec.kernel.kind == "exponential" and sizes.max() <= LANES
         self._n_inputs, self._n_neurons = network.n_inputs, network.n_neurons
@@ -92,6 +96,16 @@ class CLoop:
             "t_spike": np.full(row, -1, np.int64),
             "active": np.zeros(inputs + sizes.size * MAX_EVENTS + 8, np.uintp),
             "random": np.ascontiguousarray(seed.generate_state(4 * LANES)),
+            "spikes_in": np.zeros(room * inputs, np.uintp),
+            "spikes": np.zeros(room * sizes.size * MAX_EVENTS, np.uintp),
+            "ends_in": np.zeros(room, np.int64),
+            "ends": np.zeros(room, np.int64),
+            "factors": aligned((room, row), np.float32),
+            "seen_in": aligned(inputs, np.float32),
+            "seen": aligned(row, np.float32),
+            "gradient": aligned((network.n_neurons + LANES, row), np.float32),
+            "filter": aligned((2, row), np.float32),
+            "mask": self._mask(network, row),
         }
         self._network = _Network(
             n_inputs=network.n_inputs,
@@ -102,12 +116,21 @@ class CLoop:
             one_hot=spec.firing == "one_hot",
             decay=float(np.exp(-float(spec.dt / spec.kernel.tau))),
             kappa_0=network.kappa_0,
+            room=room,
             **{name: array.ctypes.data for name, array in self._arrays.items()},
         )
         self._set_weights(network.weights())
         self._pointer = ctypes.byref(self._network)
-        self._run = load().c_loop_run
+        library = load()
+        self._run, self._learn = library.c_loop_run, library.c_loop_learn
         self._run.argtypes, self._run.restype = [ctypes.c_void_p, ctypes.c_int64], None
+        self._learn.argtypes, self._learn.restype = [ctypes.c_void_p, ctypes.c_float, ctypes.c_int64], None
+
+    @staticmethod
+    def _mask(network: RWTANetwork, row: int) -> np.ndarray:
+        mask = aligned((network.n_neurons, row), np.uint8)
+        mask[:, : network.n_neurons] = network.circuit[:, None] != network.circuit[None, :]
+        return mask
 
     def _set_weights(self, blocks: dict[str, np.ndarray]) -> None:
         n, hidden = self._n_neurons, blocks["hh"].shape[0]
@@ -132,6 +155,29 @@ class CLoop:
     def advance(self, steps: int) -> None:
         """Simulate `steps` steps."""
         self._run(self._pointer, steps)
+
+    def learn(self, rate: float, last_step: bool) -> None:
+        """Change the weights by what was simulated since the last call: `rate` holds the modulation."""
+        self._learn(self._pointer, rate, last_step)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Views of the weights from the inputs, among neurons, and of the biases."""
+        n = self._n_neurons
+        arrays = {"s": self._arrays["w_inputs"][:, :n], "r": self._arrays["w_neurons"][:, :n]}
+        return {**arrays, "b": self._arrays["b"][:n]}
+
+    def recorded(self) -> dict[str, np.ndarray]:
+        """S - q of every step, shape (steps, n_neurons), and spikes of inputs and neurons, (steps, n)."""
+        steps, row = int(self._network.step), self._arrays["b"].size
+        found = {"factors": self._arrays["factors"][:steps, : self._n_neurons].copy()}
+        for name, matrix, n in (("in", "w_inputs", self._n_inputs), ("", "w_neurons", self._n_neurons)):
+            suffix = f"_{name}" if name else ""
+            ends, pointers = self._arrays[f"ends{suffix}"][:steps], self._arrays[f"spikes{suffix}"]
+            who = (pointers[: ends[-1]] - self._arrays[matrix].ctypes.data) // (4 * row)
+            spikes = np.zeros((steps, n))
+            spikes[np.repeat(np.arange(steps), np.diff(ends, prepend=0)), who.astype(int)] = 1.0
+            found[f"spikes{suffix}"] = spikes
+        return found
 
 
 def _thresholds(mean: float) -> np.ndarray:
