@@ -274,7 +274,8 @@ class MeanField:
         -------
         ndarray, shape (rows, n_neurons)
         """
-        weights = {name: np.asarray(w, dtype=self.dtype) for name, w in weights.items()}
+        # Not those of the inputs, which may be many.
+        weights = {p.name: np.asarray(weights[p.name], dtype=self.dtype) for p in self._recurrent}
         total = score
         enough = 10 * np.finfo(self.dtype).eps * np.abs(score).max(initial=0.0)
         for _ in range(depth - 1):
