@@ -20,7 +20,7 @@ from brian2 import ms
 
 from rwta_sim.actor import DecisionSpec
 from rwta_sim.config import EnvironmentSpec, Experiment, TrainingSpec
-from rwta_sim.critics import Constant, Linear, Rates
+from rwta_sim.critics import Constant, Rates
 from rwta_sim.encoders import EncoderSpec
 from rwta_sim.kernels import Exponential, Rectangular
 from rwta_sim.learning import LearningSpec
@@ -131,8 +131,8 @@ def robot_navigation() -> Experiment:
         weight_sd=0.1,
         trace=0.95,
         learning={"rate": 2e-3, "batch": 8, "entropy": 0.3},
-        critic=Linear(gamma=0.97, trace=0.9, rate=3e-5),
-        training=TrainingSpec(episodes=1200, validate_every=300, validation_episodes=30),
+        critic=Rates(gamma=0.97, trace=0.9, rate=3e-3),
+        training=TrainingSpec(episodes=800, validate_every=200, validation_episodes=30),
     )
 
 
