@@ -1,9 +1,10 @@
 """The speed of the closed loop: what each way of advancing a network costs per step, batch 1.
 
     python benchmarks/closed_loop.py --write
+    python benchmarks/closed_loop.py --learning --write
 
 A decision writes the spike probabilities of the inputs, simulates 20 steps and reads q of the action circuit; nothing
-is learned. Each path runs in a process of its own, one at a time, in turns: round by round, so that a slow moment of
+is learned, but with `--learning`. Each path runs in a process of its own, one at a time, in turns: round by round, so that a slow moment of
 the machine falls on all of them. `--quick` measures less; `--check` compares the C loop with the compiled engine.
 """
 
@@ -20,7 +21,7 @@ from typing import Any
 from brian2 import BrianLogger
 from c_check import Agreement, compare
 from loop_cases import MODES, NETWORKS, STEPS, Case
-from loop_paths import PATHS, Precision
+from loop_paths import LEARNING_PATHS, PATHS, RULES, Precision
 from loop_table import write_section
 from loop_worker import Worker
 from machine import ONE_THREAD, machine
@@ -33,6 +34,9 @@ FULL, QUICK = (7, 1.0), (3, 0.1)
 QUICK_LIMIT = 230.0
 #: For the check: standard deviation of the weights, and decisions.
 CHECK_SD, CHECK_DECISIONS = 1.0, 4000
+
+
+_PRECISIONS = {"c_loop": "single", "c_loop_learning": "single"}
 
 
 def say(text: str) -> None:
@@ -62,7 +66,7 @@ def row(case: Case, worker: Worker, times: dict[str, list[float]], precision: Pr
         "network": case.network,
         "mode": case.mode,
         "path": name,
-        "precision": {"compiled": precision, "c_loop": "single"}.get(name, "double"),
+        "precision": precision if name in ("compiled", "compiled_learning") else _PRECISIONS.get(name, "double"),
         "us_per_step": median(us_per_step),
         "us_per_step_min": min(us_per_step),
         "us_per_step_max": max(us_per_step),
@@ -83,6 +87,28 @@ def check() -> dict[str, Agreement]:
         agreements[mode] = compare(Case("S1", mode, weight_sd=CHECK_SD), CHECK_DECISIONS)
         say(f"check {mode}: {agreements[mode]}")
     return agreements
+
+
+def learning(arguments: argparse.Namespace, rounds: int, seconds: float) -> dict[str, Any]:
+    """The section on paths that learn."""
+    rows = []
+    for case in [
+        Case(network, mode, rule=rule) for network in arguments.networks for mode in arguments.modes for rule in RULES
+    ]:
+        measured = measure(case, list(LEARNING_PATHS), arguments.precision, rounds, seconds)
+        ours, limit = (r["us_per_step"] for r in measured)
+        rows += [{**r, "rule": case.rule, "relative_to_c_loop": r["us_per_step"] / limit} for r in measured]
+        say(f"{case.network} {case.mode} {case.rule}: {ours / limit:.2f} of the C loop")
+    return {
+        "text": [
+            f"A decision: drive the inputs, clear the traces, simulate {STEPS} steps, take an action, change all weights "
+            "at once by plain gradient ascent with a modulation of +-1 (all blocks, symmetric among hidden and action "
+            "neurons). Networks and inputs as above, single precision.",
+            "",
+            *(f"- `{name}`: {what}." for name, what in LEARNING_PATHS.items()),
+        ],
+        "rows": rows,
+    }
 
 
 def text(rounds: int, seconds: float, agreements: dict[str, Agreement]) -> list[str]:
@@ -118,6 +144,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK[0]} rounds of {QUICK[1]} s, not {FULL[0]} of 1 s")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument("--write", action="store_true", help="check, and write closed_loop.json and closed_loop.md")
+    parser.add_argument("--learning", action="store_true", help="measure the paths that learn, instead")
     parser.add_argument("--check", action="store_true", help="only check the C loop; exit status 1 if it disagrees")
     arguments = parser.parse_args()
     BrianLogger.suppress_name("unused_brian_object")  # the C loop only reads weights from a network
@@ -126,6 +153,19 @@ def main() -> int:
     if arguments.check:
         return 0 if all(agreement.holds for agreement in check().values()) else 1
     rounds, seconds = QUICK if arguments.quick else FULL
+    made_by = {
+        "command": " ".join(["python", "benchmarks/closed_loop.py", *sys.argv[1:]]),
+        "machine": machine(),
+        "versions": versions(),
+        "networks": {name: str(size) for name, size in NETWORKS.items()},
+    }
+    if arguments.learning:
+        section = {**made_by, **learning(arguments, rounds, seconds)}
+        if arguments.json:
+            print(json.dumps(section["rows"]))
+        if arguments.write:
+            write_section("learning", section)
+        return 0
     began, rows = time.perf_counter(), []
     for case in [Case(network, mode) for network in arguments.networks for mode in arguments.modes]:
         if arguments.quick and time.perf_counter() - began > QUICK_LIMIT:
@@ -140,15 +180,7 @@ def main() -> int:
         if not all(agreement.holds for agreement in agreements.values()):
             say("the C loop is not the same network: nothing was written")
             return 1
-        section = {
-            "command": " ".join(["python", "benchmarks/closed_loop.py", *sys.argv[1:]]),
-            "machine": machine(),
-            "versions": versions(),
-            "networks": {name: str(size) for name, size in NETWORKS.items()},
-            "text": text(rounds, seconds, agreements),
-            "rows": rows,
-        }
-        write_section("loop", section)
+        write_section("loop", {**made_by, "text": text(rounds, seconds, agreements), "rows": rows})
     return 0
 
 

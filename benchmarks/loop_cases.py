@@ -42,11 +42,15 @@ MODES: tuple[Firing, ...] = ("poisson", "one_hot")
 
 @dataclass(frozen=True)
 class Case:
-    """One network in one firing mode; `weight_sd` is 0.1 in what is timed, so that all neurons take part."""
+    """One network in one firing mode; `weight_sd` is 0.1 in what is timed, so that all neurons take part.
+
+    `rule` is that of paths that learn.
+    """
 
     network: str
     mode: Firing
     weight_sd: float = 0.1
+    rule: str = ""
 
     @property
     def size(self) -> Size:
@@ -68,6 +72,11 @@ class Case:
     def rng(self) -> np.random.Generator:
         """Draws the same weights for every path."""
         return np.random.default_rng(0)
+
+    def drive(self) -> np.ndarray:
+        """What makes inputs spike with probability `p`; shape (n_inputs,)."""
+        p, spec = self.p(), self.spec()
+        return p if self.mode == "one_hot" else -np.log1p(-p) / spec.spikes_per_step
 
     def p(self) -> np.ndarray:
         """Spike probability of each input per step; shape (n_inputs,)."""

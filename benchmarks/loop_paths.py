@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Any, Literal
 
 import brian2
 import numpy as np
@@ -12,14 +12,22 @@ from brian2 import second
 from c_loop import CLoop
 from loop_cases import STEPS, Case
 
+from rwta_sim.actor import DecisionSpec, Session, SpikingActor
 from rwta_sim.arrays import NetworkArrays
+from rwta_sim.bridge import drive
+from rwta_sim.critics import Constant, CriticInputs
 from rwta_sim.engines import CompiledEngine, Engine, RuntimeEngine, cache_folder
+from rwta_sim.learning import Learner, LearningSpec
+from rwta_sim.learning.optimisers import SGD
+from rwta_sim.learning.rules import LastStep, ScoreFunction
 from rwta_sim.network import RWTANetwork
 from rwta_sim.spec import NetworkSpec
 
-__all__ = ["PATHS", "Precision", "make_path"]
+__all__ = ["LEARNING_PATHS", "PATHS", "Precision", "make_path"]
 
 Precision = Literal["single", "double"]
+
+RULES = {"last_step": LastStep(), "score_function": ScoreFunction(causal=False)}
 
 #: Name: what it is, for the table.
 PATHS = {
@@ -29,6 +37,16 @@ PATHS = {
     "compiled": "`CompiledEngine`: fused inhibition, dense rows of weights",
     "c_loop": "hand-written event-driven C, single precision, through ctypes (benchmarks/c_loop.c): the limit",
 }
+
+
+#: Paths that learn from every decision.
+LEARNING_PATHS = {
+    "compiled_learning": "`SpikingActor` on `CompiledEngine`, `Learner` with the rule and plain SGD: as training does",
+    "c_loop_learning": "the C loop with the backward filter (benchmarks/c_loop.c), the same rule and plain SGD",
+}
+
+#: Small, so that a million updates leave the weights as they are.
+RATE = 1e-6
 
 
 class Path(ABC):
@@ -104,8 +122,58 @@ class _InC(Path):
         return time.perf_counter() - began
 
 
-def _network(spec: NetworkSpec, case: Case) -> RWTANetwork:
-    return RWTANetwork(spec, case.size.inputs, case.size.actions, rng=case.rng())
+class _Learning(Path):
+    """Every decision starts without traces, takes an action, and changes the weights by a modulation of +-1."""
+
+    def __init__(self, case: Case, precision: Precision) -> None:
+        spec, rule, self._engine = case.spec(precision=precision), RULES[case.rule], CompiledEngine()
+        with self._engine.building():
+            steps = STEPS if rule.needs_history else 0
+            network = _network(spec, case, history=steps, record_traces=False)
+        self._engine.prepare(network.network)
+        self._engine.seed(np.random.SeedSequence(1))
+        self._actor = SpikingActor(network, self._engine, DecisionSpec(steps=STEPS))
+        settings = LearningSpec(rule=rule, optimiser=SGD(), rate=RATE, entropy=0.0)
+        critic = Constant(rate=1e-9).make(CriticInputs(1))
+        self._learner = Learner(settings, critic, self._actor.weights, rule.make(network, STEPS, "last_spike"))
+        self._drive = case.drive()
+
+    def time(self, decisions: int) -> float:
+        actor, learner, rng = self._actor, self._learner, np.random.default_rng(0)
+        features, times = np.ones(1), [0.0]
+        learner.begin_episode(features)
+
+        def session() -> Session[None]:
+            times[0] = time.perf_counter()
+            for number in range(decisions):
+                decision = yield from actor.decide(self._drive, False, rng)
+                learner.observe(decision, 1.0 - 2.0 * (number % 2), features, False, rng)
+            times.append(time.perf_counter())
+
+        drive(self._engine, session(), STEPS)
+        return times[1] - times[0]
+
+
+class _LearningInC(Path):
+    def __init__(self, case: Case) -> None:
+        network = _network(case.spec(), case)
+        self._loop, self._p = CLoop(network, np.random.SeedSequence(1), room=STEPS), case.p()
+        self._action, self._last_step = network.action, case.rule == "last_step"
+
+    def time(self, decisions: int) -> float:
+        loop, p, q, where = self._loop, self._p, self._loop.view("q"), self._action
+        began = time.perf_counter()
+        for number in range(decisions):
+            loop.set_p(p)
+            loop.clear()
+            loop.advance(STEPS)
+            self.q = q[where].copy()
+            loop.learn(RATE * (1.0 - 2.0 * (number % 2)), self._last_step)
+        return time.perf_counter() - began
+
+
+def _network(spec: NetworkSpec, case: Case, **options: Any) -> RWTANetwork:
+    return RWTANetwork(spec, case.size.inputs, case.size.actions, rng=case.rng(), **options)
 
 
 def make_path(name: str, case: Case, precision: Precision) -> Path:
@@ -118,4 +186,8 @@ def make_path(name: str, case: Case, precision: Precision) -> Path:
         return _OnEngine(case, CompiledEngine(fast=False), case.spec(inhibition="equations"))
     if name == "compiled":
         return _OnEngine(case, CompiledEngine(), case.spec(precision=precision))
+    if name == "compiled_learning":
+        return _Learning(case, precision)
+    if name == "c_loop_learning":
+        return _LearningInC(case)
     return _InC(case)

@@ -71,6 +71,23 @@ def _loop_rows(rows: list[dict[str, Any]]) -> list[str]:
     )
 
 
+def _learning(section: dict[str, Any]) -> list[str]:
+    lines = ["## Forward and learning: microseconds per step", *_origin(section), *section["text"], ""]
+    header = ["network", "mode", "rule", "path", "µs per step", "lowest–highest", "time relative to the C loop"]
+    return lines + _rows(
+        header,
+        (
+            [
+                *(r[key] for key in ("network", "mode", "rule", "path")),
+                _figure(r["us_per_step"]),
+                f"{_figure(r['us_per_step_min'])}–{_figure(r['us_per_step_max'])}",
+                _figure(r["relative_to_c_loop"]),
+            ]
+            for r in section["rows"]
+        ),
+    )
+
+
 def _training(section: dict[str, Any]) -> list[str]:
     lines = ["## Training on CartPole-v1: start and speed", *_origin(section), *section["text"], ""]
     return lines + _rows(
@@ -89,4 +106,8 @@ PEER = [
 ]
 
 #: Section: how it is written, in the order of the file.
-SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {"loop": _loop, "training": _training}
+SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+    "loop": _loop,
+    "learning": _learning,
+    "training": _training,
+}
