@@ -293,11 +293,20 @@ def _launcher(program: Path, folder: Path) -> Path:
     """A program that starts ViZDoom in `folder`.
 
     It makes a folder in the working directory, which is the user's. Ctrl-C is for the training to hear, which ends
-    after the episode; the game would stop in the middle of it.
+    after the episode; the game would stop in the middle of it. Left alone by a killed Python it would stay for ever: a
+    watch ends it within a second.
     """
     script = folder / "vizdoom"
-    lines = ["#!/bin/sh", f"cd {shlex.quote(str(folder))} || exit 1", "trap '' INT", 'echo "$$" > process']
-    script.write_text("\n".join([*lines, f'exec {shlex.quote(str(program))} "$@"', ""]))
+    watch = 'while kill -0 "$PPID" && kill -0 "$$"; do sleep 1; done; kill -0 "$PPID" || kill -9 "$$"'
+    lines = [
+        "#!/bin/sh",
+        f"cd {shlex.quote(str(folder))} || exit 1",
+        "trap '' INT",
+        'echo "$$" > process',
+        f"({watch}) < /dev/null > /dev/null 2>&1 &",
+        f'exec {shlex.quote(str(program))} "$@"',
+    ]
+    script.write_text("\n".join([*lines, ""]))
     script.chmod(0o700)
     return script
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -235,33 +237,53 @@ def test_a_camera_that_gives_nothing():
     env.close()
 
 
-@pytest.mark.parametrize("ending", ["env.close()", "pass"])
-def test_nothing_is_left_behind(tmp_path, ending):
-    """Neither files where the user works, nor processes, nor temporary folders."""
-    code = (
-        "import gymnasium, rwta_sim\n"
-        "env = gymnasium.make('rwta_sim/DoomHealth-v0'); env.reset(seed=1); env.step(0)\n"
-        "print(env.unwrapped._process._folder.name)\n"
-        "print(env.unwrapped._process.number)\n" + ending
-    )
-    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    folder, process = run.stdout.split()
-    assert len(run.stdout.splitlines()) == 2 and not run.stderr
+_ENDINGS = """
+import os, signal, sys
+sys.modules["%s"] = None
+import gymnasium, rwta_sim
+try:
+    env = gymnasium.make("rwta_sim/DoomHealth-v0")
+except ImportError as error:
+    sys.exit(str(error))
+env.reset(seed=1)
+env.step(0)
+process = env.unwrapped._process
+print(process._folder.name, process.number, flush=True)
+%s
+"""
+
+
+def gone(process: int) -> bool:
+    """Whether it ends within some seconds."""
+    for _ in range(100):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there is a launcher")
+def test_nothing_is_left_behind(tmp_path):
+    """Neither files where the user works, nor processes, nor (unless Python was killed) temporary folders."""
+    line = [sys.executable, "-c"]
+    ways = {"close": "env.close()", "nothing": "pass", "killed": "os.kill(os.getpid(), signal.SIGKILL)"}
+    runs = {
+        way: subprocess.Popen([*line, _ENDINGS % ("nothing", code)], cwd=tmp_path, stdout=-1, stderr=-1, text=True)
+        for way, code in ways.items()
+    }
+    missing = subprocess.Popen([*line, _ENDINGS % ("vizdoom", "pass")], stderr=-1, text=True)
+    for way, run in runs.items():
+        output, errors = run.communicate(timeout=120)
+        assert not errors and len(output.splitlines()) == 1
+        folder, process = output.split()
+        assert gone(int(process))
+        assert Path(folder).exists() == (way == "killed")
     assert not list(tmp_path.iterdir())
-    assert not Path(folder).exists()
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(process), 0)
-
-
-def test_missing_package():
-    code = (
-        "import sys; sys.modules['vizdoom'] = None\n"
-        "import gymnasium, rwta_sim\n"
-        "try: gymnasium.make('rwta_sim/DoomHealth-v0')\n"
-        "except ImportError as error: print(error)\n"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "rwta_sim/DoomHealth-v0 needs ViZDoom: pip install 'rwta_sim[vizdoom]'"
+    shutil.rmtree(folder)
+    errors = missing.communicate(timeout=120)[1]
+    assert errors.strip() == "rwta_sim/DoomHealth-v0 needs ViZDoom: pip install 'rwta_sim[vizdoom]'"
 
 
 class Mortal(gym.Wrapper):
