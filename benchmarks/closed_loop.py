@@ -4,8 +4,8 @@
     python benchmarks/closed_loop.py --learning --write
 
 A decision writes the spike probabilities of the inputs, simulates 20 steps and reads q of the action circuit; nothing
-is learned, but with `--learning`. Each path runs in a process of its own, one at a time, in turns: round by round, so that a slow moment of
-the machine falls on all of them. `--quick` measures less; `--check` compares the C loop with the compiled engine.
+is learned, but with `--learning`. Each path runs in a process of its own, one at a time, in turns: round by round, so
+that a slow moment of the machine falls on all of them. `--quick` measures less; `--check` compares the C loop with the compiled engine.
 """
 
 from __future__ import annotations
@@ -101,9 +101,9 @@ def learning(arguments: argparse.Namespace, rounds: int, seconds: float) -> dict
         say(f"{case.network} {case.mode} {case.rule}: {ours / limit:.2f} of the C loop")
     return {
         "text": [
-            f"A decision: drive the inputs, clear the traces, simulate {STEPS} steps, take an action, change all weights "
-            "at once by plain gradient ascent with a modulation of +-1 (all blocks, symmetric among hidden and action "
-            "neurons). Networks and inputs as above, single precision.",
+            f"A decision: drive the inputs, clear the traces, simulate {STEPS} steps, take an action, change all "
+            "weights at once by plain gradient ascent with a modulation of +-1 (all blocks, symmetric among hidden and "
+            "action neurons). Networks and inputs as above, single precision.",
             "",
             *(f"- `{name}`: {what}." for name, what in LEARNING_PATHS.items()),
         ],
