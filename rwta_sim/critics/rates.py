@@ -27,11 +27,12 @@ class Rates(TDSettings):
     decision follows the last one: where the episode was cut short, the value that the last one read also stands for the
     state after it.
 
-    Rules that credit the spikes of many steps are refused. A spike of neuron j among those counted would change the
-    modulation by ``-theta_j/steps``, so that neurons on which the value is built would be driven apart from their
-    circuits' others, whatever the rewards: in recurrent networks this was found to outweigh what is to be learned.
+    Rules that credit the spikes of many steps are refused. Each spike of neuron j that is both credited and counted
+    changes its own modulation by ``-theta_j/steps``: whatever the rewards, neurons learn not to fire the more the value
+    rests on them. In symmetric networks this was seen to outweigh what was to be learned.
 
-    ``rate`` times ``1 + sum_j r_j**2``, between 1 and 1 plus the number of hidden circuits, has to stay well below 2.
+    ``rate`` times ``1 + sum_j r_j**2``, which is at most 1 plus the number of hidden circuits, has to stay well below
+    2.
     """
 
     kind: Literal["rates"] = "rates"
