@@ -5,7 +5,8 @@
 
 A decision writes the spike probabilities of the inputs, simulates 20 steps and reads q of the action circuit; nothing
 is learned, but with `--learning`. Each path runs in a process of its own, one at a time, in turns: round by round, so
-that a slow moment of the machine falls on all of them. `--quick` measures less; `--check` compares the C loop with the compiled engine.
+that a slow moment of the machine falls on all of them. `--quick` measures less; `--check` compares the C loop with the
+compiled engine.
 """
 
 from __future__ import annotations

@@ -29,11 +29,13 @@ LENGTH, STEPS = 250, 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--decisions", type=int, default=1_000_000)
+    parser.add_argument("--inputs", choices=["spikes", "current"], default="current")
     arguments = parser.parse_args()
     episodes = arguments.decisions // LENGTH
     changes = {
         "decision.steps": STEPS,
         "network.precision": "single",
+        "network.inputs": arguments.inputs,
         "learning.rule.kind": "score_function",
         "learning.batch": 1,
         "training.episodes": episodes,
@@ -57,12 +59,14 @@ def main() -> None:
     text = [
         "# Resident memory of a training of a million decisions",
         "",
-        f"Command: `python benchmarks/memory_training.py --decisions {arguments.decisions}`",
+        f"Command: `python benchmarks/memory_training.py --decisions {arguments.decisions} "
+        f"--inputs {arguments.inputs}`",
         "",
         f"Machine: {machine()}. Versions: {listed(versions())}.",
         "",
-        f"S3, poisson firing, spiking inputs, {STEPS} steps a decision, {LENGTH} decisions an episode; "
-        "`score_function`, `episode_advantage`, single precision; `rwta_sim.train` with checkpoints. The memory of the whole process.",
+        f"S3, poisson firing, inputs as {arguments.inputs}, {STEPS} steps a decision, {LENGTH} decisions an episode; "
+        "`score_function`, `episode_advantage`, single precision; `rwta_sim.train` with checkpoints. The memory of the "
+        "whole process.",
         "",
         "| decisions | resident MiB |",
         "| --- | --- |",
