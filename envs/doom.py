@@ -303,7 +303,7 @@ def _launcher(program: Path, folder: Path) -> Path:
         f"cd {shlex.quote(str(folder))} || exit 1",
         "trap '' INT",
         'echo "$$" > process',
-        f"({watch}) < /dev/null > /dev/null 2>&1 &",
+        f"(trap '' TERM HUP; {watch}) < /dev/null > /dev/null 2>&1 &",
         f'exec {shlex.quote(str(program))} "$@"',
     ]
     script.write_text("\n".join([*lines, ""]))

@@ -72,8 +72,8 @@ def _doom(
 def doom_health() -> Experiment:
     """PPO on two episodes at a time; minibatches of 32 decisions made hidden circuits saturate before they learned."""
     ppo = PPO(epochs=4, minibatch=128, normalise=True)
-    learning = {"modulation": ppo, "rate": 1e-3, "entropy": 0.01, "batch": 2}
-    return _doom("doom-health", "rwta_sim/DoomHealth-v0", {"size": [15, 20]}, 20, 0.055, learning, 1e-3, 120)
+    learning = {"modulation": ppo, "rate": 1e-3, "entropy": 0.01, "final_entropy": 0.1, "batch": 2}
+    return _doom("doom-health", "rwta_sim/DoomHealth-v0", {"size": [15, 20]}, 20, 0.055, learning, 1e-3, 240)
 
 
 def doom_health_supreme() -> Experiment:
@@ -81,7 +81,7 @@ def doom_health_supreme() -> Experiment:
     ppo = PPO(epochs=4, minibatch=256, normalise=True)
     look = {"size": [15, 20], "encoding": "highlights", "poisoned": -1.0}
     learning = {"modulation": ppo, "rate": 1e-3, "entropy": 0.005, "batch": 4}
-    return _doom("doom-health-supreme", "rwta_sim/DoomHealthSupreme-v0", look, 50, 0.045, learning, 5e-4, 1000)
+    return _doom("doom-health-supreme", "rwta_sim/DoomHealthSupreme-v0", look, 50, 0.045, learning, 5e-4, 500)
 
 
 def _robot(
