@@ -41,6 +41,7 @@ def save_film(
     writer = _writer(path, fps)
     frames, step = recording["frames"], float(recording["decision_time"])
     count = min(decisions, len(recording["actions"]))
+    window = min(window, count)
     figure = Figure(figsize=(9, 3.6), layout="constrained", dpi=80)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
     picture = left.imshow(frames[0])

@@ -58,6 +58,7 @@ def plot_raster(ax: Axes, recording: Mapping[str, np.ndarray], start: float = 0.
     top = below + tall * n_actions
     ax.set(xlim=(start * 1e3, stop * 1e3), ylim=(-0.5, top - 0.5), xlabel="time (ms)", ylabel="neuron")
     middles = {"inputs": n_inputs / 2, "hidden": n_inputs + hidden / 2, "action": (below + top) / 2}
-    if not hidden:
-        del middles["hidden"]
+    for name, size in (("inputs", n_inputs), ("hidden", hidden)):
+        if not size:  # no such neurons; inputs may be currents, which have no spikes
+            del middles[name]
     ax.set_yticks([middle - 0.5 for middle in middles.values()], list(middles))

@@ -230,12 +230,13 @@ def evaluate(
 @click.option("--out", type=click.Path(path_type=Path), help="Film, .gif or .mp4; default RUN/figures/watch.gif.")
 @click.option("--episode", type=click.IntRange(min=0), default=0, help="Number of the evaluation episode.")
 @click.option("--decisions", type=click.IntRange(min=1), default=150, show_default=True, help="Length of the film.")
+@click.option("--fps", type=click.IntRange(min=1), default=25, show_default=True, help="Decisions shown per second.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
-def watch(run: Path, out: Path | None, episode: int, decisions: int, seed: int | None) -> None:
+def watch(run: Path, out: Path | None, episode: int, decisions: int, fps: int, seed: int | None) -> None:
     """Film an episode of RUN: the environment beside the spikes (also of weights trained without)."""
     opened = RunFolder.open(run)
     recording = record_episode(opened, seed=seed, episode=episode, frames=True)
-    path = save_film(recording, out or opened.path / "figures" / "watch.gif", decisions=decisions)
+    path = save_film(recording, out or opened.path / "figures" / "watch.gif", decisions, fps)
     click.echo(str(path))
 
 
