@@ -98,6 +98,9 @@ ROWS = {
     "inverted-pendulum, rate": Row(
         "inverted-pendulum", train=RATE, evaluate=SPIKES, published="199.87 ± 0.27", asked="spikes within 2 %"
     ),
+    "doom-health, rate": Row("doom-health", "mean_decisions", train=RATE, evaluate=SPIKES),
+    "panda-reach, rate": Row("panda-reach", "success", train=RATE, evaluate=SPIKES, also=("mean_decisions",)),
+    "robot-navigation, rate": Row("robot-navigation", "success", train=RATE, evaluate=SPIKES, also=("mean_decisions",)),
     "digits, rate": Row("digits", "accuracy", train=RATE, evaluate=SPIKES, asked="spikes within 2 %"),
 }
 

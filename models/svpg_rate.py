@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rwta_sim.config import Experiment
-from rwta_sim.models import svpg
+from rwta_sim.models import svpg, svpg_vision
 
 __all__ = ["PRESETS"]
 
 _RATE = {"model": "svpg-rate", "dynamics": "rate", "learning.rule.kind": "mean_field"}
+_SEEING = {**_RATE, "learning.rule.depth": 2, "mean_field.iterations": 10}
 
 
 def inverted_pendulum() -> Experiment:
@@ -29,8 +30,26 @@ def digits() -> Experiment:
     )
 
 
+def doom_health() -> Experiment:
+    """PPO; q of a feed-forward network is exact after two iterations, its gradient at depth 2."""
+    return svpg_vision.doom_health().changed(_SEEING)
+
+
+def panda_reach() -> Experiment:
+    """As from spikes, one step per batch; the gradient through two mean-field steps, as `Feedback` has it."""
+    return svpg_vision.panda_reach().changed(_SEEING)
+
+
+def robot_navigation() -> Experiment:
+    """As from spikes; see `panda_reach`."""
+    return svpg_vision.robot_navigation().changed(_SEEING)
+
+
 #: Task: (one line on it, the experiment).
 PRESETS: dict[str, tuple[str, Callable[[], Experiment]]] = {
     "inverted-pendulum": ("InvertedPendulum in MuJoCo, without spikes", inverted_pendulum),
     "digits": ("8x8 digits of scikit-learn, without spikes", digits),
+    "doom-health": ("ViZDoom health gathering, without spikes", doom_health),
+    "panda-reach": ("A Panda's wrist camera finds a cube, without spikes", panda_reach),
+    "robot-navigation": ("A robot's camera finds a ball, without spikes", robot_navigation),
 }

@@ -32,25 +32,27 @@ from rwta_sim.spec import NetworkSpec
 
 __all__ = ["PRESETS"]
 
+_RETINA = {"size": [15, 20], "encoding": "highlights"}
+
 
 def _doom(
     task: str,
     id: str,
-    look: dict[str, Any],
+    rewards: dict[str, Any],
     circuits: int,
-    weight_sd: float,
     learning: dict[str, Any],
     value_rate: float,
     episodes: int,
 ) -> Experiment:
     """Feed-forward; a hidden neuron's trace is its mean rate in the decision.
 
+    Two channels of 15 x 20 pixels: luminance, and what is bright within each pixel's area, which averaging would lose.
     Nothing but medkits is rewarded, and poison punished where there is any: living longer follows from them, and
     rewards for it would come whatever is done.
     """
     return Experiment(
         task=task,
-        environment=EnvironmentSpec(id=id, kwargs={"alive": 0.0, "healed": 1.0, "death": 0.0, **look}),
+        environment=EnvironmentSpec(id=id, kwargs={**_RETINA, "alive": 0.0, "healed": 1.0, "death": 0.0, **rewards}),
         encoder=EncoderSpec(complementary=False, standardise=400),
         network=NetworkSpec(
             hidden_circuits=circuits,
@@ -60,12 +62,12 @@ def _doom(
             inputs="current",
             kernel=Rectangular(duration=10 * ms),
             precision="single",
-            weight_sd=weight_sd,
+            weight_sd=0.045,
         ),
         decision=DecisionSpec(steps=10),
         learning=LearningSpec(rule=Feedback(), optimiser=Adam(), final_rate=0.1, **learning),
         critic=Rates(gamma=0.98, trace=0.95, rate=value_rate),
-        training=TrainingSpec(episodes=episodes, validate_every=20, validation_episodes=10, checkpoint_every=10),
+        training=TrainingSpec(episodes=episodes, validate_every=40, validation_episodes=10, checkpoint_every=10),
     )
 
 
@@ -73,15 +75,15 @@ def doom_health() -> Experiment:
     """PPO on two episodes at a time; minibatches of 32 decisions made hidden circuits saturate before they learned."""
     ppo = PPO(epochs=4, minibatch=128, normalise=True)
     learning = {"modulation": ppo, "rate": 1e-3, "entropy": 0.01, "final_entropy": 0.1, "batch": 2}
-    return _doom("doom-health", "rwta_sim/DoomHealth-v0", {"size": [15, 20]}, 20, 0.055, learning, 1e-3, 240)
+    return _doom("doom-health", "rwta_sim/DoomHealth-v0", {}, 20, learning, 1e-3, 160)
 
 
 def doom_health_supreme() -> Experiment:
-    """PPO on four episodes at a time; a second channel shows what is bright within each pixel's area (medkits)."""
+    """PPO on four episodes at a time, and poison costs what a medkit earns."""
     ppo = PPO(epochs=4, minibatch=256, normalise=True)
-    look = {"size": [15, 20], "encoding": "highlights", "poisoned": -1.0}
     learning = {"modulation": ppo, "rate": 1e-3, "entropy": 0.005, "batch": 4}
-    return _doom("doom-health-supreme", "rwta_sim/DoomHealthSupreme-v0", look, 50, 0.045, learning, 5e-4, 500)
+    rewards = {"poisoned": -1.0}
+    return _doom("doom-health-supreme", "rwta_sim/DoomHealthSupreme-v0", rewards, 50, learning, 5e-4, 500)
 
 
 def _robot(
