@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
-from rwta_sim.envs._checks import check_render_mode, checked_action
+from rwta_sim.envs._checks import check_render_mode, checked_action, chosen_split
 from rwta_sim.errors import nearest
 
 __all__ = ["SPLITS", "PatternTask", "Patterns"]
@@ -134,7 +133,7 @@ class PatternTask(gym.Env[np.ndarray, np.int64]):
             If an option or split is unknown, the split is empty, or the index is not one of it.
         """
         super().reset(seed=seed)
-        split, index = self._chosen(options) if options else ("train", None)
+        split, index = chosen_split(options, self.n_patterns, "patterns") if options else ("train", None)
         patterns = self._splits[split]
         if index is None:
             index = int(self.np_random.integers(len(patterns)))
@@ -159,25 +158,6 @@ class PatternTask(gym.Env[np.ndarray, np.int64]):
         grey = np.atleast_2d(np.round(self._pattern * 255).astype(np.uint8))
         times = max(1, _PICTURE // max(grey.shape))
         return np.repeat(grey.repeat(times, axis=0).repeat(times, axis=1)[:, :, None], 3, axis=2)
-
-    def _chosen(self, options: dict[str, Any]) -> tuple[str, int | None]:
-        for key in options.keys() - {"split", "index"}:
-            raise ValueError(f"unknown option {key!r}: {nearest(str(key), ('split', 'index'))}")
-        split, index = options.get("split", "train"), options.get("index")
-        n = self.n_patterns(split)
-        if n == 0:
-            raise ValueError(f"split {split!r} has no patterns")
-        if index is None:
-            return split, None
-        try:
-            number = operator.index(index)
-        except TypeError:
-            number = -1
-        if not 0 <= number < n:
-            raise ValueError(
-                f"index {index!r}: expected a whole number from 0 to {n - 1}, split {split!r} has {n} patterns"
-            )
-        return split, number
 
 
 def _check_splits(splits: Mapping[str, Patterns], n_classes: int) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from rwta_sim.envs._checks import chosen_split
 from rwta_sim.envs.patterns import SPLITS
 from rwta_sim.errors import nearest
 
@@ -75,19 +75,6 @@ class Starts:
         ValueError
             If an option or split is unknown, or the index is not one of it.
         """
-        options = options or {}
-        for key in options.keys() - {"split", "index"}:
-            raise ValueError(f"unknown option {key!r}: {nearest(str(key), ('split', 'index'))}")
-        split, index = options.get("split", "train"), options.get("index")
-        n = self.count(split)
-        if index is None:
-            return self._splits[split][int(rng.integers(n))]
-        try:
-            number = operator.index(index)
-        except TypeError:
-            number = -1
-        if not 0 <= number < n:
-            raise ValueError(
-                f"index {index!r}: expected a whole number from 0 to {n - 1}, split {split!r} has {n} starts"
-            )
-        return self._splits[split][number]
+        split, index = chosen_split(options or {}, self.count, "starts")
+        places = self._splits[split]
+        return places[int(rng.integers(len(places)))] if index is None else places[index]

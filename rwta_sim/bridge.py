@@ -149,13 +149,13 @@ class Bridge:
         """
         rng, watch = np.random.default_rng(seed), _Watched(env, self.encoder)
         seen: list[np.ndarray] = []
-        ended = True
+        n_actions, ended = action_count(env), True
         while len(seen) < count:
             if ended:
                 seen.append(watch.reset(int(rng.integers(2**31)), None))
                 ended = False
             else:
-                features, _, terminated, truncated = watch.step(int(rng.integers(action_count(env))))
+                features, _, terminated, truncated = watch.step(int(rng.integers(n_actions)))
                 seen.append(features)
                 ended = terminated or truncated
         return seen
