@@ -7,6 +7,7 @@ import shlex
 import tempfile
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -236,8 +237,12 @@ class _Process:
         self.game: Any = vizdoom.DoomGame()
         game, folder = self.game, Path(self._folder.name)
         program = Path(vizdoom.__file__).parent / "vizdoom"
+        alive = None
         if os.name == "posix" and program.is_file():
-            game.set_vizdoom_path(str(_launcher(program, folder)))
+            launcher, alive = _launcher(program, folder)
+            game.set_vizdoom_path(str(launcher))
+        # Also when nobody closes it.
+        self.close = weakref.finalize(self, _end, game, self._folder, alive)
         game.set_doom_config_path(str(folder / "vizdoom.ini"))
         game.set_doom_scenario_path(str(scenario))
         game.set_doom_map("map01")
@@ -253,9 +258,6 @@ class _Process:
         game.set_sound_enabled(False)
         game.init()
 
-        # Also when nobody closes it.
-        self.close = weakref.finalize(self, _end, game, self._folder)
-
     @property
     def number(self) -> int | None:
         """The process's number, or None where it is not known."""
@@ -269,10 +271,14 @@ def _number(folder: tempfile.TemporaryDirectory[str]) -> int | None:
         return None
 
 
-def _end(game: Any, folder: tempfile.TemporaryDirectory[str]) -> None:
-    """End the process and remove its folder."""
+def _end(game: Any, folder: tempfile.TemporaryDirectory[str], alive: int | None) -> None:
+    """End the process and its watch, and remove its folder."""
     number = _number(folder)
     game.close()
+    if alive is not None:
+        with suppress(OSError):
+            os.write(alive, b"end\n")
+        os.close(alive)
     # It goes on for some milliseconds, writing its settings.
     for _ in range(100):
         if number is None or not _runs(number):
@@ -289,26 +295,29 @@ def _runs(process: int) -> bool:
     return True
 
 
-def _launcher(program: Path, folder: Path) -> Path:
-    """A program that starts ViZDoom in `folder`.
+def _launcher(program: Path, folder: Path) -> tuple[Path, int]:
+    """A program that starts ViZDoom in `folder`, and what tells that this process is alive as long as it is open.
 
     It makes a folder in the working directory, which is the user's. Ctrl-C is for the training to hear, which ends
     after the episode; the game would stop in the middle of it. Left alone by a killed Python it would stay for ever: a
-    watch ends it within a second.
+    watch ends it when the pipe that only this process writes to ends without a word.
     """
-    script = folder / "vizdoom"
-    watch = 'while kill -0 "$PPID" && kill -0 "$$"; do sleep 1; done; kill -0 "$PPID" || kill -9 "$$"'
+    script, pipe = folder / "vizdoom", folder / "alive"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # without one, a writer would wait for it
+    alive = os.open(pipe, os.O_WRONLY)
+    os.close(reader)
     lines = [
         "#!/bin/sh",
         f"cd {shlex.quote(str(folder))} || exit 1",
         "trap '' INT",
         'echo "$$" > process',
-        f"(trap '' TERM HUP; {watch}) < /dev/null > /dev/null 2>&1 &",
+        """(trap '' TERM HUP; read word < alive || kill -9 "$$") < /dev/null > /dev/null 2>&1 &""",
         f'exec {shlex.quote(str(program))} "$@"',
     ]
     script.write_text("\n".join([*lines, ""]))
     script.chmod(0o700)
-    return script
+    return script, alive
 
 
 def _scenario_file(scenario: str) -> Path:

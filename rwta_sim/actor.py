@@ -131,10 +131,7 @@ class SpikingActor(Actor):
             arrays.clear()
         arrays.begin_decision()
         yield
-        counts = arrays.spike_counts()
-        v = arrays.last_spikes()
-        rates = (counts - v) / max(self.spec.steps - 1, 1)
-        q = arrays.last_probabilities(v)
+        counts, v, rates, spoke, q, trace, input_trace = arrays.read(self.spec.steps)
         policy = q[where]
         entropy = policy_entropy(policy)
         action = (
@@ -147,11 +144,11 @@ class SpikingActor(Actor):
         v[where.start + action] = 1.0
         return Decision(
             drive=drive,
-            input_trace=arrays.input_trace(),
-            trace=arrays.trace(),
+            input_trace=input_trace if input_trace.size else drive,
+            trace=trace,
             q=q,
             v=v,
-            spoke=arrays.spoke(v),
+            spoke=spoke,
             action=action,
             policy=policy,
             policy_entropy=entropy,

@@ -11,6 +11,7 @@ from rwta_sim.history import HistoryRecorder
 from rwta_sim.learning.decision import Eligibility, History
 from rwta_sim.learning.spikes import SpikeRows
 from rwta_sim.network import RWTANetwork
+from rwta_sim.readout import NativeReader, Readout
 from rwta_sim.wiring import Projection, Weights
 
 __all__ = ["NetworkArrays"]
@@ -89,14 +90,19 @@ class NetworkArrays(Weights):
         self._poisson = network.spec.firing == "poisson"
         self._everyone = np.ones(network.n_neurons)
         self._everyone.flags.writeable = False
+        self._inputs_seen = np.empty(0) if network.inputs is None else self._input_seen
+        doubles = [self._t_spike, self._n_spikes, self.q, self._seen, self._inputs_seen]
+        self._reader = NativeReader.made(network.starts, None if self._poisson else self._spikes, doubles)
 
     def _view_history(self, recorder: HistoryRecorder) -> None:
         view, groups, rows = self._engine.view, recorder.groups, recorder.steps
         self._row = view(groups["neurons"], "row")
-        for name, variable in (("trace", "x_seen"), ("spikes", "spikes"), ("q", "q")):
-            self._history[name] = view(groups["neurons"], variable).reshape(rows, -1)
+        for name in ("spikes", "q"):
+            self._history[name] = view(groups["neurons"], name).reshape(rows, -1)
         self._kappa = None
-        if not recorder.traces:
+        if recorder.traces:
+            self._history["trace"] = view(groups["neurons"], "x_seen").reshape(rows, -1)
+        else:
             spec = self.network.spec
             kappa = spec.kernel.values(rows, spec.dt, spec.circuit_rate)
             self._kappa = np.concatenate([np.zeros(spec.delay_steps), kappa])[:rows]
@@ -177,15 +183,32 @@ class NetworkArrays(Weights):
         if not self._history:
             return None
         steps = min(self._engine.steps_done - self._start, len(self._history["q"]))
-        rows = {name: rows[:steps].copy() for name, rows in self._history.items()}
-        neurons = {name: rows[name] for name in ("trace", "spikes", "q")}
-        kappa = None if self._kappa is None else self._kappa[:steps]
+        rows: dict[str, np.ndarray | SpikeRows] = {name: rows[:steps].copy() for name, rows in self._history.items()}
+        fired, q = rows["spikes"], rows["q"]
+        assert isinstance(fired, np.ndarray) and isinstance(q, np.ndarray)
+        kappa = None
+        if self._kappa is not None:
+            kappa = self._kappa if steps == self._kappa.size else self._kappa[:steps]
+            rows["trace"] = SpikeRows.of(fired).traces(kappa)
         if self.p is None:
-            return History(self._drive[None], None, **neurons, kappa=kappa)
+            return History(self._drive[None], None, rows["trace"], fired, q)
         ends = self._ends[:steps]
-        spikes = SpikeRows(self._fired[: ends[-1]].copy(), np.diff(ends, prepend=np.int32(0)), self.network.n_inputs)
+        counts = ends.copy()
+        np.subtract(ends[1:], ends[:-1], out=counts[1:])
+        spikes = SpikeRows(self._fired[: ends[-1]].copy(), counts, self.network.n_inputs)
         traces = rows["input_trace"] if kappa is None else spikes.traces(kappa)
-        return History(traces, spikes, **neurons, kappa=kappa)
+        return History(traces, spikes, rows["trace"], fired, q)
+
+    def read(self, steps: int) -> Readout:
+        """What the decision came to, of so many steps; its q are those of `last_probabilities`."""
+        if self._reader is None:
+            counts, v = self.spike_counts(), self.last_spikes()
+            rates, inputs = (counts - v) / max(steps - 1, 1), self._inputs_seen.copy()
+            return Readout(counts, v, rates, self.spoke(v), self.last_probabilities(v), self.trace(), inputs)
+        result = self._reader.read((self._start - 0.5) * self._dt, steps)
+        if self._refractory and self._poisson:
+            return result._replace(q=self.last_probabilities(result.v))
+        return result
 
     def fired(self) -> np.ndarray:
         """1.0 for the neurons that spiked in the last step; shape (n_neurons,)."""

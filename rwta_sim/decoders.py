@@ -50,12 +50,9 @@ def choose_action(
     rng : numpy.random.Generator
         Breaks ties.
     """
-    score = last if decoder == "last_spike" else counts
-    first = int(score.argmax())
-    best = score[first]
-    if best == 1.0 and decoder == "last_spike":  # ties share the one
-        return first
+    score = (last if decoder == "last_spike" else counts).tolist()  # a handful: faster than NumPy
+    best = max(score)
     if best <= 0:
         return int(rng.choice(q.size, p=q / q.sum()))
-    winners = np.flatnonzero(score == best)
-    return int(winners[0]) if winners.size == 1 else int(rng.choice(winners))
+    winners = [i for i, value in enumerate(score) if value == best]
+    return winners[0] if len(winners) == 1 else int(rng.choice(winners))

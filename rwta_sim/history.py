@@ -54,8 +54,8 @@ class HistoryRecorder:
         Rows there are; later steps are not recorded.
     clock : Clock
     record_traces : bool
-        Record traces of the inputs too. Where decisions start without traces, and all neurons have one kernel, they
-        follow from the spikes.
+        Record traces too. Where decisions start without any, and all neurons have one kernel, they follow from the
+        spikes.
 
     Attributes
     ----------
@@ -73,11 +73,12 @@ class HistoryRecorder:
         self.steps = steps
         self.traces = record_traces
         self._sources = dict(populations)
-        rows = {"neurons", "inputs"} if record_traces else {"neurons"}
-        self._recorded = [(p, name) for p, name in _RECORDED if p in rows and p in populations]
+        names = {"x_seen", "spikes", "q"} if record_traces else {"spikes", "q"}
+        self._recorded = [(p, name) for p, name in _RECORDED if p in populations and name in names]
+        traces = "\nx_seen : 1" * record_traces
         models = {
-            "inputs": "fired : integer" + "\nx_seen : 1" * record_traces,
-            "neurons": "x_seen : 1\nspikes : 1\nq : 1\nrow : integer (shared)",
+            "inputs": "fired : integer" + traces,
+            "neurons": "spikes : 1\nq : 1\nrow : integer (shared)" + traces,
         }
         self.groups: dict[str, NeuronGroup] = {
             name: NeuronGroup(steps * len(group), models[name], clock=clock, name=f"rwta_{name}_history")

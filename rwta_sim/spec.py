@@ -198,7 +198,8 @@ class NetworkSpec(Settings):
     @property
     def spikes_per_step(self) -> float:
         """Mean spikes of a circuit in a step, ``rho_hat dt``."""
-        return float(self.circuit_rate * self.dt)
+        dt = float(self.dt)  # asked for at every decision: products of quantities would take longer than the rest
+        return (1 / dt if self.rho_hat is None else float(self.rho_hat)) * dt
 
     def input_probability(self, drive: np.ndarray) -> np.ndarray:
         """Spike probability per step of inputs driven by `drive` in [0, 1]: the drive itself in one_hot

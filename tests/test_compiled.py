@@ -209,11 +209,12 @@ def test_the_cache_is_used_and_mended(monkeypatch, tmp_path):
     assert left == [".lock", ".sha256", ".so"]
 
 
-#: A compiler that notes each library it links; the first call of all that compiles hangs if there is a file `hang`.
+#: A compiler that notes each library it links; the first call that compiles a network (Brian2 tries flags with it too)
+#: hangs if there is a file `hang`.
 COMPILER = """#!/bin/sh
 case "$*" in
     *-shared*) echo >> "$NOTES/linked" ;;
-    *-c*) if [ -e "$NOTES/hang" ] && mkdir "$NOTES/hanging" 2> /dev/null; then sleep 300; fi ;;
+    *building-*) if [ -e "$NOTES/hang" ] && mkdir "$NOTES/hanging" 2> /dev/null; then sleep 300; fi ;;
 esac
 exec {compiler} "$@"
 """

@@ -65,7 +65,7 @@ def test_traces_follow_from_spikes(kernel, changes):
     assert isinstance(made.input_trace, SpikeRows) and isinstance(recorded.input_trace, np.ndarray)
     np.testing.assert_array_equal(made.input_spikes, recorded.input_spikes)
     np.testing.assert_allclose(made.input_trace, recorded.input_trace, atol=1e-14)
-    np.testing.assert_allclose(SpikeRows.of(made.spikes).traces(made.kappa), recorded.trace, atol=1e-14)
+    np.testing.assert_allclose(made.trace, recorded.trace, atol=1e-14)
     assert np.asarray(made.input_trace).max() > 0.1
 
 
@@ -100,28 +100,6 @@ def test_a_row_per_spike_is_the_sum_of_outer_products(dtype, native, monkeypatch
         out = np.empty((where.stop - where.start, 17), dtype)
         outer.outer(pre, where, post, out)
         np.testing.assert_allclose(out, dense[:, where].T @ post, atol=tolerance)
-        outer.add_outer(pre, where, post, out)
-        np.testing.assert_allclose(out, 2 * dense[:, where].T @ post, atol=2 * tolerance)
-        for rows in (1, 5):
-            outer.add_outer(dense[:rows], where, post[:rows], out)
-        expected = 2 * dense[:, where].T @ post + dense[:1, where].T @ post[:1] + dense[:5, where].T @ post[:5]
-        np.testing.assert_allclose(out, expected, atol=3 * tolerance)
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("native", [True, False])
-@pytest.mark.parametrize("masked", [True, False])
-def test_mirrored_sums(dtype, native, masked, monkeypatch):
-    if not native:
-        monkeypatch.setattr(outer, "_native", lambda: None)
-    rng = np.random.default_rng(0)
-    g = rng.normal(size=(71, 71)).astype(dtype)  # more than two blocks, the last one not whole
-    mask = rng.random((71, 71)) < 0.5
-    mask |= mask.T
-    w = np.zeros((71, 71), dtype)
-    outer.add_mirrored(w, g, mask if masked else None, 0.25)
-    np.testing.assert_allclose(w, 0.25 * (g + g.T) * (mask if masked else 1), rtol=4 * np.finfo(dtype).eps)
-    np.testing.assert_array_equal(w, w.T)
 
 
 # -- currents --------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from rwta_sim.bridge import drive
 from rwta_sim.critics import Constant, CriticInputs
 from rwta_sim.engines import RuntimeEngine
 from rwta_sim.kernels import Exponential
-from rwta_sim.learning import Learner, LearningSpec, outer
+from rwta_sim.learning import Learner, LearningSpec, ascent, outer
 from rwta_sim.learning.modulation import EpisodeAdvantage
 from rwta_sim.learning.optimisers import SGD
 from rwta_sim.learning.rules import Feedback, LastStep, ScoreFunction, TraceSTDP
@@ -106,7 +106,7 @@ class Played:
 def dense(decision):
     """The decision as a history of traces tells of it."""
     h = decision.history
-    rows = {"input_trace": np.asarray(h.input_trace), "kappa": None}
+    rows = {"input_trace": np.asarray(h.input_trace), "trace": np.asarray(h.trace)}
     if h.input_spikes is not None:
         rows["input_spikes"] = np.asarray(h.input_spikes)
     return decision._replace(history=h._replace(**rows))
@@ -159,7 +159,8 @@ def test_every_way_gives_the_same_weights(played, rule, monkeypatch):
     expected, room = played.written_out(rule)
     for native in (True, False):
         if not native:
-            monkeypatch.setattr(outer, "_native", lambda: None)
+            for module in (ascent, outer):
+                monkeypatch.setattr(module, "_native", lambda: None)
         for way in ways:
             for dtype in (np.float64, np.float32):
                 found = way(played, rule, dtype).weights
@@ -167,5 +168,6 @@ def test_every_way_gives_the_same_weights(played, rule, monkeypatch):
                     bound = np.finfo(dtype).eps * room[name] + 1e-300
                     worst = (np.abs(found[name].astype(float) - w) / bound).max()
                     assert worst <= 1.0, (way.__name__, dtype.__name__, native, name, worst)
+                np.testing.assert_array_equal(found["r"], found["r"].T)
     moved = max(np.abs(w - played.weights[name]).max() for name, w in expected.items())
     assert moved > 1e-4

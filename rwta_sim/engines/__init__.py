@@ -10,11 +10,20 @@ from rwta_sim.engines._cache import cache_folder
 from rwta_sim.engines.base import Engine
 from rwta_sim.engines.compiled import CompiledEngine
 from rwta_sim.engines.compiled.build import can_build
-from rwta_sim.engines.compiled.native import native_library
+from rwta_sim.engines.compiled.native import address, native_library
 from rwta_sim.engines.runtime import RuntimeEngine
 from rwta_sim.settings import Settings
 
-__all__ = ["CompiledEngine", "Engine", "EngineSpec", "RuntimeEngine", "cache_folder", "make_engine", "native_library"]
+__all__ = [
+    "CompiledEngine",
+    "Engine",
+    "EngineSpec",
+    "RuntimeEngine",
+    "address",
+    "cache_folder",
+    "make_engine",
+    "native_library",
+]
 
 
 class EngineSpec(Settings):

@@ -232,7 +232,7 @@ class ExactProcess:
                 decision = Decision(
                     drive=self.drive,
                     input_trace=np.asarray(history.input_trace)[-1],
-                    trace=history.trace[-1],
+                    trace=np.asarray(history.trace)[-1],
                     q=history.q[-1],
                     v=v,
                     spoke=self.wiring.circuit_sum(v).clip(max=1.0),

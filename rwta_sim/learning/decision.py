@@ -20,8 +20,8 @@ __all__ = ["Decision", "Eligibility", "Factors", "History"]
 class History(NamedTuple):
     """Every step of a decision; row t is step t, arrays of shape (steps, n_inputs) or (steps, n_neurons).
 
-    What is told of the inputs may be `SpikeRows`, which NumPy takes for such an array. Inputs that are currents have no
-    spikes, and one row for all steps: their drive.
+    Traces and spikes of the inputs may be `SpikeRows`, which NumPy takes for such an array. Inputs that are currents
+    have no spikes, and one row for all steps: their drive.
 
     Attributes
     ----------
@@ -31,17 +31,13 @@ class History(NamedTuple):
         1.0 for the neurons that fired in the step.
     q
         Firing probabilities of the step.
-    kappa
-        Trace of a single spike 1, 2, ... steps after it, if that is all there is to traces: the decision started
-        without any, and all neurons have one kernel. Else None.
     """
 
     input_trace: np.ndarray | SpikeRows
     input_spikes: np.ndarray | SpikeRows | None
-    trace: np.ndarray
+    trace: np.ndarray | SpikeRows
     spikes: np.ndarray
     q: np.ndarray
-    kappa: np.ndarray | None = None
 
 
 class Eligibility(NamedTuple):
@@ -147,8 +143,7 @@ class Factors(NamedTuple):
         """
         constant = history.input_spikes is None
         sums = post.sum(axis=0, keepdims=True) if constant else None
-        trace = history.trace if history.kappa is None else SpikeRows.of(history.spikes).traces(history.kappa)
-        return cls(history.input_trace, trace, post, post_inputs=sums)
+        return cls(history.input_trace, history.trace, post, post_inputs=sums)
 
     @property
     def of_biases(self) -> np.ndarray:

@@ -11,13 +11,14 @@ from pydantic import Field, model_validator
 
 from rwta_sim.critics.base import Critic, Transitions, advantages
 from rwta_sim.critics.linear import LinearTD
+from rwta_sim.learning.ascent import Ascent
 from rwta_sim.learning.batch import Batch
 from rwta_sim.learning.decision import Decision, Eligibility, Factors
 from rwta_sim.learning.equations import PlasticSynapse
 from rwta_sim.learning.fused import FusedUpdate, Outer, available
 from rwta_sim.learning.modulation import Control, EpisodeAdvantage, ModulationSpec, Scale, Shuffle, TDError
 from rwta_sim.learning.optimisers import RMS, SGD, OptimiserSpec, RMSNormalised
-from rwta_sim.learning.outer import add_mirrored, add_outer, outer
+from rwta_sim.learning.outer import outer
 from rwta_sim.learning.rules import Feedback, LastStep, MeanFieldRule, Rule, RuleSpec
 from rwta_sim.learning.spikes import SpikeRows
 from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt, Settings
@@ -194,7 +195,7 @@ class Learner:
         ):
             self._update_fused(factors, delta + bonus)
         else:
-            self._follow(factors.times(delta + bonus))
+            self._follow(factors, delta + bonus)
         return True
 
     def end_episode(self, rng: np.random.Generator) -> bool:
@@ -310,26 +311,20 @@ class Learner:
             g *= self._gains[i]
         return g
 
-    def _follow(self, factors: Factors | Eligibility) -> None:
-        """A step of the optimiser along the gradient of `factors`, which hold the modulation already."""
-        if isinstance(factors, Factors) and isinstance(self.spec.optimiser, SGD):
-            self._follow_in_place(factors)
+    def _follow(self, factors: Factors | Eligibility, modulation: float = 1.0) -> None:
+        """A step of the optimiser along the gradient of `factors`, times their modulation."""
+        ascent = self._ascent_in_place if isinstance(factors, Factors) else None
+        if ascent is not None and isinstance(factors, Factors) and ascent.can(factors):
+            ascent.step(factors, modulation * self.rate)
         else:
-            self._optimiser.step(self.gradient(factors), self.rate)
+            self._optimiser.step(self.gradient(factors if modulation == 1.0 else factors.times(modulation)), self.rate)
 
-    def _follow_in_place(self, factors: Factors) -> None:
-        """w += rate * g without a g for the weights from the inputs, which may be millions."""
-        factors = factors.times(self.rate)
-        for i, p in enumerate(self._projections):
-            w = self._weights.weights[p.name]
-            if p.origin == "inputs" and p.mask is None:
-                add_outer(factors.pre_inputs, p.source, factors.of_inputs[:, p.target], w)
-            elif self._mirror[i] == i:
-                self._one_way(factors, i, self._gradients[i])
-                add_mirrored(w, self._gradients[i], p.mask, self._gains[i])
-            else:
-                w += self._gradient_of(factors, i)
-        self._weights.b += factors.of_biases.sum(axis=0)
+    @cached_property
+    def _ascent_in_place(self) -> Ascent | None:
+        """The step of plain gradient ascent without a gradient; None where it cannot be had."""
+        if not isinstance(self.spec.optimiser, SGD):
+            return None
+        return Ascent.made(self._weights, self._gradients[:-1], self._gains, self._mirror)
 
     def _one_way(self, factors: Factors | Eligibility, i: int, out: np.ndarray) -> None:
         """The sum for projection `i`, as a rule without symmetric weights would have it."""

@@ -35,13 +35,21 @@ class SpikeRows:
     kappa : ndarray, shape (steps,), optional
         Trace of a single spike 1, 2, ... steps after it: the rows are traces of decisions of so many steps, each of
         which starts without any. Default: the rows are spikes.
+
+    Attributes
+    ----------
+    dense : ndarray, shape (rows, n), or None
+        The spikes as an array, where they were made `of` one.
     """
+
+    dense: np.ndarray | None
 
     def __init__(self, neurons: np.ndarray, counts: np.ndarray, n: int, kappa: np.ndarray | None = None) -> None:
         self.neurons = neurons
         self.counts = counts
         self.shape = (len(counts), n)
         self.kappa = kappa
+        self.dense = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -57,9 +65,21 @@ class SpikeRows:
     @classmethod
     def of(cls, rows: np.ndarray) -> SpikeRows:
         """From an array of shape (rows, n) that is not 0 where there is a spike."""
-        step, neurons = np.nonzero(rows)
-        counts = np.bincount(step, minlength=len(rows))
-        return cls(neurons.astype(np.int32), counts.astype(np.int32), rows.shape[1])
+        made = cls.__new__(cls)
+        made.dense, made.shape, made.kappa = np.ascontiguousarray(rows, float), rows.shape, None
+        return made
+
+    @functools.cached_property
+    def neurons(self) -> np.ndarray:
+        """See the class."""
+        assert self.dense is not None
+        return np.nonzero(self.dense)[1].astype(np.int32)
+
+    @functools.cached_property
+    def counts(self) -> np.ndarray:
+        """See the class."""
+        assert self.dense is not None
+        return np.count_nonzero(self.dense, axis=1).astype(np.int32)
 
     def part(self, where: slice) -> SpikeRows:
         """Of some neurons, of consecutive ones."""
@@ -72,7 +92,11 @@ class SpikeRows:
 
     def traces(self, kappa: np.ndarray) -> SpikeRows:
         """The traces of these spikes, see `kappa` of the class."""
-        return SpikeRows(self.neurons, self.counts, self.shape[1], kappa)
+        made = SpikeRows.__new__(SpikeRows)
+        made.dense, made.shape, made.kappa = self.dense, self.shape, kappa
+        if self.dense is None:
+            made.neurons, made.counts = self.neurons, self.counts
+        return made
 
     def filtered(self, post: np.ndarray) -> np.ndarray:
         """f of equation (1); shapes (rows, n_post)."""

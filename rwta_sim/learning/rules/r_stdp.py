@@ -60,10 +60,11 @@ class _RSTDP(HistoryRule):
 
     def factors(self, decision: Decision) -> Factors:
         history, weights = self.history(decision), self.weights
-        post = np.concatenate([self._a_plus * history.spikes * weights, -self._a_minus * history.trace * weights])
+        trace = np.asarray(history.trace)
+        post = np.concatenate([self._a_plus * history.spikes * weights, -self._a_minus * trace * weights])
         return Factors(
             np.concatenate([np.asarray(history.input_trace), np.asarray(history.input_spikes)]),
-            np.concatenate([history.trace, history.spikes]),
+            np.concatenate([trace, history.spikes]),
             post,
             bias=np.zeros_like(post),
         )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import ctypes
+import functools
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from rwta_sim.decoders import Decoder
-from rwta_sim.learning.decision import Decision, Factors
+from rwta_sim.engines import address, native_library
+from rwta_sim.learning.decision import Decision, Factors, History
 from rwta_sim.learning.equations import PlasticSynapse, winner_take_all
 from rwta_sim.learning.rules.base import HistoryRule, HistorySettings, Rule
 from rwta_sim.spec import NetworkSpec
@@ -65,19 +69,33 @@ class _ScoreFunction(HistoryRule):
         if decoder == "last_spike" and not self._poisson and not acts_back:
             self.first[network.action] = self.steps - 1
 
+    @functools.cached_property
+    def _constants(self) -> tuple[int | None, int | None, int]:
+        """Where the weights of the steps and the starts of the circuits are, and how many circuits."""
+        return address(self.weights), address(self.network.starts), len(self.network.starts) - 1
+
     def factors(self, decision: Decision) -> Factors:
         history = self.history(decision)
-        if self._poisson:
-            y = history.q * self.spikes_per_step
-            # y/(1 - exp(-y)) is 1 at y = 0, where it cannot be computed so.
-            ratio = np.divide(y, -np.expm1(-y), out=np.ones_like(y), where=y > 0)
-            gy = history.spikes * ratio - y
-            post = gy - history.q * self.network.circuit_sum(gy)
-            if not history.spikes[:, self.network.action].any():  # then the action was drawn from q at the end
-                post[-1] += self._drawn(decision)
-        else:
-            post = history.spikes - history.q
-        return Factors.of_history(history, post * self.weights)
+        if not self._poisson:
+            return Factors.of_history(history, (history.spikes - history.q) * self.weights)
+        post = self._of_poisson(history)
+        if not history.spikes[:, self.network.action].any():  # then the action was drawn from q at the end
+            post[-1] += self._drawn(decision) * self.weights[-1]
+        return Factors.of_history(history, post)
+
+    def _of_poisson(self, history: History) -> np.ndarray:
+        """``g y - q sum_circuit g y``, times the weights of the steps."""
+        q, spikes = history.q, history.spikes
+        native = _native()
+        if native is not None:
+            post = np.empty_like(q)
+            native(address(q), address(spikes), address(post), *self._constants, len(q), self.spikes_per_step)
+            return post
+        y = q * self.spikes_per_step
+        # y/(1 - exp(-y)) is 1 at y = 0, where it cannot be computed so.
+        ratio = np.divide(y, -np.expm1(-y), out=np.ones_like(y), where=y > 0)
+        gy = spikes * ratio - y
+        return np.asarray((gy - q * self.network.circuit_sum(gy)) * self.weights)
 
     def _drawn(self, decision: Decision) -> np.ndarray:
         """Score of an action that was drawn from q at the end."""
@@ -89,3 +107,15 @@ class _ScoreFunction(HistoryRule):
         assert decision.eligibility is not None
         silent = self._poisson and not decision.eligibility.counts[self.network.action].any()
         return self._drawn(decision) if silent else None
+
+
+@functools.cache
+def _native() -> Any | None:
+    """The compiled function (score_function.cpp), or None where there is no compiler."""
+    library = native_library(Path(__file__).with_suffix(".cpp").read_text())
+    if library is None:
+        return None
+    function = library.poisson_score
+    function.argtypes = [*[ctypes.c_void_p] * 5, ctypes.c_int64, ctypes.c_int64, ctypes.c_double]
+    function.restype = None
+    return function

@@ -1,0 +1,162 @@
+"""Plain gradient ascent in place, which for millions of weights is what learning costs: no gradient is ever made.
+
+In compiled code (ascent.cpp), one call per update; without a compiler, `Learner` takes the way of the other optimisers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rwta_sim.engines import address, native_library
+from rwta_sim.learning.decision import Factors
+from rwta_sim.learning.spikes import SpikeRows
+from rwta_sim.wiring import Weights
+
+__all__ = ["Ascent"]
+
+#: Filters nothing; what there is where nothing is to be filtered.
+_NO_KAPPA = np.zeros(1)
+
+
+class _Way(ctypes.Structure):
+    """As in ascent.cpp."""
+
+    _fields_: ClassVar = [
+        *((name, ctypes.c_int64) for name in ("from_inputs", "source", "n_source", "target", "n_target", "mirrored")),
+        *((name, ctypes.c_void_p) for name in ("w", "g", "mask")),
+        ("gain", ctypes.c_double),
+    ]
+
+
+class _Rows(ctypes.Structure):
+    """As in ascent.cpp."""
+
+    _fields_: ClassVar = [
+        *((name, ctypes.c_int64) for name in ("rows", "n", "traces")),
+        *((name, ctypes.c_void_p) for name in ("dense", "neurons", "counts", "post")),
+    ]
+
+
+@functools.cache
+def _native() -> Any | None:
+    """The compiled function, or None where there is no compiler."""
+    library = native_library(Path(__file__).with_name("ascent.cpp").read_text())
+    if library is None:
+        return None
+    function, number, pointer = library.ascend, ctypes.c_int64, ctypes.c_void_p
+    function.argtypes = [number, pointer, number, *[pointer] * 2, number, number, ctypes.c_double, *[pointer] * 2]
+    function.restype = None
+    return function
+
+
+class Ascent:
+    """Steps ``w += rate * g`` of all projections and biases, g the sum of outer products that factors describe.
+
+    Parameters
+    ----------
+    weights : Weights
+        What changes.
+    gradients : sequence of ndarray
+        A buffer in the shape of each projection, overwritten.
+    gains : sequence of float
+        Of the projections.
+    mirrored : sequence of bool
+        Projections that are their own mirror image: ``g + g.T`` in place of g.
+    """
+
+    def __init__(
+        self, weights: Weights, gradients: Sequence[np.ndarray], gains: Sequence[float], mirrored: Sequence[bool]
+    ) -> None:
+        network, whole = weights.network, [weights.weights[p.name] for p in weights.network.projections]
+        self._keep = *whole, *gradients, weights.b, [p.mask for p in network.projections]  # their memory is used
+        ways = []
+        for p, w, g, gain, mirror in zip(network.projections, whole, gradients, gains, mirrored, strict=True):
+            assert w.flags.c_contiguous and g.flags.c_contiguous and w.dtype == g.dtype == whole[0].dtype
+            direct = not mirror and p.mask is None and gain == 1.0
+            pointers = {"w": w.ctypes.data, "g": None if direct else g.ctypes.data}
+            pointers["mask"] = None if p.mask is None else p.mask.ctypes.data
+            where = {"source": p.source.start, "n_source": p.shape[0], "target": p.target.start, "n_target": p.shape[1]}
+            ways.append(_Way(from_inputs=p.origin == "inputs", mirrored=mirror, gain=gain, **where, **pointers))
+        self._ways = (_Way * len(ways))(*ways)
+        self._fixed = ctypes.addressof(self._ways), len(ways)
+        self._dtype = whole[0].dtype
+        self._single = int(self._dtype == np.float32)
+        self._n_neurons = network.n_neurons
+        self._b = weights.b.ctypes.data
+        self._sides = (_Rows * 2)()
+        self._sides_at = ctypes.addressof(self._sides)
+        self._sides[0].n, self._sides[1].n = network.n_neurons, network.n_inputs
+        self._scratch = np.empty(0, self._dtype)
+        self._scratch_at: int | None = None
+        self._kappa, self._kappa_at = _NO_KAPPA, _NO_KAPPA.ctypes.data
+        self._nothing = _NO_KAPPA.ctypes.data  # where no events are: an address, for null means dense
+        function = _native()
+        assert function is not None  # what `made` has asked
+        self._function = function
+
+    @classmethod
+    def made(
+        cls, weights: Weights, gradients: Sequence[np.ndarray], gains: Sequence[float], mirrors: Sequence[int | None]
+    ) -> Ascent | None:
+        """One for these projections, or None where it cannot be had: without a compiler, or if two share weights."""
+        shared = any(mirror not in (None, i) for i, mirror in enumerate(mirrors))
+        if shared or weights.b.dtype != np.float64 or _native() is None:
+            return None
+        return cls(weights, gradients, gains, [mirror is not None for mirror in mirrors])
+
+    def can(self, factors: Factors) -> bool:
+        """Whether these factors are of the kinds it knows: spikes, or traces of one row."""
+        return (
+            factors.bias is None
+            and factors.post.dtype == np.float64
+            and _known(factors.pre_inputs, factors.of_inputs)
+            and _known(factors.pre_neurons, factors.post)
+        )
+
+    def step(self, factors: Factors, rate: float) -> None:
+        """Ascend; `factors` as `can` wants them."""
+        post = factors.post if factors.post.flags.c_contiguous else factors.post.copy()
+        post_at = at_inputs = address(post)
+        post_inputs = factors.post_inputs
+        if post_inputs is not None:
+            post_inputs = np.ascontiguousarray(post_inputs)
+            at_inputs = address(post_inputs)
+        neurons, inputs = self._sides
+        kept = self._put(neurons, factors.pre_neurons), self._put(inputs, factors.pre_inputs)
+        neurons.post, inputs.post = post_at, at_inputs
+        room = (neurons.rows + inputs.rows) * self._n_neurons
+        if self._scratch.size < room:
+            self._scratch = np.empty(room, self._dtype)
+            self._scratch_at = address(self._scratch)
+        arguments = self._kappa_at, self._kappa.size, self._n_neurons, rate, self._scratch_at, self._b
+        self._function(self._single, *self._fixed, self._sides_at, *arguments)
+        del kept  # until here its memory was used
+
+    def _put(self, side: _Rows, pre: np.ndarray | SpikeRows) -> object:
+        """Tell `side` of presynaptic factors; returns what has to live as long as it is used."""
+        side.rows = len(pre)
+        if not isinstance(pre, SpikeRows):
+            side.traces, side.neurons = 1, None
+            pre = pre if pre.flags.c_contiguous else pre.copy()
+            side.dense = address(pre)
+            return pre
+        side.traces = 0
+        if pre.kappa is not self._kappa and pre.kappa is not None:
+            self._kappa, self._kappa_at = pre.kappa, pre.kappa.ctypes.data
+        if pre.dense is None:
+            side.neurons, side.counts = address(pre.neurons) or self._nothing, address(pre.counts)
+        else:
+            side.neurons, side.dense = None, address(pre.dense)
+        return pre
+
+
+def _known(pre: np.ndarray | SpikeRows, post: np.ndarray) -> bool:
+    if isinstance(pre, SpikeRows):
+        return pre.kappa is not None and len(pre) == len(post)
+    return len(pre) == len(post) == 1 and pre.dtype == np.float64

@@ -1,0 +1,115 @@
+"""What is done in compiled code is what NumPy does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from brian2 import Hz, ms
+
+from rwta_sim import arrays as arrays_module
+from rwta_sim.actor import DecisionSpec, SpikingActor
+from rwta_sim.bridge import drive
+from rwta_sim.critics import Constant, CriticInputs
+from rwta_sim.engines import CompiledEngine, address
+from rwta_sim.kernels import Exponential
+from rwta_sim.learning import Learner, LearningSpec, ascent
+from rwta_sim.learning.optimisers import SGD
+from rwta_sim.learning.rules import LastStep, ScoreFunction, score_function
+from rwta_sim.network import RWTANetwork
+from rwta_sim.spec import NetworkSpec
+
+STEPS, DECISIONS = 6, 12
+QUIET = {"firing": "poisson", "rho_hat": 150 * Hz}  # 0.9 spikes of a circuit in a decision: some are silent
+NETWORKS = {
+    "one_hot": {},
+    "poisson": QUIET,
+    "refractory": {**QUIET, "rho_hat": 600 * Hz, "refractory": 3 * ms},
+    "currents": {"inputs": "current"},
+    "feed-forward": {"blocks": ("sh", "ha"), "symmetric": False},
+    "one-way": {"symmetric": False},
+    "no hh": {"blocks": ("sh", "ha", "ah")},
+    "sparse": {"input_sparsity": 0.4, "sparsity": 0.3},
+}
+
+
+def played(changes, rule, native=True, learn=None):
+    """Readouts of decisions with a network whose learner applies `rule`, and the weights at the end."""
+    engine, rng = CompiledEngine(), np.random.default_rng(0)
+    spec = NetworkSpec(hidden_circuits=9, hidden_size=4, kernel=Exponential(tau=3 * ms), weight_sd=0.5, **changes)
+    with engine.building():
+        network = RWTANetwork(spec, 5, 3, rng=rng, history=STEPS * rule.needs_history, record_traces=False)
+    engine.prepare(network.network)
+    engine.seed(np.random.SeedSequence(1))
+    actor = SpikingActor(network, engine, DecisionSpec(steps=STEPS))
+    assert (actor.arrays._reader is not None) == native
+    settings = LearningSpec(rule=rule, optimiser=SGD(), rate=0.05, entropy=0.0)
+    critic = Constant(rate=1e-9).make(CriticInputs(1))
+    learner = Learner(settings, critic, actor.weights, rule.make(network, STEPS, "last_spike"))
+    learner.begin_episode(np.ones(1))
+    readouts = []
+
+    def session():
+        for n in range(DECISIONS):
+            decision = yield from actor.decide(rng.random(5), False, rng)
+            readouts.append(actor.arrays.read(STEPS))
+            learner.observe(decision, 1.0 - 0.5 * (n % 3), np.ones(1), False, rng)
+
+    drive(engine, session(), STEPS)
+    return readouts, {**{n: w.copy() for n, w in actor.weights.weights.items()}, "b": actor.weights.b.copy()}
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """No compiled code but the network."""
+
+    def take(*modules):
+        for module in modules:
+            monkeypatch.setattr(module, "_native", lambda: None)
+        monkeypatch.setattr(arrays_module.NativeReader, "made", lambda *arguments: None)
+
+    return take
+
+
+@pytest.mark.parametrize("rule", [LastStep(), ScoreFunction()], ids=lambda rule: rule.kind)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_decisions_and_weights(name, rule, without):
+    """The same spikes, and the same numbers up to rounding: sums are in another order."""
+    fast, learned = played(NETWORKS[name], rule)
+    without(ascent, score_function)
+    slow, expected = played(NETWORKS[name], rule, native=False)
+    for one, other in zip(fast, slow, strict=True):
+        for field in one._fields:
+            np.testing.assert_allclose(getattr(one, field), getattr(other, field), rtol=1e-10, err_msg=field)
+        for field in ("counts", "v", "rates", "spoke"):
+            np.testing.assert_array_equal(getattr(one, field), getattr(other, field), err_msg=field)
+    moved = max(np.abs(w - expected[n]).max() for n, w in played(NETWORKS[name], rule, native=False)[1].items())
+    assert moved == 0.0  # the same seed, the same run
+    for n, w in learned.items():
+        np.testing.assert_allclose(w, expected[n], atol=1e-11, err_msg=n)
+    if name == "poisson":
+        assert any((r.spoke == 0).any() for r in fast) and any((r.spoke == 1).any() for r in fast)
+
+
+def test_the_same_way_in_place_or_not(without):
+    """The weights that share a matrix or have a mirror image go the way of the other optimisers."""
+    for name, in_place in {"one_hot": True, "one-way": True, "sparse": True, "no hh": False}.items():
+        spec = NetworkSpec(hidden_circuits=2, hidden_size=3, **NETWORKS[name])
+        engine = CompiledEngine()
+        with engine.building():
+            network = RWTANetwork(spec, 4, 2, rng=np.random.default_rng(0))
+        engine.prepare(network.network)
+        weights = SpikingActor(network, engine, DecisionSpec(steps=STEPS)).weights
+        critic, rule = Constant().make(CriticInputs(1)), LastStep().make(network, STEPS, "last_spike")
+        learner = Learner(LearningSpec(optimiser=SGD()), critic, weights, rule)
+        assert (learner._ascent_in_place is not None) == in_place, name
+
+
+def test_addresses():
+    """Of arrays that are writable, read-only, empty; what is not contiguous is refused."""
+    array = np.arange(6.0).reshape(2, 3)
+    assert address(array) == array.ctypes.data
+    array.flags.writeable = False
+    assert address(array[1:]) == array.ctypes.data + 24
+    assert address(np.empty(0)) is None
+    with pytest.raises((TypeError, ValueError, BufferError)):
+        address(np.arange(6.0).reshape(2, 3).T)
