@@ -213,7 +213,8 @@ def readme(table: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=10, help="seeds 0 ... N-1")
+    parser.add_argument("--seeds", type=int, default=10, help="seeds FIRST ... N-1")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--runs", type=Path, default=Path("runs/results"), help="where the run folders go")
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--mnist", help="folder with MNIST's files; without it the row mnist is left out")
@@ -223,7 +224,7 @@ def main() -> None:
     if arguments.readme:
         readme(load())
         return
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.first, arguments.seeds):
         for name in arguments.rows:
             done = {(r["row"], r["seed"]) for r in load()["runs"]}
             if (name, seed) in done or (name == "mnist" and arguments.mnist is None):
