@@ -23,7 +23,7 @@ from rwta_sim.runs import versions
 from rwta_sim.training import Progress
 
 HERE = Path(__file__).parent
-LENGTH, STEPS = 250, 10
+LENGTH, STEPS, LIT = 250, 10, 0.1
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
             print(rows[-1], flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
-        train(experiment, f"{folder}/run", env=RandomImages(4800, 5, 0.1, LENGTH), report=report)
+        train(experiment, f"{folder}/run", env=RandomImages(4800, 5, 1.0, LENGTH, LIT), report=report)
     seconds = time.perf_counter() - began
     settled = rows[len(rows) // 4 :]
     grown, decisions = settled[-1][1] - settled[0][1], settled[-1][0] - settled[0][0]
@@ -64,7 +64,8 @@ def main() -> None:
         "",
         f"Machine: {machine()}. Versions: {listed(versions())}.",
         "",
-        f"S3, poisson firing, inputs as {arguments.inputs}, {STEPS} steps a decision, {LENGTH} decisions an episode; "
+        f"S3, poisson firing, inputs as {arguments.inputs}, {STEPS} steps a decision, {LENGTH} decisions an episode, "
+        f"{LIT:.0%} of the pixels lit; "
         "`score_function`, `episode_advantage`, single precision; `rwta_sim.train` with checkpoints. The memory of the "
         "whole process.",
         "",

@@ -42,17 +42,23 @@ REPLICAS = (1, 2)
 
 
 class RandomImages(gym.Env):
-    """`size` numbers in [0, `high`], new at every step; right is the action whose share of them is brightest."""
+    """`size` numbers in [0, `high`], new at every step; right is the action whose number is highest.
 
-    def __init__(self, size: int, actions: int, high: float, length: int) -> None:
+    All but a part `lit` of them are 0.
+    """
+
+    def __init__(self, size: int, actions: int, high: float, length: int, lit: float = 1.0) -> None:
         self.observation_space = gym.spaces.Box(0.0, 1.0, (size,), np.float32)
         self.action_space = gym.spaces.Discrete(actions)
         self._high = np.float32(high)
         self._length = length
+        self._lit = lit
 
     def _image(self) -> np.ndarray:
         image = self.np_random.random(self.observation_space.shape, dtype=np.float32)
         image *= self._high
+        if self._lit < 1:
+            image[self.np_random.random(image.shape, dtype=np.float32) >= self._lit] = 0.0
         return image
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
