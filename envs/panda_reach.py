@@ -7,15 +7,13 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
-from rwta_sim.envs._bullet import Scene, grey_options, lens, look
-from rwta_sim.envs._checks import check_render_mode, checked_action
+from rwta_sim.envs._bullet import grey_options, lens, look
+from rwta_sim.envs._checks import checked_action
 from rwta_sim.envs._panda import PandaPortrait
-from rwta_sim.envs.images import ImagePipeline
+from rwta_sim.envs._robot import RobotTask
 from rwta_sim.envs.starts import Starts
 
 __all__ = ["HELD_OUT_POSITIONS", "TRAINING_POSITIONS", "PandaReach"]
@@ -58,7 +56,7 @@ TRAINING_POSITIONS = tuple(place for i, place in enumerate(_ALL) if i % 10 != 4)
 HELD_OUT_POSITIONS = tuple(_ALL[4::10])
 
 
-class PandaReach(gym.Env[np.ndarray, np.int64]):
+class PandaReach(RobotTask):
     """Bring the tip of a Franka Panda to a cube on a table.
 
     The robot arm of SVPG (Yang et al., IEEE TPAMI 47(3), 2025), with its geometry, moves and rewards. There inverse
@@ -96,30 +94,16 @@ class PandaReach(gym.Env[np.ndarray, np.int64]):
         If a position is outside x in [0.60, 0.80], y in [-0.05, 0.25], or an option is wrong.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012  (Gymnasium's own convention)
-
     def __init__(self, positions: Any = None, render_mode: str | None = None, **image: Any) -> None:
-        check_render_mode(render_mode)
         options = grey_options("PandaReach", _SIZE, image)
         known = {"train": TRAINING_POSITIONS, "held_out": HELD_OUT_POSITIONS}
-        self._starts = Starts(known, positions, "positions", _checked_position)
-        self.observation_space = options.space
-        self.action_space = spaces.Discrete(len(MOVES))
-        self.render_mode = render_mode
-        self._size = options.size
-        self._pipeline = ImagePipeline(options)
+        starts = Starts(known, positions, "positions", _checked_position)
+        super().__init__(starts, len(MOVES), options, render_mode, lambda: PandaPortrait(TABLE, CUBE))
         self._lens = lens(self._size, _DEGREES, 0.02, 2.0)
-        self._scene = Scene("PandaReach")
         self._cube = self._scene.box([CUBE / 2] * 3, (0, 0, 0), _GREYS["cube"])
         self._fingers = [self._scene.box(_FINGER, (0, 0, 0), _GREYS["finger"]) for _ in range(2)]
-        self._portrait = None if render_mode is None else PandaPortrait(TABLE, CUBE)
         self._moved: tuple[int, ...] = (0, 0, 0)  # steps from the start, which never add up to a rounding error
         self._centre: tuple[float, ...] | None = None  # no episode has begun
-        self._over = True
-
-    def n_starts(self, split: str) -> int:
-        """How many positions of the cube a split ("train", "validation", "test") has."""
-        return self._starts.count(split)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -188,14 +172,7 @@ class PandaReach(gym.Env[np.ndarray, np.int64]):
             return None
         if self._centre is None:
             raise ResetNeeded("nothing to render yet: call reset() first")
-        return self._portrait.picture(np.array(_place(self._moved)), np.array(self._centre))
-
-    def close(self) -> None:
-        """Leave the simulator; a second call does nothing."""
-        self._over = True
-        self._scene.close()
-        if self._portrait is not None:
-            self._portrait.close()
+        return np.asarray(self._portrait.picture(np.array(_place(self._moved)), np.array(self._centre)))
 
 
 # In steps, x, y and z, and their lengths.

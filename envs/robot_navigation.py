@@ -6,13 +6,12 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
 from rwta_sim.envs._bullet import Scene, grey_options, horizontal_angle, lens, look
-from rwta_sim.envs._checks import check_render_mode, checked_action
+from rwta_sim.envs._checks import checked_action
+from rwta_sim.envs._robot import RobotTask
 from rwta_sim.envs._rooms import (
     DEPTH,
     EYE,
@@ -27,7 +26,6 @@ from rwta_sim.envs._rooms import (
     rooms,
     shell,
 )
-from rwta_sim.envs.images import ImagePipeline
 from rwta_sim.envs.starts import Starts
 
 __all__ = ["HELD_OUT_STARTS", "TRAINING_STARTS", "RobotNavigation"]
@@ -78,7 +76,7 @@ TRAINING_STARTS = tuple(start for i, start in enumerate(_ALL) if i not in _HELD_
 HELD_OUT_STARTS = tuple(_ALL[i] for i in _HELD_OUT)
 
 
-class RobotNavigation(gym.Env[np.ndarray, np.int64]):
+class RobotNavigation(RobotTask):
     """Find the white ball in two rooms with furniture, from what a camera ahead sees.
 
     The robot navigation of SVPG (Yang et al., IEEE TPAMI 47(3), 2025) with its actions, rewards and noise, in two rooms
@@ -114,8 +112,6 @@ class RobotNavigation(gym.Env[np.ndarray, np.int64]):
         If a start is not free, or an option is wrong.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012  (Gymnasium's own convention)
-
     def __init__(
         self,
         starts: Any = None,
@@ -124,33 +120,21 @@ class RobotNavigation(gym.Env[np.ndarray, np.int64]):
         render_mode: str | None = None,
         **image: Any,
     ) -> None:
-        check_render_mode(render_mode)
         for name, value in (("move_noise", move_noise), ("turn_noise", turn_noise)):
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} = {value}: expected a finite number, at least 0")
         options = grey_options("RobotNavigation", _SIZE, image)
         known = {"train": TRAINING_STARTS, "held_out": HELD_OUT_STARTS}
-        self._starts = Starts(known, starts, "starts", _checked_start)
-        self.observation_space = options.space
-        self.action_space = spaces.Discrete(len(ACTIONS))
-        self.render_mode = render_mode
-        self._noise = (float(move_noise), float(turn_noise))
-        self._size = options.size
-        self._half_angle = horizontal_angle(options.size, _DEGREES) / 2
+        places = Starts(known, starts, "starts", _checked_start)
         # Near a wall a picture may be of one grey.
-        self._pipeline = ImagePipeline(options, allow_constant=True)
+        super().__init__(places, len(ACTIONS), options, render_mode, _Portrait, allow_constant=True)
+        self._noise = (float(move_noise), float(turn_noise))
+        self._half_angle = horizontal_angle(options.size, _DEGREES) / 2
         self._lens = lens(options.size, _DEGREES, 0.05, 10.0)
-        self._scene = Scene("RobotNavigation")
         self._target = furnish(self._scene)
         self._across, self._upward = _tangents(options.size)
-        self._portrait = None if render_mode is None else _Portrait()
         self._place, self._heading = np.full(2, np.nan), 0.0  # no episode has begun
         self._distance = math.nan
-        self._over = True
-
-    def n_starts(self, split: str) -> int:
-        """How many starts a split ("train", "validation", "test") has."""
-        return self._starts.count(split)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -227,14 +211,7 @@ class RobotNavigation(gym.Env[np.ndarray, np.int64]):
         if self._portrait is None:
             return None
         self._check_begun()
-        return self._portrait.picture(self._place, self._heading)
-
-    def close(self) -> None:
-        """Leave the simulator; a second call does nothing."""
-        self._over = True
-        self._scene.close()
-        if self._portrait is not None:
-            self._portrait.close()
+        return np.asarray(self._portrait.picture(self._place, self._heading))
 
 
 def _tangents(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
