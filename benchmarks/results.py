@@ -68,7 +68,6 @@ PLAYED = {"": [], "random": ["--random"]}
 #: No hidden circuits: what is drawn from the action circuit is a linear softmax policy of the drive.
 LINEAR = ["--network.hidden_circuits", "0", "--network.blocks", '["sa"]', "--network.weight_sd", "0"]
 LINEAR += ["--critic.kind", "linear", "--critic.gamma", "0.98", "--critic.trace", "0.95", "--critic.rate", "3e-4"]
-GREY = ["--environment.kwargs", "{alive = 0, healed = 1, death = 0, poisoned = -1, size = [15, 20]}"]
 LAST_STEP = ["--learning.rule.kind", "last_step"]
 RATE = ["--model", "svpg-rate"]
 
@@ -87,10 +86,6 @@ ROWS = {
     "doom-health": Row("doom-health", "mean_decisions", evaluate=PLAYED, asked="≥ 524, every seed"),
     "doom-health-supreme": Row("doom-health-supreme", "mean_decisions", evaluate=PLAYED, asked="≥ 300"),
     "doom-health-supreme, linear": Row("doom-health-supreme", "mean_decisions", train=LINEAR, evaluate=PLAIN),
-    "doom-health-supreme, linear, grey": Row(
-        "doom-health-supreme", "mean_decisions", train=[*LINEAR, *GREY], evaluate=PLAIN
-    ),
-    "doom-health-supreme, grey": Row("doom-health-supreme", "mean_decisions", train=GREY, evaluate=PLAIN),
     "panda-reach": Row(
         "panda-reach", "success", evaluate=CHANCE, asked="≥ 0.95; ≤ 8 decisions", also=("mean_decisions",)
     ),

@@ -42,7 +42,7 @@ def _doom(
     circuits: int,
     learning: dict[str, Any],
     value_rate: float,
-    episodes: int,
+    training: TrainingSpec,
 ) -> Experiment:
     """Feed-forward; a hidden neuron's trace is its mean rate in the decision.
 
@@ -67,7 +67,7 @@ def _doom(
         decision=DecisionSpec(steps=10),
         learning=LearningSpec(rule=Feedback(), optimiser=Adam(), final_rate=0.1, **learning),
         critic=Rates(gamma=0.98, trace=0.95, rate=value_rate),
-        training=TrainingSpec(episodes=episodes, validate_every=40, validation_episodes=10, checkpoint_every=10),
+        training=training,
     )
 
 
@@ -75,7 +75,8 @@ def doom_health() -> Experiment:
     """PPO on two episodes at a time; minibatches of 32 decisions made hidden circuits saturate before they learned."""
     ppo = PPO(epochs=4, minibatch=128, normalise=True)
     learning = {"modulation": ppo, "rate": 1e-3, "entropy": 0.01, "final_entropy": 0.1, "batch": 2}
-    return _doom("doom-health", "rwta_sim/DoomHealth-v0", {}, 20, learning, 1e-3, 160)
+    training = TrainingSpec(episodes=160, validate_every=40, validation_episodes=10, checkpoint_every=10)
+    return _doom("doom-health", "rwta_sim/DoomHealth-v0", {}, 20, learning, 1e-3, training)
 
 
 def doom_health_supreme() -> Experiment:
@@ -83,7 +84,9 @@ def doom_health_supreme() -> Experiment:
     ppo = PPO(epochs=4, minibatch=256, normalise=True)
     learning = {"modulation": ppo, "rate": 1e-3, "entropy": 0.005, "batch": 4}
     rewards = {"poisoned": -1.0}
-    return _doom("doom-health-supreme", "rwta_sim/DoomHealthSupreme-v0", rewards, 50, learning, 5e-4, 500)
+    # Lives differ much here: fewer than 25 would choose weights by luck.
+    training = TrainingSpec(episodes=1000, validate_every=100, validation_episodes=25, checkpoint_every=10)
+    return _doom("doom-health-supreme", "rwta_sim/DoomHealthSupreme-v0", rewards, 50, learning, 5e-4, training)
 
 
 def _robot(
