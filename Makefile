@@ -13,7 +13,7 @@ cartpole: $(BIN)/.installed  ## train CartPole, evaluate it and draw its figures
 	$(BIN)/rwta-sim evaluate runs/cartpole
 
 test: $(BIN)/.installed-dev lint  ## lint, type-check and test, with coverage
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n auto --dist worksteal --durations 20 --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: $(BIN)/.installed-dev
 	$(BIN)/ruff check .

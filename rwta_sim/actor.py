@@ -152,7 +152,7 @@ class SpikingActor(Actor):
             action=action,
             policy=policy,
             policy_entropy=entropy,
-            rate=float(counts.sum()) * self._per_spike,
+            rate=float(np.add.reduce(counts)) * self._per_spike,
             rates=rates,
             history=arrays.history(),
             eligibility=arrays.eligibility(),

@@ -63,6 +63,7 @@ class NetworkArrays(Weights):
         # With kernels of their own the neurons' potentials are summed from traces and weights in every step.
         self._summed = network.spec.tau_spread > 0
         self._currents = [] if self._summed else [view(network.neurons, name) for name in kernel.variables("I")]
+        self._felt = [*self._input_traces, *self._traces, *self._currents]
         self._spikes = view(network.neurons, "_spikespace")
         self._n_spikes = view(network.neurons, "n_spikes")
         self._t_spike = view(network.neurons, "t_spike")
@@ -115,7 +116,7 @@ class NetworkArrays(Weights):
 
     def clear(self) -> None:
         """Forget every spike: no traces, no currents, and nothing more to come of it; and draw the noise anew."""
-        for state in (*self._input_traces, *self._traces, *self._currents):
+        for state in self._felt:
             state.fill(0.0)
         if self._refractory:
             self._t_spike.fill(self.network.long_ago)
