@@ -275,7 +275,8 @@ def _end(game: Any, folder: tempfile.TemporaryDirectory[str], alive: int | None)
     """End the process and its watch, and remove its folder."""
     number = _number(folder)
     game.close()
-    if alive is not None:
+    if alive in _ALIVE:
+        _ALIVE.remove(alive)
         with suppress(OSError):
             os.write(alive, b"end\n")
         os.close(alive)
@@ -300,24 +301,46 @@ def _launcher(program: Path, folder: Path) -> tuple[Path, int]:
 
     It makes a folder in the working directory, which is the user's. Ctrl-C is for the training to hear, which ends
     after the episode; the game would stop in the middle of it. Left alone by a killed Python it would stay for ever: a
-    watch ends it when the pipe that only this process writes to ends without a word.
+    watch ends it when the pipe that only this process writes to ends without a word. (A parent that is gone is no sign:
+    the dead keep their number until somebody waits for them.)
     """
     script, pipe = folder / "vizdoom", folder / "alive"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # without one, a writer would wait for it
-    alive = os.open(pipe, os.O_WRONLY)
-    os.close(reader)
+    # It may have ended by itself, and its number be another's: so the watch looks when that one was started.
+    born = 'ps -o lstart= -p "$$"'
+    left = f'[ "$({born})" != "$born" ]'
     lines = [
         "#!/bin/sh",
         f"cd {shlex.quote(str(folder))} || exit 1",
         "trap '' INT",
         'echo "$$" > process',
-        """(trap '' TERM HUP; read word < alive || kill -9 "$$") < /dev/null > /dev/null 2>&1 &""",
+        f"born=$({born} 2> /dev/null)",
+        f"(trap '' TERM HUP; read word < alive || {left} || kill -9 \"$$\") < /dev/null > /dev/null 2>&1 &",
         f'exec {shlex.quote(str(program))} "$@"',
     ]
     script.write_text("\n".join([*lines, ""]))
     script.chmod(0o700)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # without one, a writer would wait for it
+    try:
+        alive = os.open(pipe, os.O_WRONLY)
+    finally:
+        os.close(reader)
+    _ALIVE.add(alive)
     return script, alive
+
+
+#: What the watches of this process's games wait for; a copy of it with a forked process would keep them waiting.
+_ALIVE: set[int] = set()
+
+
+def _let_go() -> None:
+    for alive in _ALIVE:
+        os.close(alive)
+    _ALIVE.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _scenario_file(scenario: str) -> Path:

@@ -77,10 +77,10 @@ class Transcript:
             v=_FORGOTTEN,
             spoke=_FORGOTTEN,
             action=decision.action,
-            policy=decision.policy,
+            policy=decision.policy.copy(),  # a view of all that a readout tells
             policy_entropy=decision.policy_entropy,
             rate=decision.rate,
-            rates=decision.rates,
+            rates=None if decision.rates is None else decision.rates.copy(),
             factors=self._rule.factors(decision),
         )
 

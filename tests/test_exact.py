@@ -401,7 +401,7 @@ class Played:
             loop.arrays.begin_decision()
 
         def end():
-            self._keep(History(*map(np.asarray, loop.arrays.history()[:5])))
+            self._keep(History(*map(np.asarray, loop.arrays.history())))
             begin()
             return True
 
@@ -417,7 +417,7 @@ class Played:
             action = self._action(one)
             found = self._found.setdefault(key(one, action), [None, 0])
             if found[0] is None:
-                found[0] = self._decision(History(*(r.copy() for r in one[:5])), action)
+                found[0] = self._decision(History(*(r.copy() for r in one)), action)
             found[1] += 1
 
     def _action(self, history):

@@ -111,5 +111,6 @@ def test_addresses():
     array.flags.writeable = False
     assert address(array[1:]) == array.ctypes.data + 24
     assert address(np.empty(0)) is None
-    with pytest.raises((TypeError, ValueError, BufferError)):
-        address(np.arange(6.0).reshape(2, 3).T)
+    for refused in (np.arange(6.0).reshape(2, 3).T, array.T):
+        with pytest.raises((TypeError, ValueError, BufferError, AssertionError)):
+            address(refused)

@@ -61,7 +61,7 @@ class Transitions:
 
     def add(self, rates: np.ndarray | None, reward: float, features: np.ndarray, terminated: bool) -> None:
         """A decision, its reward and the observation that followed."""
-        self.rates.append(rates)
+        self.rates.append(None if rates is None else rates.copy())  # a view of all that a readout tells
         self.rewards.append(reward)
         self.features.append(features)
         self.terminated = terminated

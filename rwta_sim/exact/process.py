@@ -223,7 +223,7 @@ class ExactProcess:
         last = self._last_spikes()
         where = self.wiring.action
         for h, chances in enumerate(self.action_chances):
-            history = History(*(np.asarray(rows)[h] for rows in self.history[:5]))
+            history = History(*(np.asarray(rows)[h] for rows in self.history))
             policy = history.q[-1, where]
             entropy = float(-(policy[policy > 0] * np.log(policy[policy > 0])).sum())
             for action in np.flatnonzero(chances * self.probability[h]):

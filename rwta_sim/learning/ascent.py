@@ -1,6 +1,7 @@
-"""Plain gradient ascent in place, which for millions of weights is what learning costs: no gradient is ever made.
+"""Plain gradient ascent in place: of weights from the inputs, which may be millions, no gradient is made.
 
-In compiled code (ascent.cpp), one call per update; without a compiler, `Learner` takes the way of the other optimisers.
+In compiled code (ascent.cpp), one call per update, for what spikes or a single row of traces tell. For the rest, and
+without a compiler, `Learner` takes the way of the other optimisers.
 """
 
 from __future__ import annotations
@@ -112,11 +113,14 @@ class Ascent:
 
     def can(self, factors: Factors) -> bool:
         """Whether these factors are of the kinds it knows: spikes, or traces of one row."""
+        inputs, neurons = factors.pre_inputs, factors.pre_neurons
+        if isinstance(inputs, SpikeRows) and isinstance(neurons, SpikeRows) and not _same(inputs.kappa, neurons.kappa):
+            return False
         return (
             factors.bias is None
             and factors.post.dtype == np.float64
-            and _known(factors.pre_inputs, factors.of_inputs)
-            and _known(factors.pre_neurons, factors.post)
+            and _known(inputs, factors.of_inputs)
+            and _known(neurons, factors.post)
         )
 
     def step(self, factors: Factors, rate: float) -> None:
@@ -156,7 +160,11 @@ class Ascent:
         return pre
 
 
+def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    return one is other or (one is not None and other is not None and np.array_equal(one, other))
+
+
 def _known(pre: np.ndarray | SpikeRows, post: np.ndarray) -> bool:
     if isinstance(pre, SpikeRows):
-        return pre.kappa is not None and len(pre) == len(post)
+        return pre.kappa is not None and len(pre) == len(post) and len(pre) % pre.kappa.size == 0
     return len(pre) == len(post) == 1 and pre.dtype == np.float64

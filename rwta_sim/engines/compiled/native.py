@@ -30,5 +30,6 @@ def address(array: np.ndarray) -> int | None:
     if not array.size:
         return None
     if not array.flags.writeable:
+        assert array.flags.c_contiguous
         return array.ctypes.data
     return ctypes.addressof(ctypes.c_char.from_buffer(array.data))

@@ -87,7 +87,7 @@ class _ScoreFunction(HistoryRule):
         """``g y - q sum_circuit g y``, times the weights of the steps."""
         q, spikes = history.q, history.spikes
         native = _native()
-        if native is not None:
+        if native is not None and q.shape == spikes.shape == self.weights.shape and q.dtype == spikes.dtype == float:
             post = np.empty_like(q)
             native(address(q), address(spikes), address(post), *self._constants, len(q), self.spikes_per_step)
             return post
