@@ -61,7 +61,8 @@ def test_the_gradient_at_the_action_circuit_is_that_of_the_objective(cue, entrop
     """
     agent = agent_for(cue, **CURRENT)
     learner = agent.learner()
-    learner._optimiser, learner.entropy = SGD().make([]), entropy
+    weights = agent.actor.weights
+    learner._optimiser, learner.entropy = SGD().make([*weights.weights.values(), weights.b]), entropy
     learner.spec = learner.spec.model_copy(update={"optimiser": SGD(), "entropy": entropy})
     made = decisions_of(agent, 12)
     rows = {name: np.array([learner._remember(d)[name] for d in made]) for name in ("input_trace", "trace")}
