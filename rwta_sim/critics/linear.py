@@ -76,7 +76,10 @@ class LinearTD(Critic):
         """
         value = self.theta.dot(self._phi)  # of few numbers: quicker than @
         phi = self._basis(features)
-        following = 0.0 if terminated else self.theta.dot(phi)
+        if terminated:
+            following = 0.0
+        else:
+            following = value if phi is self._phi else self.theta.dot(phi)
         delta = float(reward + self.gamma * following - value)
         if learn:
             self._eligibility *= self._decay

@@ -113,15 +113,12 @@ class Ascent:
 
     def can(self, factors: Factors) -> bool:
         """Whether these factors are of the kinds it knows: spikes, or traces of one row."""
-        inputs, neurons = factors.pre_inputs, factors.pre_neurons
+        inputs, neurons, post, bias, post_inputs = factors
+        if bias is not None or post.dtype != np.float64:
+            return False
         if isinstance(inputs, SpikeRows) and isinstance(neurons, SpikeRows) and not _same(inputs.kappa, neurons.kappa):
             return False
-        return (
-            factors.bias is None
-            and factors.post.dtype == np.float64
-            and _known(inputs, factors.of_inputs)
-            and _known(neurons, factors.post)
-        )
+        return _known(inputs, post if post_inputs is None else post_inputs) and _known(neurons, post)
 
     def step(self, factors: Factors, rate: float) -> None:
         """Ascend; `factors` as `can` wants them."""
