@@ -38,7 +38,7 @@ from rwta_sim.bridge import Bridge, Episode
 from rwta_sim.critics import CriticInputs, Network
 from rwta_sim.critics.base import Transitions, advantages
 from rwta_sim.decoders import action_count
-from rwta_sim.encoders import Encoder, StandardisedEncoder, make_encoder
+from rwta_sim.encoders import Encoder, make_encoder
 from rwta_sim.learning.decision import Decision
 from rwta_sim.learning.ppo import PPO
 from rwta_sim.rate import finish
@@ -174,9 +174,7 @@ def trained(name: str, seed: int, episodes: int | None) -> dict[str, Any]:
     encoder = make_encoder(env, experiment.encoder)
     policy = Policy(encoder.n_inputs, kind.hidden, action_count(env))
     bridge = Bridge(policy, encoder, experiment.critic.gamma)
-    if isinstance(encoder, StandardisedEncoder):
-        calibration = np.random.SeedSequence(seed, spawn_key=(Purpose.CALIBRATION,))
-        encoder.calibrate(bridge.look_around(env, encoder.frames, calibration))
+    bridge.calibrate(env, seed)
     learner = Learner(experiment, policy, kind, encoder)
 
     def play(purpose: Purpose, number: int, learner: Learner | None = None) -> Episode:

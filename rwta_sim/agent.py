@@ -203,10 +203,7 @@ class Agent:
 
     def calibrate(self) -> None:
         """Let an encoder that needs it see what a random policy does in the environment."""
-        encoder = self.bridge.encoder
-        if isinstance(encoder, StandardisedEncoder):
-            seed = np.random.SeedSequence(self.experiment.seed, spawn_key=(Purpose.CALIBRATION,))
-            encoder.calibrate(self.bridge.look_around(self.env, encoder.frames, seed))
+        self.bridge.calibrate(self.env, self.experiment.seed)
 
     # -- playing -------------------------------------------------------------------------------------
 

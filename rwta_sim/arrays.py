@@ -53,6 +53,7 @@ class NetworkArrays(Weights):
         whole = {p.name: whole[p.name] for p in network.projections}
         super().__init__(network, whole, view(network.neurons, "b"))
         self._input_traces = []
+        self._input_seen = np.empty(0)
         if network.inputs is None:
             self._input_current = view(network.neurons, "I_in")
         else:
@@ -91,8 +92,7 @@ class NetworkArrays(Weights):
         self._poisson = network.spec.firing == "poisson"
         self._everyone = np.ones(network.n_neurons)
         self._everyone.flags.writeable = False
-        self._inputs_seen = np.empty(0) if network.inputs is None else self._input_seen
-        doubles = [self._t_spike, self._n_spikes, self.q, self._seen, self._inputs_seen]
+        doubles = [self._t_spike, self._n_spikes, self.q, self._seen, self._input_seen]
         self._reader = NativeReader.made(network.starts, None if self._poisson else self._spikes, doubles)
 
     def _view_history(self, recorder: HistoryRecorder) -> None:
@@ -207,7 +207,7 @@ class NetworkArrays(Weights):
         """What the decision came to, of so many steps; its q are those of `last_probabilities`."""
         if self._reader is None:
             counts, v = self.spike_counts(), self.last_spikes()
-            rates, inputs = (counts - v) / max(steps - 1, 1), self._inputs_seen.copy()
+            rates, inputs = (counts - v) / max(steps - 1, 1), self._input_seen.copy()
             return Readout(counts, v, rates, self.spoke(v), self.last_probabilities(v), self.trace(), inputs)
         result = self._reader.read((self._start - 0.5) * self._dt, steps)
         if self._refractory and self._poisson:

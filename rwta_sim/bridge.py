@@ -14,11 +14,11 @@ import numpy as np
 
 from rwta_sim.actor import Actor, Session
 from rwta_sim.decoders import action_count
-from rwta_sim.encoders import Encoder
+from rwta_sim.encoders import Encoder, StandardisedEncoder
 from rwta_sim.engines import Engine
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.learning.decision import Decision
-from rwta_sim.seeding import EpisodeSeeds
+from rwta_sim.seeding import EpisodeSeeds, Purpose
 
 __all__ = ["Bridge", "Episode", "Listener", "drive"]
 
@@ -138,6 +138,12 @@ class Bridge:
             learner.end_episode(seeds.choices)
         n = len(actions)
         return Episode(total, discounted, n, entropy / n, rate / n, actions, watch.correct, watch.success)
+
+    def calibrate(self, env: gym.Env, seed: int) -> None:
+        """Let an encoder that needs it see what a random policy does in `env`, in a run with this seed."""
+        if isinstance(self.encoder, StandardisedEncoder):
+            sequence = np.random.SeedSequence(seed, spawn_key=(Purpose.CALIBRATION,))
+            self.encoder.calibrate(self.look_around(env, self.encoder.frames, sequence))
 
     def look_around(self, env: gym.Env, count: int, seed: np.random.SeedSequence) -> list[np.ndarray]:
         """Features of `count` observations under a policy that draws every action alike.

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from rwta_sim.engines import native_library
+from rwta_sim.engines import native_function
 
 __all__ = ["NativeReader", "Readout"]
 
@@ -65,12 +65,8 @@ class _State(ctypes.Structure):
 @functools.cache
 def _native() -> Any | None:
     """The compiled function, or None where there is no compiler."""
-    library = native_library(Path(__file__).with_name("readout.cpp").read_text())
-    if library is None:
-        return None
-    function = library.read_out
-    function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_double, ctypes.c_double], None
-    return function
+    where = Path(__file__).with_name("readout.cpp")
+    return native_function(where, "read_out", ctypes.c_void_p, ctypes.c_double, ctypes.c_double)
 
 
 class NativeReader:

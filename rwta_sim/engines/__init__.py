@@ -10,7 +10,7 @@ from rwta_sim.engines._cache import cache_folder
 from rwta_sim.engines.base import Engine
 from rwta_sim.engines.compiled import CompiledEngine
 from rwta_sim.engines.compiled.build import can_build
-from rwta_sim.engines.compiled.native import address, native_library
+from rwta_sim.engines.compiled.native import address, native_function
 from rwta_sim.engines.runtime import RuntimeEngine
 from rwta_sim.settings import Settings
 
@@ -22,7 +22,7 @@ __all__ = [
     "address",
     "cache_folder",
     "make_engine",
-    "native_library",
+    "native_function",
 ]
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rwta_sim.engines import address, native_library
+from rwta_sim.engines import address, native_function
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.spikes import SpikeRows
 from rwta_sim.wiring import Weights
@@ -47,13 +47,9 @@ class _Rows(ctypes.Structure):
 @functools.cache
 def _native() -> Any | None:
     """The compiled function, or None where there is no compiler."""
-    library = native_library(Path(__file__).with_name("ascent.cpp").read_text())
-    if library is None:
-        return None
-    function, number, pointer = library.ascend, ctypes.c_int64, ctypes.c_void_p
-    function.argtypes = [number, pointer, number, *[pointer] * 2, number, number, ctypes.c_double, *[pointer] * 2]
-    function.restype = None
-    return function
+    number, pointer = ctypes.c_int64, ctypes.c_void_p
+    arguments = [number, pointer, number, *[pointer] * 2, number, number, ctypes.c_double, *[pointer] * 2]
+    return native_function(Path(__file__).with_name("ascent.cpp"), "ascend", *arguments)
 
 
 class Ascent:

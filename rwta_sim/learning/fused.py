@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rwta_sim.engines import native_library
+from rwta_sim.engines import native_function
 
 __all__ = ["FusedUpdate", "Outer", "available"]
 
@@ -28,13 +28,8 @@ class _Update(ctypes.Structure):
 @functools.cache
 def available() -> Any | None:
     """The compiled function, or None where there is no compiler."""
-    library = native_library(Path(__file__).with_name("update.cpp").read_text())
-    if library is None:
-        return None
-    function = library.rms_update
-    function.argtypes = [ctypes.c_void_p, ctypes.c_int64, *[ctypes.c_double] * 3]
-    function.restype = None
-    return function
+    where = Path(__file__).with_name("update.cpp")
+    return native_function(where, "rms_update", ctypes.c_void_p, ctypes.c_int64, *[ctypes.c_double] * 3)
 
 
 @dataclass(frozen=True)

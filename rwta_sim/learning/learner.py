@@ -313,7 +313,7 @@ class Learner:
 
     def _follow(self, factors: Factors | Eligibility, modulation: float = 1.0) -> None:
         """A step of the optimiser along the gradient of `factors`, times their modulation."""
-        ascent = self._ascent_in_place if isinstance(factors, Factors) else None
+        ascent = self._ascent_in_place
         if ascent is not None and isinstance(factors, Factors) and ascent.can(factors):
             ascent.step(factors, modulation * self.rate)
         else:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rwta_sim.engines import native_library
+from rwta_sim.engines import native_function
 from rwta_sim.learning.spikes import SpikeRows
 
 __all__ = ["outer"]
@@ -49,9 +49,6 @@ def _of_spikes(spikes: SpikeRows, change: np.ndarray, out: np.ndarray) -> None:
 @functools.cache
 def _native() -> Any | None:
     """The compiled function, or None where there is no compiler."""
-    library = native_library(Path(__file__).with_name("outer.cpp").read_text())
-    if library is None:
-        return None
     number, pointer = ctypes.c_int64, ctypes.c_void_p
-    library.add_rows.argtypes, library.add_rows.restype = [number, *[pointer] * 4, number, number], None
-    return library.add_rows
+    where = Path(__file__).with_name("outer.cpp")
+    return native_function(where, "add_rows", number, *[pointer] * 4, number, number)

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from rwta_sim.decoders import Decoder
-from rwta_sim.engines import address, native_library
+from rwta_sim.engines import address, native_function
 from rwta_sim.learning.decision import Decision, Factors, History
 from rwta_sim.learning.equations import PlasticSynapse, winner_take_all
 from rwta_sim.learning.rules.base import HistoryRule, HistorySettings, Rule
@@ -112,10 +112,5 @@ class _ScoreFunction(HistoryRule):
 @functools.cache
 def _native() -> Any | None:
     """The compiled function (score_function.cpp), or None where there is no compiler."""
-    library = native_library(Path(__file__).with_suffix(".cpp").read_text())
-    if library is None:
-        return None
-    function = library.poisson_score
-    function.argtypes = [*[ctypes.c_void_p] * 5, ctypes.c_int64, ctypes.c_int64, ctypes.c_double]
-    function.restype = None
-    return function
+    arguments = [*[ctypes.c_void_p] * 5, ctypes.c_int64, ctypes.c_int64, ctypes.c_double]
+    return native_function(Path(__file__).with_suffix(".cpp"), "poisson_score", *arguments)
