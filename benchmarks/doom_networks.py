@@ -40,7 +40,7 @@ from rwta_sim.critics.base import Transitions, advantages
 from rwta_sim.decoders import action_count
 from rwta_sim.encoders import Encoder, make_encoder
 from rwta_sim.learning.decision import Decision
-from rwta_sim.learning.ppo import PPO
+from rwta_sim.learning.modulation.ppo import PPO
 from rwta_sim.rate import finish
 from rwta_sim.runs import versions
 from rwta_sim.seeding import EpisodeSeeds, Purpose, critic_seed, episode_seeds

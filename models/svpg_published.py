@@ -20,8 +20,8 @@ from rwta_sim.encoders import EncoderSpec
 from rwta_sim.kernels import Rectangular
 from rwta_sim.learning import LearningSpec
 from rwta_sim.learning.modulation import EpisodeAdvantage
+from rwta_sim.learning.modulation.ppo import PPO
 from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
-from rwta_sim.learning.ppo import PPO
 from rwta_sim.learning.rules import MeanFieldRule
 from rwta_sim.meanfield import MeanFieldSpec
 from rwta_sim.models.svpg import PENDULUM_LIMITS

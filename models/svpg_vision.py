@@ -25,8 +25,8 @@ from rwta_sim.encoders import EncoderSpec
 from rwta_sim.kernels import Exponential, Rectangular
 from rwta_sim.learning import LearningSpec
 from rwta_sim.learning.modulation import EpisodeAdvantage
+from rwta_sim.learning.modulation.ppo import PPO
 from rwta_sim.learning.optimisers import Adam
-from rwta_sim.learning.ppo import PPO
 from rwta_sim.learning.rules import Feedback
 from rwta_sim.spec import NetworkSpec
 

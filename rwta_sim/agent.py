@@ -19,10 +19,9 @@ from rwta_sim.engines import Engine, make_engine
 from rwta_sim.envs.patterns import PatternTask
 from rwta_sim.envs.starts import StartTask
 from rwta_sim.errors import CheckpointError, EnvironmentFailure
-from rwta_sim.learning import Learner, RateLearner
-from rwta_sim.learning.ppo import PPO
-from rwta_sim.learning.replay_learner import ReplayLearner
+from rwta_sim.learning import Learner, LearnerBase, RolloutLearner
 from rwta_sim.learning.rules import MeanFieldRule, Rule
+from rwta_sim.learning.rules.mean_field import MeanFieldReplay
 from rwta_sim.network import RWTANetwork
 from rwta_sim.rate import RateActor, finish
 from rwta_sim.runs import Checkpoint, RunFolder
@@ -160,8 +159,7 @@ class Agent:
     def rule(self) -> Rule | None:
         """A new rule on the network's weights, if its factors are all that a learner makes of a decision."""
         learning = self.experiment.learning
-        replays = isinstance(learning.modulation, PPO)
-        if learning.apply != "factors" or replays or not isinstance(self.actor, SpikingActor):
+        if learning.apply != "factors" or learning.modulation.replays or not isinstance(self.actor, SpikingActor):
             return None
         rule = self._rule(self.network)
         rule.attach(self.actor.weights)
@@ -172,7 +170,7 @@ class Agent:
         """Name of the engine that advances the network; "none" without spikes."""
         return "none" if self.engine is None else self.experiment.engine.name
 
-    def learner(self) -> Learner:
+    def learner(self) -> LearnerBase:
         """A new learner for the network.
 
         Raises
@@ -191,11 +189,13 @@ class Agent:
         if isinstance(learning.rule, MeanFieldRule):
             if not isinstance(self.actor, RateActor):
                 raise ValueError("learning.rule.kind = 'mean_field' cannot learn with dynamics = 'spiking'")
-            return RateLearner(learning, critic, weights, self.actor.field)
+            replay = MeanFieldReplay(learning.rule, weights, self.actor.field, learning.published_code)
+            return RolloutLearner(learning, critic, weights, replay)
         if isinstance(self.actor, RateActor):
             raise ValueError(f"learning.rule.kind = {learning.rule.kind!r} cannot learn with dynamics = 'rate'")
-        kind = ReplayLearner if isinstance(learning.modulation, PPO) else Learner
-        return kind(learning, critic, weights, self._rule(self.network))
+        if learning.modulation.replays:
+            return RolloutLearner(learning, critic, weights, learning.rule.replay(weights))
+        return Learner(learning, critic, weights, self._rule(self.network))
 
     def weights(self) -> dict[str, np.ndarray]:
         """Views of the weight blocks ("sh", "sa", "hh", "ha", "ah") and the biases "b"."""

@@ -18,8 +18,7 @@ from rwta_sim.encoders import EncoderSpec
 from rwta_sim.engines import EngineSpec
 from rwta_sim.errors import RwtaSimError, nearest
 from rwta_sim.learning import LearningSpec
-from rwta_sim.learning.modulation import TDError
-from rwta_sim.learning.ppo import PPO
+from rwta_sim.learning.modulation import PPO, TDError
 from rwta_sim.learning.rules import Feedback, MeanFieldRule
 from rwta_sim.meanfield import MeanFieldSpec
 from rwta_sim.settings import PositiveInt, Settings, format_quantity

@@ -20,7 +20,7 @@ from rwta_sim.agent import Agent, difference, pattern_count, reset_options, rest
 from rwta_sim.bridge import Episode
 from rwta_sim.config import Experiment
 from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure
-from rwta_sim.learning import Learner
+from rwta_sim.learning import LearnerBase
 from rwta_sim.replicas import Environments, Played, Replicas, assemble
 from rwta_sim.runs import RunFolder, versions
 from rwta_sim.seeding import Purpose, episode_seeds
@@ -70,7 +70,7 @@ class Trainer:
     ----------
     agent : Agent
         Not run yet.
-    learner : Learner
+    learner : LearnerBase
         Of the agent.
     run : RunFolder
         Of the agent's experiment.
@@ -85,7 +85,7 @@ class Trainer:
     def __init__(
         self,
         agent: Agent,
-        learner: Learner,
+        learner: LearnerBase,
         run: RunFolder,
         report: Callable[[Progress], None] | None = None,
         began: float | None = None,

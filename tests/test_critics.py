@@ -301,7 +301,7 @@ def test_a_learner_asks_at_the_end_of_the_episode(terminated):
     loop, rng = Loop(SPEC), np.random.default_rng(4)
     inputs = CriticInputs(2, n_hidden=6)
     learner = learner_for(loop, modulation=EpisodeAdvantage(trace=0.5))
-    learner.critic = Rates(gamma=0.8, trace=0.3, rate=0.1).make(inputs)
+    learner.credit.critic = Rates(gamma=0.8, trace=0.3, rate=0.1).make(inputs)
     other = Rates(gamma=0.8, trace=0.3, rate=0.1).make(inputs)
     nothing = np.zeros(2)
     for _ in range(2):
@@ -366,8 +366,8 @@ def play_rooms(cue, folder, kind, sign, **changes):
     critic = {"critic.kind": kind, "critic.gamma": 1.0, "critic.rate": 0.05 if kind == "rates" else 0.02}
     agent = rwta_sim.Agent(cue.changed({**ROOMS, **critic, **changes}), env=TwoRooms(picture=kind == "network"))
     learner = agent.learner()
-    truth = learner.critic.td_errors
-    learner.critic.td_errors = lambda episode, rng: sign * truth(episode, rng)
+    truth = learner.credit.critic.td_errors
+    learner.credit.critic.td_errors = lambda episode, rng: sign * truth(episode, rng)
     Trainer(agent, learner, RunFolder.create(folder, agent.experiment)).train()
     return np.mean([e.total for e in agent.play(10)])
 
@@ -404,7 +404,7 @@ def test_replicas_change_nothing(cue, tmp_path, kind):
         {n: a.tobytes() for n, a in RunFolder.open(tmp_path / str(replicas)).last().arrays.items()}
         for replicas in (1, 2)
     )
-    assert one == two and any(name.startswith("learner.critic.") for name in one)
+    assert one == two and any(name.startswith("learner.credit.critic.") for name in one)
 
 
 @needs_torch
@@ -432,8 +432,8 @@ def test_resume_continues_the_network_exactly(cue, tmp_path, changes):
     assert whole == parts
     assert runs[0].metrics_path.read_bytes() == runs[1].metrics_path.read_bytes()
     saved = runs[0].last().arrays
-    assert saved["learner.critic.network.0.weight"].shape == (8, 4)
-    assert saved["learner.critic.adam.0.weight.step"] == 6 * 4 * 3  # epochs, and minibatches of 20 decisions
+    assert saved["learner.credit.critic.network.0.weight"].shape == (8, 4)
+    assert saved["learner.credit.critic.adam.0.weight.step"] == 6 * 4 * 3  # epochs, and minibatches of 20 decisions
     assert saved["learner.scale.weight"] > 0
     assert runs[0].saved_versions()["torch"] == torch.__version__
 

@@ -14,9 +14,9 @@ from rwta_sim.critics.base import advantages
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.kernels import Exponential
 from rwta_sim.learning import Decision, Factors, Learner, LearningSpec
-from rwta_sim.learning.fused import available
 from rwta_sim.learning.modulation import EpisodeAdvantage, Shuffle
 from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
+from rwta_sim.learning.rms_update import available
 from rwta_sim.learning.rules import Feedback, LastStep
 from rwta_sim.spec import NetworkSpec
 
@@ -302,20 +302,20 @@ def test_poisson_decisions_can_be_learned_from():
     ],
     ids=str,
 )
-def test_the_fused_update_is_the_one_in_numpy(changes, monkeypatch):
+def test_the_rms_update_in_one_pass_is_the_one_in_numpy(changes, monkeypatch):
     """Weights and running squares, bit for bit, over 50 decisions."""
     available.cache_clear()  # a test without a compiler may have been here before
     results = []
-    for fused in (True, False):
+    for native in (True, False):
         loop = Loop(NetworkSpec(**{**SPEC.model_dump(), "weight_sd": 0.5, **changes}), n_inputs=4)
-        if not fused:
-            monkeypatch.setattr("rwta_sim.learning.learner.available", lambda: None)
+        if not native:
+            monkeypatch.setattr("rwta_sim.learning.rms_update.available", lambda: None)
         learner = learner_for(loop, optimiser=RMSNormalised(decay=0.9), rate=0.05, entropy=0.1)
         rng = np.random.default_rng(2)
         learner.begin_episode(np.eye(2)[0])
         for _ in range(50):
             learner.observe(decision_for(loop.network, rng), rng.normal(), np.eye(2)[0], False, rng)
-        assert (learner._fused is not None) is fused
+        assert (learner.updater.shortcut is not None) is native
         results.append({**loop.arrays.weights, "b": loop.arrays.b, **learner.state()})
     for name, expected in results[1].items():
         assert expected.any() or "shuffle" in name, name

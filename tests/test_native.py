@@ -101,7 +101,7 @@ def test_the_same_way_in_place_or_not(without):
         weights = SpikingActor(network, engine, DecisionSpec(steps=STEPS)).weights
         critic, rule = Constant().make(CriticInputs(1)), LastStep().make(network, STEPS, "last_spike")
         learner = Learner(LearningSpec(optimiser=SGD()), critic, weights, rule)
-        assert (learner._ascent_in_place is not None) == in_place, name
+        assert (learner.updater.shortcut is not None) == in_place, name
 
 
 def test_addresses():

@@ -91,7 +91,7 @@ class Plastic:
         for apply in ("factors", "synapses"):
             spec = LearningSpec.model_construct(apply=apply)
             learner = Learner(spec, None, self.arrays, self.rule)
-            both.append([g.copy() for g in learner.gradient(learner._factors(decision).times(0.7))])
+            both.append([g.copy() for g in learner.gradient(learner.factors(decision).times(0.7))])
         return both
 
 
@@ -302,4 +302,4 @@ def test_a_network_without_plasticity(cue):
     decision = Plastic(ONE_HOT, TraceSTDP()).start().decisions(1)[0]._replace(eligibility=None)
     learner = Learner(spec, None, agent.actor.arrays, TraceSTDP().make(agent.network, STEPS, "last_spike"))
     with pytest.raises(ValueError, match="needs a network with plasticity"):
-        learner._factors(decision)
+        learner.factors(decision)

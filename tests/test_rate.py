@@ -20,12 +20,13 @@ from rwta_sim.config import ConfigError
 from rwta_sim.critics import CriticInputs, Tabular
 from rwta_sim.errors import DivergenceError
 from rwta_sim.kernels import Exponential
-from rwta_sim.learning import Decision, Factors, Learner, LearningSpec, RateLearner
+from rwta_sim.learning import Decision, Factors, Learner, LearningSpec, RolloutLearner
 from rwta_sim.learning.modulation import EpisodeAdvantage, TDError
+from rwta_sim.learning.modulation.ppo import PPO, clipped_modulation
 from rwta_sim.learning.optimisers import SGD, Adam
-from rwta_sim.learning.ppo import PPO, clipped_modulation
 from rwta_sim.learning.rollout import Rollout
 from rwta_sim.learning.rules import MeanFieldRule
+from rwta_sim.learning.rules.mean_field import MeanFieldReplay
 from rwta_sim.meanfield import MeanField, MeanFieldSpec
 from rwta_sim.rate import RateActor
 from rwta_sim.runs import RunFolder
@@ -45,7 +46,9 @@ def actor_for(sd=0.5, n_inputs=3, tolerance=1e-7, **spec):
 def learner_for(actor, rule=None, **spec):
     settings = {"optimiser": SGD(), "rate": 1.0, "final_rate": 1.0, "entropy": 0.0, **spec}
     critic = Tabular(gamma=0.5, rate=1e-9).make(CriticInputs(2, True))  # its value stays 0: the TD error is the reward
-    return RateLearner(LearningSpec(rule=rule or MeanFieldRule(), **settings), critic, actor.weights, actor.field)
+    spec = LearningSpec(rule=rule or MeanFieldRule(), **settings)
+    replay = MeanFieldReplay(spec.rule, actor.weights, actor.field, spec.published_code)
+    return RolloutLearner(spec, critic, actor.weights, replay)
 
 
 def decided(actor, drive, action=None):

@@ -10,9 +10,10 @@ import pytest
 
 import rwta_sim
 from rwta_sim.config import ConfigError
+from rwta_sim.learning import RolloutLearner
+from rwta_sim.learning.modulation.ppo import PPO
 from rwta_sim.learning.optimisers import SGD
-from rwta_sim.learning.ppo import PPO
-from rwta_sim.learning.replay_learner import ReplayLearner
+from rwta_sim.learning.updater import Updater
 from rwta_sim.runs import RunFolder
 from rwta_sim.seeding import Purpose, episode_seeds
 
@@ -43,11 +44,11 @@ def decisions_of(agent, count):
 def test_with_the_same_weights_probabilities_are_those_played(cue, changes):
     agent = agent_for(cue, **changes)
     learner = agent.learner()
-    assert isinstance(learner, ReplayLearner)
+    assert isinstance(learner, RolloutLearner)
     spread = 0.0
     for decision in decisions_of(agent, 8):
-        seen = {name: values[None] for name, values in learner._remember(decision).items()}
-        q = learner._infer(seen, np.random.default_rng(0))[0]
+        seen = {name: values[None] for name, values in learner.replay.remember(decision).items()}
+        q = learner.replay.infer(seen, np.random.default_rng(0))[0]
         np.testing.assert_allclose(q, decision.q, atol=1e-6)  # single precision
         spread = max(spread, np.ptp(q[-2:]))
     assert spread > 0.1
@@ -62,17 +63,17 @@ def test_the_gradient_at_the_action_circuit_is_that_of_the_objective(cue, entrop
     agent = agent_for(cue, **CURRENT)
     learner = agent.learner()
     weights = agent.actor.weights
-    learner._optimiser, learner.entropy = SGD().make([*weights.weights.values(), weights.b]), entropy
+    learner.updater, learner.entropy = Updater(weights, SGD()), entropy
     learner.spec = learner.spec.model_copy(update={"optimiser": SGD(), "entropy": entropy})
     made = decisions_of(agent, 12)
-    rows = {name: np.array([learner._remember(d)[name] for d in made]) for name in ("input_trace", "trace")}
+    rows = {name: np.array([learner.replay.remember(d)[name] for d in made]) for name in ("input_trace", "trace")}
     rows["action"] = np.array([d.action for d in made])
     rng = np.random.default_rng(1)
     rows["probability"] = np.array([d.policy[d.action] for d in made]) * rng.uniform(0.7, 1.4, 12)
     advantage, ppo, where = rng.normal(size=12), PPO(clip=0.2), agent.network.action
 
     def objective():
-        policy = learner._infer(rows, rng)[:, where].astype(float)
+        policy = learner.replay.infer(rows, rng)[:, where].astype(float)
         ratio = policy[np.arange(12), rows["action"]] / rows["probability"]
         clipped = np.minimum(ratio * advantage, np.clip(ratio, 0.8, 1.2) * advantage)
         return np.mean(clipped - entropy * (policy * np.log(policy)).sum(axis=1))

@@ -77,7 +77,7 @@ class Played:
         for decision, reward in zip(decisions, self.rewards, strict=True):
             learner.observe(decision, reward, features, False, rng)
         learner.end_episode(rng)
-        return learner._weights
+        return learner.updater.gradient.weights
 
     def written_out(self, rule):
         """The weights after all decisions, and how far off rounding may take them, as multiples of eps."""
@@ -142,8 +142,8 @@ def batch_of_two(played, rule, dtype):
 def by_gradient(played, rule, dtype):
     learner = played.learner(rule, dtype)
     for decision, reward in zip(played.decisions, played.rewards, strict=True):
-        learner._optimiser.step(learner.gradient(learner.rule.factors(decision).times(reward)), RATE)
-    return learner._weights
+        learner.updater.step(learner.gradient(learner.rule.factors(decision).times(reward)), RATE)
+    return learner.updater.gradient.weights
 
 
 WAYS = [events, traces, whole_episode, batch_of_two, by_gradient]

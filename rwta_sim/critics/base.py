@@ -78,6 +78,14 @@ class Critic(ABC):
 
     gamma: float
 
+    def begin_episode(self, features: np.ndarray) -> None:
+        """Start from the first observation of an episode, to tell TD errors at once."""
+        raise TypeError(f"{type(self).__name__} tells TD errors at the end of an episode")
+
+    def td_error(self, reward: float, features: np.ndarray, terminated: bool) -> float:
+        """TD error of a transition to the observation with `features`, for critics that tell it at once; learns."""
+        raise TypeError(f"{type(self).__name__} tells TD errors at the end of an episode")
+
     @abstractmethod
     def td_errors(self, episode: Transitions, rng: np.random.Generator) -> np.ndarray:
         """TD errors ``r_t + gamma V(s_t+1) - V(s_t)`` of an episode that has ended; learns from it.

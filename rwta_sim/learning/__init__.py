@@ -2,8 +2,10 @@
 
 from rwta_sim.learning.decision import Decision, Eligibility, Factors, History
 from rwta_sim.learning.equations import PlasticSynapse
-from rwta_sim.learning.learner import Learner, LearningSpec
-from rwta_sim.learning.rate_learner import RateLearner
+from rwta_sim.learning.learner import Learner
+from rwta_sim.learning.learner_base import LearnerBase
+from rwta_sim.learning.rollout_learner import RolloutLearner
+from rwta_sim.learning.spec import LearningSpec
 
 __all__ = [
     "Decision",
@@ -11,7 +13,8 @@ __all__ = [
     "Factors",
     "History",
     "Learner",
+    "LearnerBase",
     "LearningSpec",
     "PlasticSynapse",
-    "RateLearner",
+    "RolloutLearner",
 ]

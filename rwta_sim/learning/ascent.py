@@ -1,14 +1,13 @@
 """Plain gradient ascent in place: of weights from the inputs, which may be millions, no gradient is made.
 
-In compiled code (ascent.cpp), one call per update, for what spikes or a single row of traces tell. For the rest, and
-without a compiler, `Learner` takes the way of the other optimisers.
+In compiled code (ascent.cpp), one call per update, for what spikes or a single row of traces tell. The rest, and all of
+it without a compiler, takes the way of the other optimisers.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,8 +15,8 @@ import numpy as np
 
 from rwta_sim.engines import address, native_function
 from rwta_sim.learning.decision import Factors
+from rwta_sim.learning.gradient import Gradient
 from rwta_sim.learning.spikes import SpikeRows
-from rwta_sim.wiring import Weights
 
 __all__ = ["Ascent"]
 
@@ -25,7 +24,7 @@ __all__ = ["Ascent"]
 _NO_KAPPA = np.zeros(1)
 
 
-class _Way(ctypes.Structure):
+class _Projection(ctypes.Structure):
     """As in ascent.cpp."""
 
     _fields_: ClassVar = [
@@ -57,31 +56,28 @@ class Ascent:
 
     Parameters
     ----------
-    weights : Weights
-        What changes.
-    gradients : sequence of ndarray
-        A buffer in the shape of each projection, overwritten.
-    gains : sequence of float
-        Of the projections.
-    mirrored : sequence of bool
-        Projections that are their own mirror image: ``g + g.T`` in place of g.
+    gradient : Gradient
+        Of which this is the shortcut: its weights change, and its buffers are overwritten.
     """
 
-    def __init__(
-        self, weights: Weights, gradients: Sequence[np.ndarray], gains: Sequence[float], mirrored: Sequence[bool]
-    ) -> None:
-        network, whole = weights.network, [weights.weights[p.name] for p in weights.network.projections]
-        self._keep = *whole, *gradients, weights.b, [p.mask for p in network.projections]  # their memory is used
-        ways = []
-        for p, w, g, gain, mirror in zip(network.projections, whole, gradients, gains, mirrored, strict=True):
+    def __init__(self, gradient: Gradient) -> None:
+        weights, buffers = gradient.weights, gradient.buffers[:-1]
+        network, whole = weights.network, [weights.weights[p.name] for p in gradient.projections]
+        self._keep = gradient, [p.mask for p in network.projections]  # their memory is used
+        described = []
+        for p, w, g, gain, mirrored in zip(
+            gradient.projections, whole, buffers, gradient.gains, gradient.mirrors, strict=True
+        ):
+            mirror = mirrored is not None
             assert w.flags.c_contiguous and g.flags.c_contiguous and w.dtype == g.dtype == whole[0].dtype
             direct = not mirror and p.mask is None and gain == 1.0
             pointers = {"w": w.ctypes.data, "g": None if direct else g.ctypes.data}
             pointers["mask"] = None if p.mask is None else p.mask.ctypes.data
             where = {"source": p.source.start, "n_source": p.shape[0], "target": p.target.start, "n_target": p.shape[1]}
-            ways.append(_Way(from_inputs=p.origin == "inputs", mirrored=mirror, gain=gain, **where, **pointers))
-        self._ways = (_Way * len(ways))(*ways)
-        self._fixed = ctypes.addressof(self._ways), len(ways)
+            where["from_inputs"] = p.origin == "inputs"
+            described.append(_Projection(mirrored=mirror, gain=gain, **where, **pointers))
+        self._projections = (_Projection * len(described))(*described)
+        self._fixed = ctypes.addressof(self._projections), len(described)
         self._dtype = whole[0].dtype
         self._single = int(self._dtype == np.float32)
         self._n_neurons = network.n_neurons
@@ -98,14 +94,12 @@ class Ascent:
         self._function = function
 
     @classmethod
-    def made(
-        cls, weights: Weights, gradients: Sequence[np.ndarray], gains: Sequence[float], mirrors: Sequence[int | None]
-    ) -> Ascent | None:
-        """One for these projections, or None where it cannot be had: without a compiler, or if two share weights."""
-        shared = any(mirror not in (None, i) for i, mirror in enumerate(mirrors))
-        if shared or weights.b.dtype != np.float64 or _native() is None:
+    def made(cls, gradient: Gradient) -> Ascent | None:
+        """One, or None where it cannot be had: without a compiler, or if two projections share weights."""
+        shared = any(mirror not in (None, i) for i, mirror in enumerate(gradient.mirrors))
+        if shared or gradient.weights.b.dtype != np.float64 or _native() is None:
             return None
-        return cls(weights, gradients, gains, [mirror is not None for mirror in mirrors])
+        return cls(gradient)
 
     def can(self, factors: Factors) -> bool:
         """Whether these factors are of the kinds it knows: spikes, or traces of one row."""
@@ -116,7 +110,7 @@ class Ascent:
             return False
         return _known(inputs, post if post_inputs is None else post_inputs) and _known(neurons, post)
 
-    def step(self, factors: Factors, rate: float) -> None:
+    def step(self, factors: Factors, rate: float, modulation: float) -> None:
         """Ascend; `factors` as `can` wants them."""
         post = factors.post if factors.post.flags.c_contiguous else factors.post.copy()
         post_at = at_inputs = address(post)
@@ -131,7 +125,7 @@ class Ascent:
         if self._scratch.size < room:
             self._scratch = np.empty(room, self._dtype)
             self._scratch_at = address(self._scratch)
-        arguments = self._kappa_at, self._kappa.size, self._n_neurons, rate, self._scratch_at, self._b
+        arguments = self._kappa_at, self._kappa.size, self._n_neurons, modulation * rate, self._scratch_at, self._b
         self._function(self._single, *self._fixed, self._sides_at, *arguments)
         del kept  # until here its memory was used
 

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 from pydantic import Field
 
+from rwta_sim.learning.ascent import Ascent
+from rwta_sim.learning.decision import Factors
+from rwta_sim.learning.gradient import Gradient
+from rwta_sim.learning.rms_update import RMSUpdate
 from rwta_sim.settings import PositiveFloat, Settings
 
-__all__ = ["RMS", "SGD", "Adam", "Optimiser", "OptimiserSpec", "RMSNormalised"]
+__all__ = ["SGD", "Adam", "Optimiser", "OptimiserSpec", "RMSNormalised", "Shortcut"]
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Shortcut(Protocol):
+    """A step that needs no gradient, for some factors: the same numbers sooner, or the same but for rounding."""
+
+    def can(self, factors: Factors) -> bool: ...
+
+    def step(self, factors: Factors, rate: float, modulation: float) -> None: ...
 
 
 class Optimiser(ABC):
@@ -25,6 +37,10 @@ class Optimiser(ABC):
     @abstractmethod
     def step(self, gradients: Sequence[np.ndarray], rate: float) -> None:
         """Change the parameters in place; `gradients` has their shapes and may be overwritten."""
+
+    def shortcut(self, gradient: Gradient) -> Shortcut | None:
+        """A step without the `gradient` of these parameters, where this optimiser has one."""
+        return None
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays to save, shared with the optimiser."""
@@ -51,7 +67,7 @@ class RMSNormalised(Settings):
     epsilon: PositiveFloat = 1e-8
 
     def make(self, parameters: Sequence[np.ndarray]) -> Optimiser:
-        return RMS(parameters, self)
+        return _RMS(parameters, self)
 
 
 class Adam(Settings):
@@ -70,25 +86,28 @@ OptimiserSpec = Annotated[SGD | RMSNormalised | Adam, Field(discriminator="kind"
 
 
 class _SGD(Optimiser):
+    def shortcut(self, gradient: Gradient) -> Shortcut | None:
+        return Ascent.made(gradient)
+
     def step(self, gradients: Sequence[np.ndarray], rate: float) -> None:
         for w, g in zip(self._parameters, gradients, strict=True):
             g *= rate
             w += g
 
 
-class RMS(Optimiser):
-    """See `RMSNormalised`."""
-
+class _RMS(Optimiser):
     def __init__(self, parameters: Sequence[np.ndarray], spec: RMSNormalised) -> None:
         super().__init__(parameters)
         self._spec = spec
-        #: Running means of squares, of the shapes of the parameters; `FusedUpdate` changes them too.
-        self.squares = [np.zeros_like(w) for w in parameters]
+        self._squares = [np.zeros_like(w) for w in parameters]
         self._scratch = [np.empty_like(w) for w in parameters]
+
+    def shortcut(self, gradient: Gradient) -> Shortcut | None:
+        return RMSUpdate.made(gradient, self._squares, self._spec.decay, self._spec.epsilon)
 
     def step(self, gradients: Sequence[np.ndarray], rate: float) -> None:
         decay, epsilon = self._spec.decay, self._spec.epsilon
-        for w, g, s, tmp in zip(self._parameters, gradients, self.squares, self._scratch, strict=True):
+        for w, g, s, tmp in zip(self._parameters, gradients, self._squares, self._scratch, strict=True):
             np.multiply(g, g, out=tmp)
             tmp *= 1.0 - decay
             s *= decay
@@ -100,7 +119,7 @@ class RMS(Optimiser):
             w += tmp
 
     def state(self) -> dict[str, np.ndarray]:
-        return {f"squares.{i}": s for i, s in enumerate(self.squares)}
+        return {f"squares.{i}": s for i, s in enumerate(self._squares)}
 
 
 class _Adam(Optimiser):

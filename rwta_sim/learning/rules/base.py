@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from rwta_sim.decoders import Decoder
 from rwta_sim.learning.decision import Decision, Factors, History
+from rwta_sim.learning.equations import PlasticSynapse
+from rwta_sim.learning.replay import Replay
 from rwta_sim.settings import PositiveInt, Settings, Time
+from rwta_sim.spec import NetworkSpec
 from rwta_sim.wiring import Weights, Wiring
 
 __all__ = ["HistoryRule", "HistorySettings", "Rule", "RuleSettings"]
@@ -54,9 +58,52 @@ class RuleSettings(Settings):
     ----------
     needs_history : bool
         Whether it reads every step of a decision.
+    dynamics : {"spiking", "rate"}
+        What it learns from.
+    replayable : bool
+        Whether decisions can be gone through again from their traces (`replay`), as ``ppo`` does with spikes.
+    follows_weights : bool
+        Whether it sends credit back through the weights, so that they must be what drives the neurons.
     """
 
     needs_history: ClassVar[bool] = False
+    dynamics: ClassVar[Literal["spiking", "rate"]] = "spiking"
+    replayable: ClassVar[bool] = False
+    follows_weights: ClassVar[bool] = False
+    kind: str
+
+    def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
+        """The rule for a network and its decisions; `lasting`: traces outlast a decision.
+
+        Raises
+        ------
+        ValueError
+            If it does not learn from spikes, or not from those of this network.
+        """
+        raise ValueError(f"learning.rule.kind = {self.kind!r} cannot learn with dynamics = 'spiking'")
+
+    def equations(self, network: NetworkSpec) -> PlasticSynapse:
+        """The rule as Brian2 equations, for ``learning.apply = "synapses"``.
+
+        Raises
+        ------
+        ValueError
+            If synapses cannot apply it by themselves.
+        """
+        raise ValueError(
+            f"learning.apply = 'synapses' cannot do learning.rule.kind = {self.kind!r}, which reads other "
+            "synapses' weights: set learning.apply = 'factors'"
+        )
+
+    def replay(self, weights: Weights) -> Replay:
+        """For a modulation that goes through decisions more than once.
+
+        Raises
+        ------
+        ValueError
+            If the rule is not `replayable`.
+        """
+        raise ValueError(f"decisions of learning.rule.kind = {self.kind!r} cannot be replayed: take 'feedback'")
 
 
 class HistorySettings(RuleSettings):

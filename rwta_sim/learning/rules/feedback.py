@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from rwta_sim.decoders import Decoder
 from rwta_sim.learning.decision import Decision, Factors
+from rwta_sim.learning.replay import Replay, SpikeReplay
 from rwta_sim.learning.rules.base import Rule, RuleSettings
 from rwta_sim.meanfield import MeanField
 from rwta_sim.wiring import Weights, Wiring
@@ -32,11 +33,16 @@ class Feedback(RuleSettings):
     """
 
     kind: Literal["feedback"] = "feedback"
+    replayable: ClassVar[bool] = True
+    follows_weights: ClassVar[bool] = True
     depth: int = Field(2, ge=2, le=1000, description="mean-field steps the gradient goes back")
 
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
-        """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
         return _Feedback(self, network)
+
+    def replay(self, weights: Weights) -> Replay:
+        """For a modulation that goes through decisions more than once."""
+        return SpikeReplay(weights, self.depth)
 
 
 class _Feedback(Rule):

@@ -39,7 +39,6 @@ class LastStep(RuleSettings):
     )
 
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
-        """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
         return _LastStep(self.presynaptic == "traces", network, steps)
 
     def equations(self, network: NetworkSpec) -> PlasticSynapse:

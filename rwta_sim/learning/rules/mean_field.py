@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from rwta_sim.learning.decision import Decision, Factors
-from rwta_sim.learning.rules.base import Rule, RuleSettings
+from rwta_sim.learning.replay import Replay
+from rwta_sim.learning.rules.base import RuleSettings
 from rwta_sim.meanfield import MeanField
 from rwta_sim.settings import PositiveInt
 from rwta_sim.wiring import Weights
 
-__all__ = ["MeanFieldGradient", "MeanFieldRule"]
+__all__ = ["MeanFieldReplay", "MeanFieldRule"]
 
 
 class MeanFieldRule(RuleSettings):
@@ -27,6 +29,7 @@ class MeanFieldRule(RuleSettings):
     """
 
     kind: Literal["mean_field"] = "mean_field"
+    dynamics: ClassVar[Literal["spiking", "rate"]] = "rate"
     depth: PositiveInt = Field(1, le=100_000, description="mean-field steps the gradient goes back; 1: last step only")
     hidden: Literal["expected", "sampled"] = Field(
         "expected", description="v of hidden neurons at depth 1: expected: q, no change; sampled: as published"
@@ -39,59 +42,52 @@ class MeanFieldRule(RuleSettings):
         return self
 
 
-class MeanFieldGradient(Rule):
-    """A `MeanFieldRule` at work.
+class MeanFieldReplay(Replay):
+    """A `MeanFieldRule` at work: the mean field is inferred anew for the decisions that are learned from.
+
+    With ``mean_field.noise`` the q inferred anew is not quite the q that the actions were drawn from.
 
     Parameters
     ----------
-    spec : MeanFieldRule
-    field : MeanField
+    rule : MeanFieldRule
     weights : Weights
-        Whose present values are used.
+        What learns.
+    field : MeanField
     published_code : bool
         Make the two slips of the published code: the modulation carries an extra factor 1 - pi(action), and biases
         change with v in place of v - q. With depth 1 only.
     """
 
-    def __init__(self, spec: MeanFieldRule, field: MeanField, weights: Weights, published_code: bool = False) -> None:
-        if published_code and spec.depth > 1:
-            raise ValueError(f"learning.published_code goes with learning.rule.depth = 1, got {spec.depth}")
-        self._spec = spec
+    def __init__(self, rule: MeanFieldRule, weights: Weights, field: MeanField, published_code: bool = False) -> None:
+        if published_code and rule.depth > 1:
+            raise ValueError(f"learning.published_code goes with learning.rule.depth = 1, got {rule.depth}")
+        self.examples = {"drive": np.zeros(field.wiring.n_inputs, np.float32)}
+        self._rule = rule
         self._field = field
         self._weights = weights
         self._published_code = published_code
 
-    def factors(self, decision: Decision) -> Factors:
-        """Factors of one decision, with its own v."""
-        drive, q, v = (np.asarray(x, self._field.dtype)[None] for x in (decision.drive, decision.q, decision.v))
-        return self._factors(drive, q, v, np.ones(1), 0.0)
+    def remember(self, decision: Decision) -> dict[str, np.ndarray]:
+        return {"drive": np.asarray(decision.drive, self._field.dtype)}
+
+    def infer(self, seen: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        return self._field.infer(seen["drive"], self._weights.weights, self._weights.b, rng).q
 
     def ascent(
         self,
-        drive: np.ndarray,
+        seen: Mapping[str, np.ndarray],
         q: np.ndarray,
-        actions: np.ndarray,
+        action: np.ndarray,
         modulation: np.ndarray,
         entropy: float,
         rng: np.random.Generator,
     ) -> Factors:
-        """Factors of the gradient of ``sum_n modulation_n ln pi(action_n) + entropy H_n``.
-
-        Parameters
-        ----------
-        drive, q : ndarray, shapes (n, n_inputs), (n, n_neurons)
-        actions : ndarray of int, shape (n,)
-        modulation : ndarray, shape (n,)
-        entropy : float
-            Weight of the policy entropies H_n, whose gradient is exact too.
-        rng : numpy.random.Generator
-            Draws the hidden neurons of ``hidden = "sampled"``.
-        """
+        """As `Replay.ascent`; `rng` draws the hidden neurons of ``hidden = "sampled"``."""
         where = self._field.wiring.action
-        v = self._field.sample(q, rng) if self._spec.hidden == "sampled" else q.copy()
+        v = self._field.sample(q, rng) if self._rule.hidden == "sampled" else q.copy()
         v[:, where] = 0.0
-        v[np.arange(len(q)), where.start + np.asarray(actions)] = 1.0
-        return self._factors(drive, q, v, modulation, entropy)
+        v[np.arange(len(q)), where.start + np.asarray(action)] = 1.0
+        return self._factors(seen["drive"], q, v, modulation, entropy)
 
     def _factors(
         self, drive: np.ndarray, q: np.ndarray, v: np.ndarray, modulation: np.ndarray, entropy: float
@@ -107,4 +103,4 @@ class MeanFieldGradient(Rule):
             score = q.dtype.type(entropy) * self._field.entropy_score(q)
             post += score
             bias = None if bias is None else bias + score
-        return Factors(drive, q, self._field.adjoint(q, post, self._weights.weights, self._spec.depth), bias)
+        return Factors(drive, q, self._field.adjoint(q, post, self._weights.weights, self._rule.depth), bias)

@@ -26,11 +26,9 @@ class RMax(HistorySettings):
     kind: Literal["r_max"] = "r_max"
 
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
-        """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
         return _RMax(self, network, steps)
 
     def equations(self, network: NetworkSpec) -> PlasticSynapse:
-        """The rule as Brian2 equations, for ``learning.apply = "synapses"``."""
         return independent_escape(network.kernel, self.tau_e)
 
 

@@ -34,13 +34,6 @@ class RSTDP(HistorySettings):
     a_minus: float = Field(1.0, ge=0, description="depression, post before pre")
 
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
-        """The rule for a network and its decisions; `lasting`: traces outlast a decision.
-
-        Raises
-        ------
-        ValueError
-            If the inputs are currents, which have no spikes to pair.
-        """
         if network.spec.inputs == "current":
             raise ValueError(
                 "learning.rule.kind = 'r_stdp' pairs spikes, and with network.inputs = 'current' inputs have none: set "
@@ -49,7 +42,6 @@ class RSTDP(HistorySettings):
         return _RSTDP(self, network, steps)
 
     def equations(self, network: NetworkSpec) -> PlasticSynapse:
-        """The rule as Brian2 equations, for ``learning.apply = "synapses"``."""
         return pairs(self.tau_e, self.a_plus, self.a_minus)
 
 

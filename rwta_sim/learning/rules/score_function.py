@@ -41,11 +41,9 @@ class ScoreFunction(HistorySettings):
     causal: bool = Field(True, description="leave out spikes that cannot have caused the action")
 
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
-        """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
         return _ScoreFunction(self, network, steps, decoder, lasting)
 
     def equations(self, network: NetworkSpec) -> PlasticSynapse:
-        """The rule as Brian2 equations, for ``learning.apply = "synapses"``."""
         # y/(1 - exp(-y)) of y = rho_hat q dt; exprel(y) is (exp(y) - 1)/y, and 1 at 0.
         gain = "1/exprel(-q*rho_hat*dt)" if network.firing == "poisson" else ""
         return winner_take_all(network.kernel, self.tau_e, gain)

@@ -26,11 +26,9 @@ class TraceSTDP(HistorySettings):
     kind: Literal["trace_stdp"] = "trace_stdp"
 
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
-        """The rule for a network and its decisions; `lasting`: traces outlast a decision."""
         return _TraceSTDP(self, network, steps)
 
     def equations(self, network: NetworkSpec) -> PlasticSynapse:
-        """The rule as Brian2 equations, for ``learning.apply = "synapses"``."""
         return winner_take_all(network.kernel, self.tau_e)
 
 

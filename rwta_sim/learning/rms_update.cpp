@@ -1,5 +1,5 @@
 // The update of one decision in a single pass over the weights: the outer product of pre- and postsynaptic factors, its
-// mirror image where weights are symmetric, and the RMS-normalised step. The same numbers as Learner.gradient and the
+// mirror image where weights are symmetric, and the RMS-normalised step. The same numbers as Gradient and the
 // optimiser in NumPy, bit for bit: every operation is the same, and without -ffast-math the compiler keeps it so.
 #include <cmath>
 #include <cstdint>

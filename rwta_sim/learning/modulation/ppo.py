@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt, Settings
+from rwta_sim.learning.modulation.base import Modulation
+from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt
 
 __all__ = ["PPO", "clipped_modulation"]
 
 
-class PPO(Settings):
+class PPO(Modulation):
     """PPO-clip (Schulman et al. 2017, eq. 7) on the episodes of a batch.
 
     Each step infers q anew for decisions of the batch, all or a minibatch, and goes along the gradient of
     ``min(r A, clip(r, 1 - clip, 1 + clip) A) + entropy H``, averaged over them; ``r = pi(action)/pi_old(action)``. A is
     the generalised advantage, as in `EpisodeAdvantage`. Without spikes q is that of the mean field; spikes are replayed
-    (`ReplayLearner`), for which the rule has to be ``feedback``.
+    (`rwta_sim.learning.replay`), for which the rule has to be ``feedback``.
     """
 
     kind: Literal["ppo"] = "ppo"
+    replays: ClassVar[bool] = True
     clip: PositiveFloat = Field(0.2, description="how far a probability may move from its old one, as a fraction")
     epochs: PositiveInt = Field(5, description="passes through a batch")
     minibatch: PositiveInt | None = Field(
@@ -29,6 +31,9 @@ class PPO(Settings):
     )
     trace: Fraction = Field(0.95, description="lambda of the advantage: 0 one-step TD error, 1 full return")
     normalise: bool = Field(False, description="advantages of a batch to mean 0 and standard deviation 1")
+
+    def discount(self, gamma: float) -> float:
+        return gamma * self.trace
 
     def normalised(self, advantage: np.ndarray) -> np.ndarray:
         """Advantages as they are used; shapes (n,)."""

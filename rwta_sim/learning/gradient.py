@@ -1,0 +1,101 @@
+"""`Gradient`: what factors, or eligibilities, say of every weight of a network."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rwta_sim.learning.decision import Eligibility, Factors
+from rwta_sim.learning.outer import outer
+from rwta_sim.wiring import Weights
+
+__all__ = ["Gradient"]
+
+
+class Gradient:
+    """Sums over rows of pre x post, or eligibilities, for each projection and, last, the biases.
+
+    Where weights are symmetric a projection gets the sum of both directions, to the last bit the same in both.
+
+    Parameters
+    ----------
+    weights : Weights
+        Of which it is the gradient.
+
+    Attributes
+    ----------
+    parameters : list of ndarray
+        The weights of each projection, and the biases.
+    gains : list of float
+        Of each projection.
+    mirrors : list of int or None
+        Number of the projection whose weights are those of this one, transposed: its own, another's, or none.
+    buffers : list of ndarray
+        What a call fills, in the shapes of `parameters`.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        network = weights.network
+        self.weights = weights
+        self.projections = network.projections
+        self.gains = [weights.gain(p) for p in self.projections]
+        self.mirrors = [
+            next((i for i, other in enumerate(self.projections) if network.spec.symmetric and p.mirrors(other)), None)
+            for p in self.projections
+        ]
+        self.parameters = [*(weights.weights[p.name] for p in self.projections), weights.b]
+        self.buffers = [np.empty_like(w) for w in self.parameters]
+        self._scratch = [np.empty_like(w) for w in self.parameters]
+
+    def __call__(self, factors: Factors | Eligibility) -> list[np.ndarray]:
+        """The gradient of factors that are multiplied by the modulation already.
+
+        Returns
+        -------
+        list of ndarray
+            `buffers`, overwritten by the next call.
+        """
+        for i in range(len(self.projections)):
+            self._of_projection(factors, i)
+        if isinstance(factors, Eligibility):
+            np.copyto(self.buffers[-1], factors.bias)
+        else:
+            np.sum(factors.of_biases, axis=0, out=self.buffers[-1])
+        return self.buffers
+
+    def _of_projection(self, factors: Factors | Eligibility, i: int) -> None:
+        p, g, tmp, mirror = self.projections[i], self.buffers[i], self._scratch[i], self.mirrors[i]
+        if mirror is not None and mirror < i:
+            np.copyto(g, self.buffers[mirror].T)
+            return
+        self._forwards(factors, i, g)
+        if mirror == i:
+            np.copyto(tmp, g.T)
+            g += tmp
+        elif mirror is not None:
+            self._backwards(factors, i, mirror, tmp)
+            g += tmp
+        if p.mask is not None:
+            g *= p.mask
+        if self.gains[i] != 1.0:
+            g *= self.gains[i]
+
+    def _forwards(self, factors: Factors | Eligibility, i: int, out: np.ndarray) -> None:
+        """The sum for projection `i` alone, as without symmetric weights."""
+        if isinstance(factors, Eligibility):
+            np.copyto(out, factors.weights[i])
+            return
+        p = self.projections[i]
+        pre, post = (
+            (factors.pre_inputs, factors.of_inputs) if p.origin == "inputs" else (factors.pre_neurons, factors.post)
+        )
+        outer(pre, p.source, post[:, p.target], out)
+
+    def _backwards(self, factors: Factors | Eligibility, i: int, mirror: int, out: np.ndarray) -> None:
+        """The sum for `mirror` alone, transposed: in the shape of projection `i`."""
+        if isinstance(factors, Eligibility):
+            np.copyto(out, factors.weights[mirror].T)
+            return
+        p = self.projections[i]
+        back = np.empty(p.shape[::-1], out.dtype)
+        outer(factors.pre_neurons, p.target, factors.post[:, p.source], back)
+        np.copyto(out, back.T)

@@ -1,0 +1,51 @@
+"""`Updater`: from factors and their modulation to changed weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from rwta_sim.learning.decision import Eligibility, Factors
+from rwta_sim.learning.gradient import Gradient
+from rwta_sim.learning.optimisers import OptimiserSpec, Shortcut
+from rwta_sim.wiring import Weights
+
+__all__ = ["Updater"]
+
+
+class Updater:
+    """Steps the weights of a network uphill: gradient, then optimiser, or the optimiser's shortcut for both.
+
+    Parameters
+    ----------
+    weights : Weights
+        What changes.
+    optimiser : OptimiserSpec
+    """
+
+    def __init__(self, weights: Weights, optimiser: OptimiserSpec) -> None:
+        self.gradient = Gradient(weights)
+        self._optimiser = optimiser.make(self.gradient.parameters)
+
+    @cached_property
+    def shortcut(self) -> Shortcut | None:
+        """The optimiser's way without a gradient, if it has one; made when first needed: it may have to be compiled."""
+        return self._optimiser.shortcut(self.gradient)
+
+    def follow(self, factors: Factors | Eligibility, rate: float, modulation: float = 1.0) -> None:
+        """A step along the gradient of `factors` times their modulation."""
+        shortcut = self.shortcut
+        if shortcut is not None and isinstance(factors, Factors) and shortcut.can(factors):
+            shortcut.step(factors, rate, modulation)
+        else:
+            self.step(self.gradient(factors if modulation == 1.0 else factors.times(modulation)), rate)
+
+    def step(self, gradients: Sequence[np.ndarray], rate: float) -> None:
+        """A step along gradients in the shapes of ``gradient.parameters``, which may be overwritten."""
+        self._optimiser.step(gradients, rate)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Arrays that the future depends on, shared with the optimiser."""
+        return self._optimiser.state()
