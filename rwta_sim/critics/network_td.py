@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 
 from rwta_sim.critics.base import Critic, CriticInputs, Transitions, advantages
 from rwta_sim.critics.network import Network
 from rwta_sim.errors import RwtaSimError
+from rwta_sim.learning.torch_adam import TorchAdam, as_tensor, dense_layers, initialise, undrawn
 
 __all__ = ["NetworkTD"]
 
@@ -35,36 +34,23 @@ class NetworkTD(Critic):
         self.gamma = settings.gamma
         self._settings = settings
         layers, features = _convolutions(settings, inputs) if settings.channels else ([], inputs.n_features)
-        for units in settings.hidden:
-            layers += [_raw(torch.nn.Linear, features, units), torch.nn.ReLU()]
-            features = units
-        self._network = torch.nn.Sequential(*layers, _raw(torch.nn.Linear, features, 1), torch.nn.Flatten(0))
-        _initialise(self._network, inputs.seed)
-        parameters = dict(self._network.named_parameters())
-        self._optimiser = torch.optim.Adam(parameters.values(), lr=settings.rate, foreach=False)
-        self._state = {f"network.{name}": p.detach().numpy() for name, p in parameters.items()}
-        # What Adam would make in its first step is made here: a checkpoint can then be loaded before that.
-        for name, p in parameters.items():
-            moments = {
-                "step": torch.zeros((), dtype=torch.float32),
-                "exp_avg": torch.zeros_like(p),
-                "exp_avg_sq": torch.zeros_like(p),
-            }
-            self._optimiser.state[p] = moments
-            self._state |= {f"adam.{name}.{which}": moment.detach().numpy() for which, moment in moments.items()}
+        dense = dense_layers(features, settings.hidden, 1)
+        self._network = torch.nn.Sequential(*layers, *dense, torch.nn.Flatten(0))
+        initialise(self._network, inputs.seed)
+        self._adam = TorchAdam(self._network, settings.rate)
 
     def value(self, features: np.ndarray) -> float:
         """V of the observation with these features."""
-        return float(self._values(_tensor(features[None]))[0])
+        return float(self._values(as_tensor(features[None]))[0])
 
     def td_errors(self, episode: Transitions, rng: np.random.Generator) -> np.ndarray:
-        states = _tensor(np.array(episode.features))
+        states = as_tensor(np.array(episode.features))
         values = self._values(states)
         if episode.terminated:
             values[-1] = 0.0
         deltas = np.array(episode.rewards) + self.gamma * values[1:] - values[:-1]
         targets = values[:-1] + advantages(deltas, self.gamma * self._settings.trace)
-        self._fit(states[:-1], _tensor(targets), rng)
+        self._fit(states[:-1], as_tensor(targets), rng)
         return deltas
 
     def _values(self, states: torch.Tensor) -> np.ndarray:
@@ -78,34 +64,11 @@ class NetworkTD(Critic):
             order = torch.from_numpy(rng.permutation(n))
             for chosen in order.split(self._settings.batch):
                 loss = torch.nn.functional.mse_loss(self._network(states[chosen]), targets[chosen])
-                self._optimiser.zero_grad()
-                loss.backward()
-                self._optimiser.step()
+                self._adam.descend(loss)
 
     def state(self) -> dict[str, np.ndarray]:
-        return self._state
-
-
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    # A copy in PyTorch's own memory, whose alignment is always the same: sums depend on it in their last bits.
-    return torch.tensor(array, dtype=torch.float32)
-
-
-def _raw(layer: type[torch.nn.Module], *arguments: int, **options: int) -> torch.nn.Module:
-    """A layer whose parameters are not drawn, as that would be from PyTorch's global generator."""
-    return torch.nn.utils.skip_init(layer, *arguments, dtype=torch.float32, **options)
-
-
-def _initialise(network: torch.nn.Sequential, seed: int) -> None:
-    """He et al. 2015, eq. 10, uniform: variance 2 / fan-in; zero for biases and the weights of the output."""
-    generator = torch.Generator().manual_seed(seed)
-    weights = [p for p in network.parameters() if p.dim() > 1]
-    with torch.no_grad():
-        for p in network.parameters():
-            p.zero_()
-        for p in weights[:-1]:
-            bound = math.sqrt(6.0 / p[0].numel())
-            p.uniform_(-bound, bound, generator=generator)
+        parameters = {f"network.{name}": a for name, a in self._adam.parameters().items()}
+        return {**parameters, **{f"adam.{name}": a for name, a in self._adam.moments().items()}}
 
 
 def _convolutions(settings: Network, inputs: CriticInputs) -> tuple[list[torch.nn.Module], int]:
@@ -131,7 +94,7 @@ def _convolutions(settings: Network, inputs: CriticInputs) -> tuple[list[torch.n
                 f"for {len(settings.channels)} convolutions of kernel {settings.kernel} and stride {settings.stride}: "
                 "take fewer, or critic.channels = []"
             )
-        layers += [_raw(torch.nn.Conv2d, channels, wanted, settings.kernel, stride=settings.stride), torch.nn.ReLU()]
+        layers += [undrawn(torch.nn.Conv2d, channels, wanted, settings.kernel, stride=settings.stride), torch.nn.ReLU()]
         channels = wanted
     return [*layers, torch.nn.Flatten()], channels * int(size.prod())
 

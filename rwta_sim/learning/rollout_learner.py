@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from rwta_sim.critics.base import Critic
 from rwta_sim.learning.decision import Decision
 from rwta_sim.learning.learner_base import LearnerBase
 from rwta_sim.learning.modulation import PPO
-from rwta_sim.learning.modulation.ppo import clipped_modulation
+from rwta_sim.learning.modulation.ppo import clipped_modulation, minibatches
 from rwta_sim.learning.replay import Replay
 from rwta_sim.learning.rollout import Rollout
 from rwta_sim.learning.spec import LearningSpec
@@ -82,10 +82,9 @@ class RolloutLearner(LearnerBase):
         modulation = self.spec.modulation
         if isinstance(modulation, PPO):
             advantage = modulation.normalised(rows["advantage"])
-            for _ in range(modulation.epochs):
-                for where in _parts(len(advantage), modulation.minibatch, rng):
-                    part = {name: values[where] for name, values in rows.items()}
-                    self._clipped_step(modulation, part, advantage[where], rng)
+            for where in minibatches(modulation, len(advantage), rng):
+                part = {name: values[where] for name, values in rows.items()}
+                self._clipped_step(modulation, part, advantage[where], rng)
             return
         q = self.replay.infer(rows, rng)
         scale = 1.0 / self.spec.batch
@@ -118,11 +117,3 @@ class RolloutLearner(LearnerBase):
     def make_room(self, saved: Mapping[str, np.ndarray]) -> None:
         if "rollout.action" in saved:
             self._rollout.make_room(len(saved["rollout.action"]))
-
-
-def _parts(n: int, size: int | None, rng: np.random.Generator) -> Iterator[slice | np.ndarray]:
-    """All of n rows, or in random order parts of about `size`."""
-    if size is None or size >= n:
-        yield slice(None)
-    else:
-        yield from np.array_split(rng.permutation(n), -(-n // size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import Field
 from rwta_sim.learning.modulation.base import Modulation
 from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt
 
-__all__ = ["PPO", "clipped_modulation"]
+__all__ = ["PPO", "clipped_modulation", "minibatches"]
 
 
 class PPO(Modulation):
@@ -52,3 +53,12 @@ def clipped_modulation(ratio: np.ndarray, advantage: np.ndarray, clip: float) ->
     """
     clipped = np.where(advantage > 0, ratio > 1 + clip, ratio < 1 - clip)
     return np.where(clipped, 0.0, ratio * advantage)
+
+
+def minibatches(ppo: PPO, n: int, rng: np.random.Generator) -> Iterator[slice | np.ndarray]:
+    """Which of n decisions make each step: all of them in every pass, in random order if by parts."""
+    for _ in range(ppo.epochs):
+        if ppo.minibatch is None or ppo.minibatch >= n:
+            yield slice(None)
+        else:
+            yield from np.array_split(rng.permutation(n), -(-n // ppo.minibatch))
