@@ -404,7 +404,7 @@ def test_replicas_change_nothing(cue, tmp_path, kind):
         {n: a.tobytes() for n, a in RunFolder.open(tmp_path / str(replicas)).last().arrays.items()}
         for replicas in (1, 2)
     )
-    assert one == two and any(name.startswith("learner.credit.critic.") for name in one)
+    assert one == two and any(name.startswith("learner.critic.") for name in one)
 
 
 @needs_torch
@@ -432,8 +432,8 @@ def test_resume_continues_the_network_exactly(cue, tmp_path, changes):
     assert whole == parts
     assert runs[0].metrics_path.read_bytes() == runs[1].metrics_path.read_bytes()
     saved = runs[0].last().arrays
-    assert saved["learner.credit.critic.network.0.weight"].shape == (8, 4)
-    assert saved["learner.credit.critic.adam.0.weight.step"] == 6 * 4 * 3  # epochs, and minibatches of 20 decisions
+    assert saved["learner.critic.network.0.weight"].shape == (8, 4)
+    assert saved["learner.critic.adam.0.weight.step"] == 6 * 4 * 3  # epochs, and minibatches of 20 decisions
     assert saved["learner.scale.weight"] > 0
     assert runs[0].saved_versions()["torch"] == torch.__version__
 
