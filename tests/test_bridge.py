@@ -106,7 +106,9 @@ def test_traces_may_outlive_a_decision(cue):
         (lambda step: [0.0, np.nan if step == 3 else 0.0], r"Scripted: step 3 gave observation\[1\] = nan"),
         (lambda step: [np.inf, 0.0], r"Scripted: reset gave observation\[0\] = inf"),
         (lambda step: [0.0] * (2 + step), "step 1 gave observation of 3 numbers"),
-        (lambda step: None if step else [0.0, 0.0], "Scripted: step 1 gave"),
+        (lambda step: None if step else [0.0, 0.0], "Scripted: step 1 gave observation array.* of dtype object"),
+        (lambda step: [0j, 0.0] if step else [0.0, 0.0], "step 1 gave observation .* of dtype complex128"),
+        (lambda step: [[0.0, 0.0]], r"reset gave observation of shape \(1, 2\), expected \(2,\)"),
     ],
 )
 def test_bad_observations_name_environment_and_step(cue, observe, message):
