@@ -27,9 +27,9 @@ from rwta_sim.learning.rules import Feedback, MeanFieldRule
 from rwta_sim.meanfield import MeanFieldSpec
 from rwta_sim.settings import PositiveInt, Settings, format_quantity
 from rwta_sim.spec import NetworkSpec
-from rwta_sim.vector import VectorKind
 
 __all__ = [
+    "GIVEN",
     "ConfigError",
     "EnvironmentSpec",
     "Experiment",
@@ -41,6 +41,11 @@ __all__ = [
 ]
 
 
+VectorKind = Literal["none", "sync", "async"]
+#: Begins `environment.id` where the environment was given from Python; no id of Gymnasium has an "=".
+GIVEN = "env="
+
+
 class ConfigError(RwtaSimError):
     """A setting is unknown, malformed or impossible."""
 
@@ -49,11 +54,17 @@ class EnvironmentSpec(Settings):
     """A Gymnasium environment.
 
     `kwargs` hold only what TOML gives back as it was: tuples become lists and paths text at once, so that the
-    environment that trains gets what the one that evaluates will get.
+    environment that trains gets what the one that evaluates will get. In the folder of a run that was given its
+    environment from Python, `id` may be ``env=`` and its class.
     """
 
     id: str = Field(description="Gymnasium id, or 'module:id' for an environment of your own")
     kwargs: dict[str, Any] = Field({}, description="keyword arguments for gymnasium.make")
+
+    @property
+    def given(self) -> str | None:
+        """The class of an environment that was given to `train` and has no name that Gymnasium could make it from."""
+        return self.id.removeprefix(GIVEN) if self.id.startswith(GIVEN) else None
 
     @field_validator("kwargs", mode="before")
     @classmethod
