@@ -2,12 +2,14 @@
 
 from rwta_sim.analysis.curves import plot_learning_curve
 from rwta_sim.analysis.figures import draw_figures
-from rwta_sim.analysis.films import save_film
+from rwta_sim.analysis.films import PICTURE_SIZE, check_film, save_film
 from rwta_sim.analysis.rasters import plot_raster
 from rwta_sim.analysis.rates import circuit_rates, neuron_rates, plot_rates
 from rwta_sim.analysis.weights import plot_weights
 
 __all__ = [
+    "PICTURE_SIZE",
+    "check_film",
     "circuit_rates",
     "draw_figures",
     "neuron_rates",

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
+from subprocess import CalledProcessError
+from typing import Any
 
 import numpy as np
 from matplotlib import animation, rcParams
 from matplotlib.figure import Figure
+from PIL import GifImagePlugin, Image, ImageChops
 
 from rwta_sim.analysis.rasters import plot_raster
 from rwta_sim.errors import RwtaSimError
 
-__all__ = ["save_film"]
+__all__ = ["PICTURE_SIZE", "check_film", "save_film"]
+
+_WIDTH, _HEIGHT, _DPI = 9.0, 3.6, 80
+#: Height and width, in pixels, that a film has for the picture of the environment.
+PICTURE_SIZE = int(_HEIGHT * _DPI), int(_WIDTH * _DPI / 2.4)
+
+
+def check_film(path: Path) -> None:
+    """Raise RwtaSimError, as `save_film` would, if no film with this ending can be written here."""
+    _writer(path, 1)
 
 
 def save_film(
@@ -36,13 +51,16 @@ def save_film(
     Raises
     ------
     RwtaSimError
-        For another ending, or no ffmpeg.
+        For another ending, no ffmpeg, a recording without frames, or if the film cannot be written; one that was
+        there before is then left as it was.
     """
     writer = _writer(path, fps)
+    if "frames" not in recording:
+        raise RwtaSimError("the recording has no frames: make it with record_episode(..., frames=True)")
     frames, step = recording["frames"], float(recording["decision_time"])
     count = min(decisions, len(recording["actions"]))
     window = min(window, count)
-    figure = Figure(figsize=(9, 3.6), layout="constrained", dpi=80)
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained", dpi=_DPI)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
     picture = left.imshow(frames[0])
     left.set_axis_off()
@@ -58,13 +76,52 @@ def save_film(
         return []
 
     film = animation.FuncAnimation(figure, draw, frames=count + 1, blit=False)
-    film.save(path, writer=writer)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        film.save(temporary, writer=writer)
+        os.replace(temporary, path)
+    except (OSError, CalledProcessError) as error:
+        why = error.strerror if isinstance(error, OSError) else "ffmpeg failed"
+        raise RwtaSimError(f"cannot write the film {path}: {why}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
     return path
+
+
+class _GifWriter(animation.AbstractMovieWriter):
+    """Writes each picture when it is drawn; Matplotlib's own keeps them all until the last one."""
+
+    def setup(self, fig: Figure, outfile: Any, dpi: float | None = None) -> None:
+        super().setup(fig, outfile, dpi=dpi)
+        self._before: Image.Image | None = None
+        self._file = open(outfile, "wb")
+
+    def grab_frame(self, **settings: Any) -> None:
+        buffer = BytesIO()
+        self.fig.savefig(buffer, **{**settings, "format": "rgba", "dpi": self.dpi})
+        picture = Image.frombytes("RGBA", self.frame_size, buffer.getvalue()).convert("RGB")
+        # Only what changed, with colours of its own.
+        box: Any = (0, 0, *picture.size)
+        if self._before is not None:
+            box = ImageChops.difference(picture, self._before).getbbox() or (0, 0, 1, 1)
+        changed = picture.crop(box).convert("P", palette=Image.Palette.ADAPTIVE)
+        if self._before is None:
+            self._file.writelines(GifImagePlugin.getheader(changed, info={"loop": 0})[0])
+        self._file.writelines(
+            GifImagePlugin.getdata(changed, box[:2], duration=1000 // self.fps, include_color_table=True)
+        )
+        self._before = picture
+
+    def finish(self) -> None:
+        self._file.write(b";")
+        self._file.close()
 
 
 def _writer(path: Path, fps: int) -> animation.AbstractMovieWriter:
     if path.suffix == ".gif":
-        return animation.PillowWriter(fps=fps)
+        return _GifWriter(fps=fps)
     if path.suffix != ".mp4":
         raise RwtaSimError(f"{path}: a film ends in .gif or .mp4, not {path.suffix!r}")
     if not animation.FFMpegWriter.isAvailable():

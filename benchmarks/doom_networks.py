@@ -33,12 +33,12 @@ from torch.nn.functional import log_softmax
 
 from rwta_sim import Experiment, preset
 from rwta_sim.actor import Actor, Session, policy_entropy
-from rwta_sim.agent import make_environment
 from rwta_sim.bridge import Bridge, Episode
 from rwta_sim.critics import CriticInputs, Network
 from rwta_sim.critics.base import Transitions, advantages
 from rwta_sim.decoders import action_count
 from rwta_sim.encoders import Encoder, make_encoder
+from rwta_sim.environments import make_environment
 from rwta_sim.learning.decision import Decision
 from rwta_sim.learning.modulation.ppo import PPO
 from rwta_sim.rate import finish

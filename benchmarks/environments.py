@@ -16,8 +16,8 @@ from machine import ONE_THREAD, listed, machine
 os.environ.update(ONE_THREAD)
 
 import rwta_sim
-from rwta_sim.agent import make_environment
 from rwta_sim.config import EnvironmentSpec
+from rwta_sim.environments import make_environment
 from rwta_sim.runs import versions
 
 TABLE = Path(__file__).with_suffix(".md")

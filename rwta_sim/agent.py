@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import gymnasium as gym
 import numpy as np
 
 from rwta_sim.actor import Actor, RandomActor, Session, SpikingActor
 from rwta_sim.bridge import Bridge, Episode, drive
-from rwta_sim.config import EnvironmentSpec, Experiment
+from rwta_sim.config import Experiment
 from rwta_sim.critics import CriticInputs
 from rwta_sim.decoders import action_count
 from rwta_sim.encoders import DiscreteEncoder, StandardisedEncoder, make_encoder
 from rwta_sim.engines import Engine, make_engine
+from rwta_sim.environments import OneEnvironment, close_environment, obtain_environment
 from rwta_sim.envs.patterns import PatternTask
 from rwta_sim.envs.starts import StartTask
 from rwta_sim.errors import CheckpointError, EnvironmentFailure
@@ -29,28 +31,9 @@ from rwta_sim.seeding import Purpose, critic_seed, episode_seeds, initial_genera
 from rwta_sim.spec import NetworkSpec
 from rwta_sim.wiring import Wiring
 
-__all__ = ["Agent", "difference", "make_environment", "pattern_count", "reset_options", "restore", "saved_blocks"]
+__all__ = ["Agent", "difference", "pattern_count", "reset_options", "restore", "saved_blocks"]
 
 _WEIGHT = "weight."
-
-
-def make_environment(spec: EnvironmentSpec, **kwargs: Any) -> gym.Env:
-    """`gymnasium.make` with errors that say what to do.
-
-    Raises
-    ------
-    EnvironmentFailure
-        If the environment does not exist or cannot be made.
-    """
-    try:
-        return gym.make(spec.id, **{**spec.kwargs, **kwargs})
-    except Exception as error:
-        if kwargs and "render_mode" in str(error):
-            raise EnvironmentFailure(f"{spec.id} cannot render pictures: it takes no render_mode") from error
-        raise EnvironmentFailure(
-            f"cannot make the environment {spec.id!r} with {spec.kwargs}: {error}. For an environment of your "
-            "own, register it with Gymnasium and name it 'module:id'"
-        ) from error
 
 
 def pattern_count(env: gym.Env, split: str) -> int | None:
@@ -81,11 +64,14 @@ def reset_options(env: gym.Env, split: str, episode: int) -> dict[str, Any] | No
 class Agent:
     """A network in a closed loop with its environment.
 
+    An environment that was made for the agent is closed with it: by `close`, at the end of a ``with`` block, or when
+    nobody uses the agent any more. One that was given is left open.
+
     Parameters
     ----------
     experiment : Experiment
-    env : gymnasium.Env, optional
-        Used in place of the one that the experiment names.
+    env : gymnasium.Env or callable, optional
+        Used in place of the one that the experiment names: an environment, or a function that makes one.
     record : bool
         Give the network SpikeMonitors, if it spikes.
     render_mode : str, optional
@@ -97,6 +83,8 @@ class Agent:
     ----------
     experiment
         With the name of the engine that is used, never "auto".
+    close : callable
+        Closes the environment, unless it was given; once.
     env, network, engine, actor, bridge
         Without spikes `engine` is None and `network` a `Wiring`.
     dynamics : {"spiking", "rate"}
@@ -105,16 +93,28 @@ class Agent:
     def __init__(
         self,
         experiment: Experiment,
-        env: gym.Env | None = None,
+        env: OneEnvironment | None = None,
         record: bool = False,
         render_mode: str | None = None,
         dynamics: Literal["spiking", "rate"] | None = None,
     ) -> None:
         self.experiment = experiment = experiment.resolved()
         extra = {"render_mode": render_mode} if render_mode else {}
-        self.env = make_environment(experiment.environment, **extra) if env is None else env
+        self.env = obtain_environment(experiment.environment, env, **extra)
+        # Also when nobody closes it.
+        self.close = weakref.finalize(self, close_environment, self.env)
+        if self.env is env:
+            self.close.detach()
+        try:
+            self._build(record, dynamics or experiment.dynamics)
+        except BaseException:
+            self.close()
+            raise
+
+    def _build(self, record: bool, dynamics: Literal["spiking", "rate"]) -> None:
+        experiment = self.experiment
         encoder = make_encoder(self.env, experiment.encoder)
-        self.dynamics = dynamics or experiment.dynamics
+        self.dynamics = dynamics
         self.engine: Engine | None = None
         self.network: Wiring
         self.actor: Actor
@@ -128,6 +128,12 @@ class Agent:
             self.engine = self.actor.engine
         self.bridge = Bridge(self.actor, encoder, experiment.critic.gamma)
         self._discrete = isinstance(encoder, DiscreteEncoder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _spiking(self, n_inputs: int, record: bool) -> SpikingActor:
         experiment, engine = self.experiment, make_engine(self.experiment.engine)
@@ -308,7 +314,11 @@ class Agent:
     def load(cls, run: RunFolder, **kwargs: Any) -> Agent:
         """The agent of a run, with the weights of its best validation."""
         agent = cls(run.experiment, **kwargs)
-        agent.load_weights(run.best())
+        try:
+            agent.load_weights(run.best())
+        except BaseException:
+            agent.close()
+            raise
         return agent
 
 

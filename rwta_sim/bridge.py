@@ -16,13 +16,15 @@ from rwta_sim.actor import Actor, Session
 from rwta_sim.decoders import action_count
 from rwta_sim.encoders import Encoder, StandardisedEncoder
 from rwta_sim.engines import Engine
-from rwta_sim.errors import EnvironmentFailure
+from rwta_sim.errors import EnvironmentFailure, shown
 from rwta_sim.learning.decision import Decision
 from rwta_sim.seeding import EpisodeSeeds, Purpose
 
-__all__ = ["Bridge", "Episode", "Listener", "drive"]
+__all__ = ["REWARD_LIMIT", "Bridge", "Episode", "Listener", "as_number", "drive"]
 
 Result = TypeVar("Result")
+#: Rewards up to this size can be summed over any episode, and squared, without overflow.
+REWARD_LIMIT = 1e100
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ class Bridge:
         Raises
         ------
         EnvironmentFailure
-            If the environment raises, or gives an observation or a reward that is not finite.
+            If the environment raises, or gives an observation that the encoder refuses, a reward that is no number of
+            at most 1e100 in size, or an info that is no dictionary or has other answers than yes and no.
         """
         actor = self.actor
         watch = _Watched(env, self.encoder)
@@ -180,41 +183,82 @@ class _Watched:
 
     def reset(self, seed: int, options: dict[str, Any] | None) -> np.ndarray:
         try:
-            observation, _ = self._env.reset(seed=seed, options=options)
+            result = self._env.reset(seed=seed, options=options)
+        except EnvironmentFailure:
+            raise
         except Exception as error:
             raise EnvironmentFailure(f"{self._name}: reset(seed={seed}) raised {error!r}") from error
+        self._step = 0
+        observation, info = self._parts(result, 2, "observation and info")
+        self._check_info(info)
         return self._features(observation)
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
         self._step += 1
         space: Any = self._env.action_space
         try:
-            observation, reward, terminated, truncated, info = self._env.step(int(space.start) + action)
+            result = self._env.step(int(space.start) + action)
+        except EnvironmentFailure:
+            raise
         except Exception as error:
             raise EnvironmentFailure(f"{self._name}: step {self._step} (action {action}) raised {error!r}") from error
+        parts = self._parts(result, 5, "observation, reward, terminated, truncated and info")
+        observation, reward, terminated, truncated, info = parts
         try:
-            value, flags = float(reward), (bool(terminated), bool(truncated))
-        except (TypeError, ValueError) as error:
-            raise EnvironmentFailure(
-                f"{self._name}: step {self._step} gave reward {reward!r}, terminated {terminated!r}, truncated "
-                f"{truncated!r}: expected a number and two booleans"
+            value, flags = as_number(reward), (bool(terminated), bool(truncated))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self._failure(
+                f"reward {shown(reward)}, terminated {shown(terminated)}, truncated {shown(truncated)}: expected a "
+                "number and two booleans"
             ) from error
-        if "correct" in info:
-            self.correct = bool(info["correct"])
-        if "success" in info:
-            self.success = bool(info["success"])
-        if not np.isfinite(value):
-            raise EnvironmentFailure(
-                f"{self._name}: step {self._step} gave the reward {value}, expected a finite number"
-            )
+        if not -REWARD_LIMIT <= value <= REWARD_LIMIT:  # also NaN
+            raise self._failure(f"the reward {value}, expected a finite number of at most {REWARD_LIMIT:g} in size")
+        self._check_info(info)
+        if info.get("correct") is not None:
+            self.correct = self._answer(info, "correct")
+        if info.get("success") is not None:
+            self.success = self._answer(info, "success")
         return self._features(observation), value, *flags
+
+    def _failure(self, what: str) -> EnvironmentFailure:
+        where = f"step {self._step}" if self._step else "reset"
+        return EnvironmentFailure(f"{self._name}: {where} gave {what}")
+
+    def _parts(self, result: Any, count: int, names: str) -> Any:
+        if not isinstance(result, tuple | list) or len(result) != count:
+            raise self._failure(f"{shown(result)}, expected a tuple of {count}: {names}")
+        return result
+
+    def _check_info(self, info: Any) -> None:
+        if not isinstance(info, dict):
+            raise self._failure(f"the info {shown(info)}, expected a dictionary")
+
+    def _answer(self, info: dict[str, Any], name: str) -> bool:
+        answer = np.asarray(info[name])
+        if answer.size != 1 or answer.dtype.kind not in "biuf":
+            raise self._failure(f"info[{name!r}] = {shown(info[name])}, expected true or false")
+        return bool(answer.item())
 
     def _features(self, observation: Any) -> np.ndarray:
         try:
             return self._encoder.features(observation)
         except (ValueError, TypeError, OverflowError) as error:
-            where = f"step {self._step}" if self._step else "reset"
-            raise EnvironmentFailure(f"{self._name}: {where} gave {error}") from error
+            raise self._failure(str(error)) from error
+
+
+def as_number(reward: Any) -> float:
+    """A reward as a float: of any kind of real number, or an array of one.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        If it is anything else, or beyond a float.
+    """
+    if isinstance(reward, np.ndarray | np.generic):
+        reward = reward.item()
+    if isinstance(reward, str | bytes | bytearray):  # which float() would read
+        raise TypeError(f"a reward of type {type(reward).__name__}")
+    return float(reward)
 
 
 def drive(engine: Engine, session: Session[Result], steps: int) -> Result:

@@ -26,7 +26,7 @@ from pydantic_core import PydanticUndefined
 
 from rwta_sim._version import __version__
 from rwta_sim.agent import Agent
-from rwta_sim.analysis import draw_figures, save_film
+from rwta_sim.analysis import PICTURE_SIZE, check_film, draw_figures, save_film
 from rwta_sim.config import ConfigError, options, read_toml
 from rwta_sim.display import TrainingDisplay
 from rwta_sim.engines import cache
@@ -187,9 +187,8 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Play greedy episodes with the best weights of RUN, without learning."""
-    opened = RunFolder.open(run)
-    agent = Agent.load(opened, dynamics=dynamics)
-    played = agent.play(episodes, seed=seed, random=random)
+    with Agent.load(RunFolder.open(run), dynamics=dynamics) as agent:
+        played = agent.play(episodes, seed=seed, random=random)
     returns = [episode.total for episode in played]
     experiment, episodes = agent.experiment, len(played)
     result: dict[str, Any] = {
@@ -235,9 +234,10 @@ def evaluate(
 def watch(run: Path, out: Path | None, episode: int, decisions: int, fps: int, seed: int | None) -> None:
     """Film an episode of RUN: the environment beside the spikes (also of weights trained without)."""
     opened = RunFolder.open(run)
-    recording = record_episode(opened, seed=seed, episode=episode, frames=True)
-    path = save_film(recording, out or opened.path / "figures" / "watch.gif", decisions, fps)
-    click.echo(str(path))
+    path = out or opened.path / "figures" / "watch.gif"
+    check_film(path)
+    recording = record_episode(opened, seed=seed, episode=episode, frames=True, decisions=decisions, size=PICTURE_SIZE)
+    click.echo(str(save_film(recording, path, decisions, fps)))
 
 
 @cli.command()

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import math
+import os
 import tomllib
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import numpy as np
 import tomli_w
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from rwta_sim.actor import DecisionSpec
 from rwta_sim.critics import CriticSpec, Fourier, Rates
 from rwta_sim.encoders import EncoderSpec
 from rwta_sim.engines import EngineSpec
-from rwta_sim.errors import RwtaSimError, nearest
+from rwta_sim.errors import RwtaSimError, nearest, shown
 from rwta_sim.learning import LearningSpec
 from rwta_sim.learning.modulation import PPO, TDError
 from rwta_sim.learning.rules import Feedback, MeanFieldRule
 from rwta_sim.meanfield import MeanFieldSpec
 from rwta_sim.settings import PositiveInt, Settings, format_quantity
 from rwta_sim.spec import NetworkSpec
-from rwta_sim.vector import VectorKind
 
 __all__ = [
+    "GIVEN",
     "ConfigError",
     "EnvironmentSpec",
     "Experiment",
@@ -37,15 +40,67 @@ __all__ = [
 ]
 
 
+VectorKind = Literal["none", "sync", "async"]
+#: Begins `environment.id` where the environment was given from Python; no id of Gymnasium has an "=".
+GIVEN = "env="
+
+
 class ConfigError(RwtaSimError):
     """A setting is unknown, malformed or impossible."""
 
 
 class EnvironmentSpec(Settings):
-    """A Gymnasium environment."""
+    """A Gymnasium environment.
+
+    `kwargs` hold only what TOML gives back as it was: tuples become lists and paths text at once, so that the
+    environment that trains gets what the one that evaluates will get. In the folder of a run that was given its
+    environment from Python, `id` may be ``env=`` and its class.
+    """
 
     id: str = Field(description="Gymnasium id, or 'module:id' for an environment of your own")
     kwargs: dict[str, Any] = Field({}, description="keyword arguments for gymnasium.make")
+
+    @property
+    def given(self) -> str | None:
+        """The class of an environment that was given to `train` and has no name that Gymnasium could make it from."""
+        return self.id.removeprefix(GIVEN) if self.id.startswith(GIVEN) else None
+
+    @field_validator("kwargs", mode="before")
+    @classmethod
+    def _survive_toml(cls, kwargs: Any) -> Any:
+        return _as_toml(kwargs, "") if isinstance(kwargs, Mapping) else kwargs
+
+
+def _as_toml(value: Any, name: str) -> Any:
+    """`value` in TOML's types; `name` says where it stands, for the ValueError about what has none."""
+    if isinstance(value, Mapping):
+        for key in value:
+            if not _is_text(key):
+                raise ValueError(
+                    f"the key {shown(key)}{f' in {name!r}' if name else ''} is no text, as TOML's have to be"
+                )
+        return {key: _as_toml(item, f"{name}.{key}" if name else key) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_toml(item, f"{name}[{i}]") for i, item in enumerate(value)]
+    plain = value.item() if isinstance(value, np.generic) else value
+    plain = os.fspath(plain) if isinstance(plain, os.PathLike) else plain
+    if _is_text(plain):
+        return str.__str__(plain)  # of an enumeration its value
+    if isinstance(plain, bool):
+        return plain
+    if isinstance(plain, int) and -(2**63) <= plain < 2**63:
+        return int(plain)
+    if isinstance(plain, float) and math.isfinite(plain):
+        return float(plain)
+    raise ValueError(
+        f"{name!r} is {shown(value)}: expected what a TOML file gives back as it was: text, true or false, a 64-bit "
+        "integer, a finite number, or lists and tables of these; leave out what is None"
+    )
+
+
+def _is_text(value: Any) -> bool:
+    """Whether `value` is text that UTF-8 can write: no half of a surrogate pair."""
+    return isinstance(value, str) and value.encode(errors="ignore").decode() == value
 
 
 class TrainingSpec(Settings):
@@ -264,11 +319,12 @@ def _assign(tree: dict[str, Any], path: list[str], value: Any) -> None:
     for i, name in enumerate(parents):
         if not isinstance(tree.get(name), dict):
             known = _keys_at(tuple(path[:i]))
-            if name not in known:
+            if name not in known and path[:2] != ["environment", "kwargs"]:
                 raise ConfigError(f"unknown setting {'.'.join(path)!r}: {nearest(name, known)}")
             tree[name] = {}
         tree = tree[name]
-    if parents and last == "kind" and tree.get("kind") != value:
+    chooses = last == "kind" and any(_tag(model) for model in _models_at(tuple(parents)))
+    if chooses and tree.get("kind") != value:
         tree.clear()
     tree[last] = value
 
@@ -329,9 +385,12 @@ def _without_tags(path: tuple[str, ...]) -> list[str]:
     return [name for name, _ in _walk(path) if name is not None]
 
 
+def _models_at(path: tuple[str, ...]) -> list[type[BaseModel]]:
+    return [models for _, models in _walk(path)][-1] if path else [Experiment]
+
+
 def _keys_at(path: tuple[str, ...]) -> set[str]:
-    models = [models for _, models in _walk(path)][-1] if path else [Experiment]
-    return {name for model in models for name in model.model_fields}
+    return {name for model in _models_at(path) for name in model.model_fields}
 
 
 def options() -> dict[str, FieldInfo]:
@@ -356,10 +415,7 @@ def options() -> dict[str, FieldInfo]:
 
 def to_toml(experiment: Experiment) -> str:
     """The experiment as TOML text that reads back as the same experiment."""
-    try:
-        return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True))
-    except TypeError as error:
-        raise ConfigError(f"the configuration cannot be written as TOML (environment.kwargs?): {error}") from None
+    return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True))
 
 
 def read_toml(path: Path) -> dict[str, Any]:

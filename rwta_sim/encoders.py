@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from pydantic import Field
 
-from rwta_sim.errors import EnvironmentFailure
+from rwta_sim.errors import EnvironmentFailure, shown
 from rwta_sim.settings import PositiveInt, Settings
 
 __all__ = ["BoxEncoder", "DiscreteEncoder", "Encoder", "EncoderSpec", "StandardisedEncoder", "make_encoder"]
+
+#: Kinds of NumPy's dtypes that are real numbers.
+_REAL = "biuf"
+#: Beyond this nothing is measured: a bound is the largest number of its type, and means that there is none.
+_FLOAT_LIMIT, _INTEGER_LIMIT = 1e30, 2**31 - 1
 
 SUPPORTED = "supported observation spaces: Box (any shape, images are flattened) and Discrete"
 
@@ -63,7 +68,8 @@ class Encoder(ABC):
         Raises
         ------
         ValueError
-            If the observation holds NaN or infinity, or is outside a Discrete space.
+            If the observation is not real numbers, is not of the space's shape, holds NaN or infinity, or is outside
+            a Discrete space.
         """
 
     @abstractmethod
@@ -86,9 +92,10 @@ class BoxEncoder(Encoder):
         self.n_inputs = copies * low.size * (2 if complementary else 1)
 
     def features(self, observation: Any) -> np.ndarray:
-        flat = np.asarray(observation, dtype=float).reshape(-1)
-        if flat.size != self.n_features:
-            raise ValueError(f"observation of {flat.size} numbers, expected {self.n_features}")
+        given = np.asarray(observation)
+        if given.dtype.kind not in _REAL or given.shape != self.shape:
+            raise ValueError(self._what_is_wrong(given))
+        flat = given.astype(float, copy=False).reshape(-1)
         # The sum shows NaN and infinity at once; of finite numbers it may overflow, hence the second look.
         if not math.isfinite(flat.sum()) and not np.isfinite(flat).all():
             bad = int(np.flatnonzero(~np.isfinite(flat))[0])
@@ -97,6 +104,13 @@ class BoxEncoder(Encoder):
         features *= self._scale
         np.maximum(features, 0.0, out=features)
         return np.minimum(features, 1.0, out=features)
+
+    def _what_is_wrong(self, given: np.ndarray) -> str:
+        if given.dtype.kind not in _REAL:
+            return f"observation {shown(given)} of dtype {given.dtype}, expected real numbers"
+        if given.size != self.n_features:
+            return f"observation of {given.size} numbers, expected {self.n_features}"
+        return f"observation of shape {given.shape}, expected {self.shape}, the shape of its space"
 
     def drive(self, features: np.ndarray) -> np.ndarray:
         channels = np.concatenate([features, 1.0 - features]) if self._complementary else features
@@ -118,7 +132,7 @@ class DiscreteEncoder(Encoder):
         index = int(given.reshape(-1)[0]) - self._start if given.size == 1 and given.dtype.kind in "iu" else -1
         if not 0 <= index < self.n_features:
             last = self._start + self.n_features - 1
-            raise ValueError(f"observation {observation!r}, expected an integer from {self._start} to {last}")
+            raise ValueError(f"observation {shown(observation)}, expected an integer from {self._start} to {last}")
         features = np.zeros(self.n_features)
         features[index] = 1.0
         return features
@@ -188,8 +202,8 @@ def _plain_encoder(env: gym.Env, spec: EncoderSpec) -> Encoder:
         return DiscreteEncoder(int(space.n), int(space.start), spec.copies)
     if not isinstance(space, spaces.Box):
         raise EnvironmentFailure(f"{name}: observation space {space} is not supported; {SUPPORTED}")
-    low = _bound("low", spec.low, space.low, name)
-    high = _bound("high", spec.high, space.high, name)
+    low = _bound("low", spec.low, space, name)
+    high = _bound("high", spec.high, space, name)
     if not (low < high).all():
         bad = int(np.flatnonzero(~(low < high))[0])
         raise EnvironmentFailure(
@@ -198,20 +212,36 @@ def _plain_encoder(env: gym.Env, spec: EncoderSpec) -> Encoder:
     return BoxEncoder(low, high, spec.complementary, spec.copies, space.shape)
 
 
-def _bound(which: str, given: tuple[float, ...] | None, default: np.ndarray, name: str) -> np.ndarray:
-    size = default.size
+def _bound(which: Literal["low", "high"], given: tuple[float, ...] | None, space: spaces.Box, name: str) -> np.ndarray:
+    """Flat bounds to scale by: those `given`, or the space's."""
+    size = math.prod(space.shape)
     if given is not None:
         if len(given) not in (1, size):
             raise EnvironmentFailure(
                 f"{name}: encoder.{which} has {len(given)} numbers, expected 1 or {size}, one per dimension"
             )
         return np.broadcast_to(np.asarray(given, dtype=float), (size,)).copy()
-    bound = np.asarray(default, dtype=float).reshape(-1)
-    # Gymnasium writes "no bound" as infinity, some environments as the largest float.
-    unbounded = np.abs(bound) > 1e30
+    unbounded = _unbounded(which, space)
     if unbounded.any():
         raise EnvironmentFailure(
             f"{name}: observation[{int(np.flatnonzero(unbounded)[0])}] has no {which} bound to scale by: "
             f"set encoder.{which} (numbers from what you see the environment do; beyond them it is clipped)"
         )
-    return bound
+    return np.asarray(getattr(space, which), dtype=float).reshape(-1)
+
+
+def _unbounded(which: Literal["low", "high"], space: spaces.Box) -> np.ndarray:
+    """Where a Box has no bound, shape (n_features,).
+
+    Gymnasium writes "no bound" as infinity or, for integers, as the limit of the type; some environments as the
+    largest number of a type. The limits of 8 bits are always taken for bounds, as pixels have them, and those of 16
+    where the environment names them.
+    """
+    bound = np.asarray(getattr(space, which), dtype=float).reshape(-1)
+    dtype: Any = space.dtype
+    if dtype.kind == "f":
+        return np.abs(bound) >= min(_FLOAT_LIMIT, float(np.finfo(dtype).max))
+    if dtype.itemsize == 1:
+        return np.zeros(bound.shape, dtype=bool)
+    named = space.bounded_below if which == "low" else space.bounded_above
+    return (np.abs(bound) >= _INTEGER_LIMIT) | ~np.asarray(named).reshape(-1)

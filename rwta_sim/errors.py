@@ -14,6 +14,7 @@ __all__ = [
     "RunError",
     "RwtaSimError",
     "nearest",
+    "shown",
 ]
 
 
@@ -57,3 +58,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}Known: {', '.join(known)}"
+
+
+def shown(value: object, most: int = 80) -> str:
+    """`value` as a message can show it: its repr on one line, of `most` characters at most, and never an error."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # of a class of the user's, or an integer of thousands of digits
+        text = f"an object of type {type(value).__name__}"
+    return text if len(text) <= most else text[: most - 3] + "..."

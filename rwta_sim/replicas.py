@@ -12,15 +12,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from rwta_sim.agent import Agent, make_environment, reset_options
+from rwta_sim.agent import Agent, reset_options
 from rwta_sim.bridge import Episode
 from rwta_sim.config import ConfigError, Experiment
+from rwta_sim.environments import Environments, OneEnvironment, check_given, obtain_environment
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.learning.rules import Rule
 from rwta_sim.network import RWTANetwork
@@ -29,10 +31,7 @@ from rwta_sim.seeding import EpisodeSeeds, Purpose, episode_seeds
 from rwta_sim.transcript import Transcript
 from rwta_sim.vector import Abandoned, Lockstep, make_vector
 
-__all__ = ["Environments", "Played", "Replicas", "assemble"]
-
-#: Where agents play: an environment, a function that makes one for each, or a vector environment.
-Environments = gym.Env | VectorEnv | Callable[[], gym.Env]
+__all__ = ["Played", "Replicas", "assemble"]
 
 
 class Played(NamedTuple):
@@ -62,6 +61,8 @@ class Replicas:
     ----------
     first_decision : float or None
         `time.perf_counter()` after the first decision of all.
+    lost : set of int
+        Agents whose threads do not come back: their environments hang, and nobody may touch them.
     """
 
     def __init__(self, agents: Sequence[Agent], lockstep: Lockstep | None = None, owns: bool = False) -> None:
@@ -73,6 +74,7 @@ class Replicas:
             agent.bridge.encoder = agents[0].bridge.encoder  # it may be calibrated
             _share_memory(agents[0], agent)
         self.first_decision: float | None = None
+        self.lost: set[int] = set()
 
     @property
     def decisions(self) -> int:
@@ -90,9 +92,13 @@ class Replicas:
         return self._lockstep is not None and self._lockstep.failed
 
     def close(self) -> None:
-        """End the processes of a vector environment that was made for these replicas."""
+        """Close the environments that were made for these replicas, except where one hangs."""
         if self._lockstep is not None and self._owns:
-            self._lockstep.close()
+            self._lockstep.close(hangs=bool(self.lost))
+        for i, agent in enumerate(self.agents):
+            if i in self.lost:
+                agent.close.detach()
+            agent.close()
 
     def play(
         self, purpose: Purpose, numbers: Sequence[int], stop: Callable[[], bool] = lambda: False
@@ -185,8 +191,10 @@ class _Game:
                 self._abandoned = True
             if lockstep is not None:
                 lockstep.abandon()
-            for thread in threads:
+            for i, thread in enumerate(threads):
                 thread.join(timeout=1.0)  # of a daemon: one whose environment hangs is left behind
+                if thread.is_alive():
+                    self._replicas.lost.add(i)
 
     def _wait_for(self, number: int) -> Played | None:
         """The episode, or None if it will never begin."""
@@ -263,8 +271,10 @@ def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[A
         If the settings do not allow replicas, or `env` does not fit their number.
     """
     experiment, count = experiment.resolved(), experiment.training.replicas
+    if env is not None:
+        check_given(env)
     if not experiment.training.side_by_side and not isinstance(env, VectorEnv):
-        return Agent(experiment, env if env is None or isinstance(env, gym.Env) else env()), None
+        return Agent(experiment, env), None
     try:
         experiment.check_replicas()
     except ValueError as error:
@@ -284,26 +294,27 @@ def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[A
             "encoder.standardise looks around in an environment by itself, and those of a vector environment move "
             "together: set training.vector = 'none', or leave it out"
         )
+    agents: list[Agent] = []
     lockstep = _lockstep(experiment, env)
     owns = lockstep is not None and not isinstance(env, VectorEnv)
     try:
-        if lockstep is not None:
-            agents = [Agent(experiment, env=one) for one in lockstep.environments]
-        else:
-            assert not isinstance(env, VectorEnv)
-            agents = [Agent(experiment, env=None if env is None else env()) for _ in range(count)]
+        for i in range(count):
+            alone = None if isinstance(env, VectorEnv) else env
+            agents.append(Agent(experiment, alone if lockstep is None else lockstep.environments[i]))
+        return agents[0], Replicas(agents, lockstep, owns)
     except BaseException:
+        for agent in agents:
+            agent.close()
         if lockstep is not None and owns:
             lockstep.close()
         raise
-    return agents[0], Replicas(agents, lockstep, owns)
 
 
-def _lockstep(experiment: Experiment, env: VectorEnv | Callable[[], gym.Env] | None) -> Lockstep | None:
+def _lockstep(experiment: Experiment, env: OneEnvironment | VectorEnv | None) -> Lockstep | None:
     """The vector environment to play in, if there is one."""
     kind, count = experiment.training.vector, experiment.training.replicas
     if isinstance(env, VectorEnv):
         return Lockstep(env)
     if kind == "none":
         return None
-    return make_vector(env or (lambda: make_environment(experiment.environment)), kind, count)
+    return make_vector(partial(obtain_environment, experiment.environment, env), kind, count)

@@ -32,7 +32,7 @@ class EpisodeSeeds:
     Attributes
     ----------
     environment : int
-        For `env.reset`.
+        For `env.reset`, below 2**31: many environments keep their seed as a C int.
     spikes : SeedSequence
         For the engine.
     choices : Generator
@@ -47,7 +47,7 @@ class EpisodeSeeds:
 def episode_seeds(seed: int, purpose: Purpose, episode: int) -> EpisodeSeeds:
     """Seeds of episode number `episode` (0, 1, ...) of a run with `seed`."""
     environment, spikes, choices = np.random.SeedSequence(seed, spawn_key=(purpose, episode)).spawn(3)
-    return EpisodeSeeds(int(environment.generate_state(1)[0]), spikes, np.random.default_rng(choices))
+    return EpisodeSeeds(int(environment.generate_state(1)[0]) % 2**31, spikes, np.random.default_rng(choices))
 
 
 def critic_seed(seed: int) -> int:

@@ -30,6 +30,9 @@ ABLATIONS: dict[Ablation, tuple[Block, ...]] = {
     "sh": ("sh",),
 }
 
+#: Jump of a trace at a spike that leaves room for weights, where dt is many times longer than the kernel.
+_MOST = {"double": 1e100, "single": 1e30}
+
 
 class NetworkSpec(Settings):
     """Everything that defines a network except its numbers of inputs and actions, which the task gives.
@@ -123,9 +126,19 @@ class NetworkSpec(Settings):
                 )
         if self.firing == "poisson" and self.rho_hat is None:
             raise ValueError("poisson firing needs rho_hat, the rate of a circuit, for example '100 Hz'")
-        self.kernel.check_grid(self.dt)
+        self._check_kernel()
         self._check_details()
         return self
+
+    def _check_kernel(self) -> None:
+        self.kernel.check_grid(self.dt)
+        with np.errstate(over="ignore", divide="ignore"):
+            jump = self.kernel.amplitude(self.dt, self.circuit_rate)
+        if not jump < _MOST[self.precision]:
+            raise ValueError(
+                f"kernel ({format_quantity(self.kernel.length)}) is far too short for dt = {format_quantity(self.dt)}: "
+                "a spike is first felt after one dt, when the kernel is over; make it longer, or dt shorter"
+            )
 
     def _check_details(self) -> None:
         if not self.present_blocks:

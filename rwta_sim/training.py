@@ -19,9 +19,10 @@ from rwta_sim.actor import Session
 from rwta_sim.agent import Agent, difference, pattern_count, reset_options, restore
 from rwta_sim.bridge import Episode
 from rwta_sim.config import Experiment
+from rwta_sim.environments import Environments, recorded
 from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure
 from rwta_sim.learning import LearnerBase
-from rwta_sim.replicas import Environments, Played, Replicas, assemble
+from rwta_sim.replicas import Played, Replicas, assemble
 from rwta_sim.runs import RunFolder, versions
 from rwta_sim.seeding import Purpose, episode_seeds
 from rwta_sim.wiring import WEIGHT_LIMIT
@@ -412,7 +413,8 @@ def train(
     env : gymnasium.Env, callable or gymnasium.vector.VectorEnv, optional
         Used in place of the one that the experiment names. With ``training.replicas`` it is a function that makes one
         for each, or a vector environment with as many sub-environments, whose autoreset mode is respected (see
-        `rwta_sim.vector.Lockstep` for what seeds then mean).
+        `rwta_sim.vector.Lockstep` for what seeds then mean). The run folder names it: what Gymnasium cannot make from
+        that name has to be given again to `resume` and to `rwta_sim.Agent.load`.
     report : callable, optional
         Gets a `Progress` after each episode.
 
@@ -426,6 +428,10 @@ def train(
     experiment.critic.check_libraries()
     with _assembled(experiment, env) as (agent, replicas):
         learner = agent.learner()  # whatever is wrong with the experiment has shown before the folder is made
+        if env is not None:
+            agent.experiment = agent.experiment.model_copy(
+                update={"environment": recorded(experiment.environment, agent.env)}
+            )
         run = RunFolder.create(folder, agent.experiment)
         return Trainer(agent, learner, run, report, began, replicas).train()
 
@@ -449,6 +455,13 @@ def resume(
             stacklevel=2,
         )
     with _assembled(run.experiment, env) as (agent, replicas):
+        names = run.experiment.environment
+        if env is not None and (given := recorded(names, agent.env)) != names:
+            warnings.warn(
+                f"{folder} names the environment {names.id}, and goes on in {given.id}, as given",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         trainer = Trainer(agent, agent.learner(), run, report, began, replicas)
         if run.has_checkpoint:
             trainer.load()
@@ -459,10 +472,9 @@ def resume(
 
 @contextmanager
 def _assembled(experiment: Experiment, env: Environments | None) -> Iterator[tuple[Agent, Replicas | None]]:
-    """The agent and its replicas, whose processes end afterwards."""
+    """The agent and its replicas, whose environments are closed afterwards unless they were given."""
     agent, replicas = assemble(experiment, env)
     try:
         yield agent, replicas
     finally:
-        if replicas is not None:
-            replicas.close()
+        (replicas or agent).close()

@@ -7,21 +7,22 @@ for all. Whatever order threads run in, the vector environment sees the same cal
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
-from rwta_sim.errors import EnvironmentFailure
+from rwta_sim.config import VectorKind
+from rwta_sim.environments import Representative, close_environment, description
+from rwta_sim.errors import EnvironmentFailure, RwtaSimError
 
-__all__ = ["Abandoned", "Lockstep", "SubEnvironment", "VectorKind", "make_vector"]
+__all__ = ["Abandoned", "Lockstep", "SubEnvironment", "make_vector"]
 
-VectorKind = Literal["none", "sync", "async"]
 #: Values of Gymnasium's AutoresetMode.
 _DISABLED, _NEXT_STEP, _SAME_STEP = "Disabled", "NextStep", "SameStep"
 _Reset = tuple[int | None, dict[str, Any] | None]
@@ -31,7 +32,7 @@ class Abandoned(BaseException):
     """Ends an episode that nobody waits for any more. Not an Exception: it is no failure of the environment."""
 
 
-class SubEnvironment(gym.Env):
+class SubEnvironment(Representative):
     """One sub-environment of a vector environment, stepped together with the others; see `Lockstep`."""
 
     def __init__(self, lockstep: Lockstep, index: int) -> None:
@@ -39,7 +40,7 @@ class SubEnvironment(gym.Env):
         self._index = index
         self.observation_space = lockstep.vector.single_observation_space
         self.action_space = lockstep.vector.single_action_space
-        self.spec = lockstep.spec
+        self.spec, self.made_from, self.described = lockstep.spec, lockstep.made_from, lockstep.described
 
     @property
     def unwrapped(self) -> gym.Env:
@@ -72,6 +73,8 @@ class Lockstep:
         Its sub-environments may have state, but a reset with a seed must make them forget it.
     spec : gymnasium.envs.registration.EnvSpec, optional
         Of the sub-environments; default: as the vector environment tells.
+    described : str, optional
+        What the sub-environments are (`description`); default: as the vector environment tells.
 
     Attributes
     ----------
@@ -83,10 +86,13 @@ class Lockstep:
         If the vector environment does not tell its mode.
     """
 
-    def __init__(self, vector: VectorEnv, spec: Any = None) -> None:
+    def __init__(self, vector: VectorEnv, spec: Any = None, described: str | None = None) -> None:
         self.vector = vector
         inner = vector.unwrapped
         self.spec = spec or vector.spec or (inner.envs[0].spec if isinstance(inner, SyncVectorEnv) else None)
+        self.described, self.made_from = described or description(vector), spec
+        if isinstance(vector, SyncVectorEnv) and all(env.spec == vector.envs[0].spec for env in vector.envs):
+            self.made_from = vector.envs[0].spec
         self.name = self.spec.id if self.spec else type(inner).__name__
         mode = (vector.metadata or {}).get("autoreset_mode")
         self._mode = getattr(mode, "value", mode)
@@ -170,8 +176,12 @@ class Lockstep:
             self._problem = self._problem or Abandoned()
             self._turn.notify_all()
 
-    def close(self) -> None:
-        self.vector.close()
+    def close(self, hangs: bool = False) -> None:
+        """Close the vector environment; if somebody `hangs` in it, end its processes, and leave what has none alone."""
+        if not hangs:
+            close_environment(self.vector)
+        elif isinstance(self.vector.unwrapped, AsyncVectorEnv):
+            close_environment(self.vector, terminate=True)
 
     # -- for players ---------------------------------------------------------------------------------
 
@@ -279,16 +289,30 @@ def make_vector(make: Callable[[], gym.Env], kind: VectorKind, count: int) -> Lo
             f"training.vector = {kind!r} needs Gymnasium 1.1 or later, this is {gym.__version__}: upgrade it, or set "
             "training.vector = 'none'"
         ) from error
-    specs: list[Any] = []
+    seen: list[tuple[Any, str]] = []  # also where one is made just to see its spaces
+    made: list[gym.Env] = []
+    here = os.getpid()
 
     def make_one() -> gym.Env:
         env = make()
-        specs.append(env.spec)  # also where it is made just to see its spaces
-        if multiprocessing.parent_process() is not None:
+        seen.append((env.spec, description(env)))
+        if kind == "sync":
+            made.append(env)
+        if os.getpid() != here:
             # The terminal sends Ctrl-C to all processes: what it means is for the parent to say.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         return env
 
     whole = AsyncVectorEnv if kind == "async" else SyncVectorEnv
-    vector = whole([make_one] * count, autoreset_mode=AutoresetMode.DISABLED)
-    return Lockstep(vector, specs[0])
+    vector: VectorEnv | None = None
+    try:
+        vector = whole([make_one] * count, autoreset_mode=AutoresetMode.DISABLED)
+        return Lockstep(vector, *seen[0])
+    except BaseException as error:
+        for env in made if vector is None else [vector]:
+            close_environment(env)
+        if isinstance(error, Exception) and not isinstance(error, RwtaSimError):
+            raise EnvironmentFailure(
+                f"training.vector = {kind!r}: the vector environment could not be made: {error!r}"
+            ) from error
+        raise

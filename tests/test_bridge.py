@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -106,7 +109,9 @@ def test_traces_may_outlive_a_decision(cue):
         (lambda step: [0.0, np.nan if step == 3 else 0.0], r"Scripted: step 3 gave observation\[1\] = nan"),
         (lambda step: [np.inf, 0.0], r"Scripted: reset gave observation\[0\] = inf"),
         (lambda step: [0.0] * (2 + step), "step 1 gave observation of 3 numbers"),
-        (lambda step: None if step else [0.0, 0.0], "Scripted: step 1 gave"),
+        (lambda step: None if step else [0.0, 0.0], "Scripted: step 1 gave observation array.* of dtype object"),
+        (lambda step: [0j, 0.0] if step else [0.0, 0.0], "step 1 gave observation .* of dtype complex128"),
+        (lambda step: [[0.0, 0.0]], r"reset gave observation of shape \(1, 2\), expected \(2,\)"),
     ],
 )
 def test_bad_observations_name_environment_and_step(cue, observe, message):
@@ -137,15 +142,85 @@ def test_environments_that_raise(cue):
         play(agent_for(Unrewarding(), cue))
 
 
-@pytest.mark.parametrize("wrong", [(None, False), (np.array([1.0, 2.0]), False), ("x", False), (1.0, np.zeros(2))])
-def test_rewards_and_flags_of_the_wrong_kind(cue, wrong):
-    class Wrong(Scripted):
-        def step(self, action):
-            observation, *_ = super().step(action)
-            return observation, *wrong, False, {}
+class Wrong(Scripted):
+    """Gives another reward and, if wanted, another flag or info."""
 
+    def __init__(self, reward=1.0, terminated=False, info=None):
+        super().__init__()
+        self._wrong = reward, terminated, False, {} if info is None else info
+
+    def step(self, action):
+        return (super().step(action)[0], *self._wrong[:1], self._step >= 5 or self._wrong[1], *self._wrong[2:])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [(None,), (np.array([1.0, 2.0]),), ("1",), (1j,), (np.complex64(1),), (10**400,), (10**5000,), (1.0, np.zeros(2))],
+    ids=lambda wrong: type(wrong[-1]).__name__,
+)
+def test_rewards_and_flags_of_the_wrong_kind(cue, wrong):
     with pytest.raises(EnvironmentFailure, match=r"Wrong: step 1 gave reward .* expected a number and two booleans"):
-        play(agent_for(Wrong(), cue))
+        play(agent_for(Wrong(*wrong), cue))
+
+
+@pytest.mark.parametrize("reward", [Fraction(1, 2), Decimal("0.5"), np.array([0.5]), np.array(0.5), np.float16(0.5)])
+def test_rewards_of_any_real_kind(cue, reward):
+    assert play(agent_for(Wrong(reward), cue)).total == 2.5
+    assert play(agent_for(Wrong(np.True_), cue)).total == 5
+
+
+@pytest.mark.parametrize("reward", [np.nan, -np.inf, 1e101, Decimal("1e999"), -(10**200)])
+def test_rewards_beyond_all_measure(cue, reward):
+    with pytest.raises(EnvironmentFailure, match=r"step 1 gave the reward .*, expected .* at most 1e\+100 in size"):
+        play(agent_for(Wrong(reward), cue))
+
+
+@pytest.mark.parametrize("answer", [True, 1, np.True_, np.array(True), np.array([1.0]), [True]])
+def test_answers_in_the_info(cue, answer):
+    episode = play(agent_for(Wrong(info={"success": answer, "correct": None}), cue))
+    assert (episode.success, episode.correct) == (True, None)
+
+
+@pytest.mark.parametrize(
+    "info, message",
+    [
+        ([], r"the info \[\], expected a dictionary"),
+        (None, "the info None, expected a dictionary"),
+        ({"success": np.array([1, 0])}, r"info\['success'\] = array\(\[1, 0\]\), expected true or false"),
+        ({"correct": np.array([])}, r"info\['correct'\] = array\(\[\], .*, expected true or false"),
+        ({"correct": "no"}, r"info\['correct'\] = 'no', expected true or false"),
+    ],
+)
+def test_infos_of_the_wrong_kind(cue, tmp_path, info, message):
+    """A failure of the environment like any other: with a checkpoint, from which training goes on."""
+    env = Wrong()
+    env._wrong = 1.0, False, False, info
+    experiment = cue.changed({"critic.kind": "fourier", "training.episodes": 2})
+    with pytest.raises(EnvironmentFailure, match=f"Wrong: step 1 gave {message}"):
+        rwta_sim.train(experiment, tmp_path / "run", env=env)
+    env._wrong = 1.0, False, False, {}
+    assert rwta_sim.resume(tmp_path / "run", env=env).episodes == 2
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (np.zeros(2), r"reset gave array\(\[0., 0.\]\), expected a tuple of 2: observation and info"),
+        ((np.zeros(2), None), "reset gave the info None, expected a dictionary"),
+    ],
+)
+def test_resets_of_the_wrong_kind(cue, given, message):
+    env = Scripted()
+    env.reset = lambda **_: given
+    with pytest.raises(EnvironmentFailure, match=message):
+        play(agent_for(env, cue))
+
+
+def test_steps_of_the_wrong_kind(cue):
+    env = Scripted()
+    env.step = lambda _: (np.zeros(2), 1.0, False, {})  # as Gym had it before Gymnasium
+    with pytest.raises(EnvironmentFailure, match=r"step 1 gave \(array.* expected a tuple of 5: observation, reward"):
+        play(agent_for(env, cue))
 
 
 def test_divergence_is_named(cue):

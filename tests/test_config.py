@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from brian2 import Hz, Quantity, ms, second, us
 
@@ -91,6 +94,53 @@ def test_files_that_are_not_configurations(tmp_path):
     (tmp_path / "odd.toml").write_text("task = 'cue'\ncolour = 'red'\n[environment]\nid = 'x'")
     with pytest.raises(ConfigError, match=r"odd.toml: unknown setting 'colour'"):
         from_toml(tmp_path / "odd.toml")
+
+
+@pytest.mark.parametrize(
+    "given, kept",
+    [
+        ((1, (2, "x")), [1, [2, "x"]]),
+        (Path("a/b"), "a/b"),
+        (np.float32(0.1), float(np.float32(0.1))),
+        (np.True_, True),
+        ({"b": {"c": [0.1, -0.0, 5e-324]}}, {"b": {"c": [0.1, -0.0, 5e-324]}}),
+        (-(2**63), -(2**63)),
+        ("a\r\n\0\x7f\u2028'\"\\ü", "a\r\n\0\x7f\u2028'\"\\ü"),
+    ],
+)
+def test_arguments_of_environments_are_at_once_what_toml_gives_back(given, kept, tmp_path):
+    experiment = rwta_sim.preset("cue").changed({"environment.kwargs": {"x": given}})
+    (tmp_path / "config.toml").write_bytes(to_toml(experiment).encode())
+    for found in (experiment, from_toml(tmp_path / "config.toml")):
+        assert repr(found.environment.kwargs) == repr({"x": kept})
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ({1: "a"}, "the key 1 in 'x' is no text"),
+        ({"y": [{2.5: 1}]}, r"the key 2.5 in 'x.y\[0\]' is no text"),
+        (b"abc", "'x' is b'abc': expected what a TOML file gives back"),
+        (datetime.date(2020, 1, 1), r"'x' is datetime.date\(2020, 1, 1\): expected"),
+        ({1}, r"'x' is \{1\}: expected"),
+        ([None], r"'x\[0\]' is None: expected .*leave out what is None"),
+        (float("inf"), "'x' is inf: expected"),
+        (2**63, "'x' is 9223372036854775808: expected .*64-bit"),
+        pytest.param(10**5000, "'x' is an object of type int: expected", id="huge"),
+        ("\ud800", r"'x' is '\\ud800': expected"),
+        (np.zeros((30, 30)), r"'x' is array\(\[\[0., 0., .*\.\.\.: expected"),
+        (print, "'x' is <built-in function print>: expected"),
+    ],
+)
+def test_arguments_of_environments_that_toml_would_change(value, message):
+    with pytest.raises(ConfigError, match=f"^environment.kwargs: {message}"):
+        rwta_sim.preset("cue").changed({"environment.kwargs": {"x": value}})
+
+
+def test_a_kind_among_the_arguments_of_an_environment_is_like_any_other():
+    base = rwta_sim.preset("cue").changed({"environment.kwargs": {"size": 9, "kind": "a"}})
+    assert base.changed({"environment.kwargs.kind": "b"}).environment.kwargs == {"size": 9, "kind": "b"}
+    assert base.changed({"environment.kwargs.eye.kind": "c"}).environment.kwargs["eye"] == {"kind": "c"}
 
 
 def test_every_option_is_documented():

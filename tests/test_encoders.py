@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -58,6 +61,60 @@ def test_observations_must_be_finite(bad):
         make_encoder(env_with(), EncoderSpec()).features(np.array([0.0, bad]))
     with pytest.raises(ValueError, match="observation of 3 numbers, expected 2"):
         make_encoder(env_with(), EncoderSpec()).features(np.zeros(3))
+
+
+def test_observations_have_the_shape_of_their_space():
+    """The right count in another shape would be read in another order."""
+    encoder = make_encoder(env_with(gym.spaces.Box(0.0, 1.0, (2, 3))), EncoderSpec())
+    grid = np.arange(6).reshape(2, 3) / 5
+    np.testing.assert_allclose(encoder.features(grid), np.arange(6) / 5)
+    np.testing.assert_allclose(encoder.features(grid.tolist()), np.arange(6) / 5)
+    for other in (grid.T, grid.ravel(), grid[None]):
+        with pytest.raises(ValueError, match=rf"of shape {re.escape(str(other.shape))}, expected \(2, 3\)"):
+            encoder.features(other)
+
+
+@pytest.mark.parametrize(
+    "observation", [np.array([1j, 0]), [1 + 0j, 0], ["0", "1"], np.array(["0", "1"]), [Fraction(1, 2), 0], None]
+)
+def test_observations_are_real_numbers(observation):
+    with pytest.raises(ValueError, match=r"observation .* of dtype (complex128|<U1|object), expected real numbers"):
+        make_encoder(env_with(), EncoderSpec()).features(observation)
+
+
+INT = {dtype: np.iinfo(dtype) for dtype in (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)}
+
+
+@pytest.mark.parametrize(
+    "space, which",
+    [
+        (gym.spaces.Box(-np.inf, np.inf, (1,), np.int64), "low"),
+        (gym.spaces.Box(-np.inf, np.inf, (1,), np.int32), "low"),
+        (gym.spaces.Box(-np.inf, np.inf, (1,), np.int16), "low"),
+        (gym.spaces.Box(INT[np.int64].min, INT[np.int64].max, (1,), np.int64), "low"),
+        (gym.spaces.Box(INT[np.int32].min, INT[np.int32].max, (1,), np.int64), "low"),
+        (gym.spaces.Box(0, np.inf, (1,), np.int64), "high"),
+        (gym.spaces.Box(0, INT[np.int32].max, (1,), np.int32), "high"),
+        (gym.spaces.Box(0, INT[np.uint32].max, (1,), np.uint32), "high"),
+        (gym.spaces.Box(-np.inf, np.inf, (1,), np.float16), "low"),
+        (gym.spaces.Box(0, float(np.finfo(np.float16).max), (1,), np.float16), "high"),
+    ],
+    ids=str,
+)
+def test_limits_of_types_are_no_bounds(space, which):
+    """Scaled by them, every observation would be the same."""
+    with pytest.raises(EnvironmentFailure, match=rf"observation\[0\] has no {which} bound .* set encoder.{which}"):
+        make_encoder(env_with(space), EncoderSpec())
+    given = make_encoder(env_with(space), EncoderSpec(low=(0.0,), high=(4.0,)))
+    assert given.features(np.array([1], space.dtype)) == 0.25
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16])
+def test_limits_of_short_types_are_bounds_where_they_are_named(dtype):
+    low, high = int(INT[dtype].min), int(INT[dtype].max)
+    encoder = make_encoder(env_with(gym.spaces.Box(low, high, (1,), dtype)), EncoderSpec())
+    middle = (low + high) // 2
+    np.testing.assert_allclose(encoder.features(np.array([middle], dtype)), (middle - low) / (high - low))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brian2 import Hz, ms, second
+from brian2 import Hz, ms, second, us
 from conftest import Loop, poisson_spec
 from pydantic import ValidationError
 
@@ -79,3 +79,22 @@ def test_bad_kernels():
             Exponential(tau=bad)
     with pytest.raises(ValidationError, match="is not a number with a unit"):
         Exponential(tau="five ms")
+
+
+@pytest.mark.parametrize("precision, longest", [("double", 230), ("single", 69)])
+@pytest.mark.parametrize("kind", [{}, {"tau_rise": 0.1 * us}], ids=["exponential", "double_exponential"])
+def test_kernels_far_shorter_than_dt(precision, longest, kind):
+    """The jump that normalises them, about exp(dt/tau), has to be a number; refused with both values where it is none.
+
+    Up to there they are one step long: the trace is 1/(rho_hat dt) = 1 after a spike, and then nothing.
+    """
+
+    def spec(ratio):
+        kernel = DoubleExponential if kind else Exponential
+        return NetworkSpec(kernel=kernel(tau=1 / ratio * ms, **kind), precision=precision)
+
+    short = spec(longest)
+    np.testing.assert_allclose(short.kernel.values(2, short.dt, 1000 * Hz), [1, 0], atol=1e-12)
+    for ratio in (longest + 2, 800, 9000):
+        with pytest.raises(ValidationError, match=r"kernel \(.*s\) is far too short for dt = 1 ms"):
+            spec(ratio)
