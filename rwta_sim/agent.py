@@ -20,6 +20,7 @@ from rwta_sim.envs.patterns import PatternTask
 from rwta_sim.envs.starts import StartTask
 from rwta_sim.errors import CheckpointError, EnvironmentFailure
 from rwta_sim.learning import Learner, RateLearner
+from rwta_sim.learning.equations import explained
 from rwta_sim.learning.ppo import PPO
 from rwta_sim.learning.replay_learner import ReplayLearner
 from rwta_sim.learning.rules import MeanFieldRule, Rule
@@ -134,18 +135,19 @@ class Agent:
         experiment, engine = self.experiment, make_engine(self.experiment.engine)
         learning, decision = experiment.learning, experiment.decision
         plasticity = learning.plasticity(experiment.network)
-        with engine.building():
-            network = RWTANetwork(
-                experiment.network,
-                n_inputs,
-                action_count(self.env),
-                rng=initial_generator(experiment.seed),
-                record=record,
-                history=decision.steps if learning.rule.needs_history and plasticity is None else 0,
-                record_traces=decision.clear == "episode" or experiment.network.tau_spread > 0,
-                plasticity=plasticity,
-            )
-        engine.prepare(network.network)
+        with explained(learning.equations):
+            with engine.building():
+                network = RWTANetwork(
+                    experiment.network,
+                    n_inputs,
+                    action_count(self.env),
+                    rng=initial_generator(experiment.seed),
+                    record=record,
+                    history=decision.steps if learning.rule.needs_history and plasticity is None else 0,
+                    record_traces=decision.clear == "episode" or experiment.network.tau_spread > 0,
+                    plasticity=plasticity,
+                )
+            engine.prepare(network.network)
         actor = SpikingActor(network, engine, decision)
         if plasticity is not None:
             rule = self._rule(network)
@@ -212,7 +214,8 @@ class Agent:
         with closing(session):
             if self.engine is None:
                 return finish(session)
-            return drive(self.engine, session, self.experiment.decision.steps)
+            with explained(self.experiment.learning.equations):
+                return drive(self.engine, session, self.experiment.decision.steps)
 
     def play(
         self,

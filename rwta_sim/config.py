@@ -293,7 +293,8 @@ def _explain(loc: tuple[int | str, ...], kind: str, message: str, given: Any) ->
     message = message[0].lower() + message[1:] if message[:1].isupper() and message[1:2].islower() else message
     if not key or isinstance(given, Mapping):
         return f"{key}: {message}" if key else message
-    return f"{key} = {given!r}: {message}"
+    value = repr(given)
+    return f"{key} = {value if len(value) <= 200 else f'{value[:197]}...'}: {message}"
 
 
 # -- the settings as a tree ------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 __all__ = [
     "CameraError",
@@ -13,7 +15,9 @@ __all__ = [
     "EnvironmentFailure",
     "RunError",
     "RwtaSimError",
+    "command",
     "nearest",
+    "one_line",
 ]
 
 
@@ -57,3 +61,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}Known: {', '.join(known)}"
+
+
+def command(line: str, *paths: Path | str) -> str:
+    """A command for a hint, with its paths quoted as a shell wants them."""
+    return " ".join([line, *(shlex.quote(str(path)) for path in paths)])
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error without line breaks, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

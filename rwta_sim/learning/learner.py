@@ -17,6 +17,7 @@ from rwta_sim.learning.decision import Decision, Eligibility, Factors
 from rwta_sim.learning.equations import PlasticSynapse
 from rwta_sim.learning.fused import FusedUpdate, Outer, available
 from rwta_sim.learning.modulation import Control, EpisodeAdvantage, ModulationSpec, Scale, Shuffle, TDError
+from rwta_sim.learning.names import check_names
 from rwta_sim.learning.optimisers import RMS, SGD, OptimiserSpec, RMSNormalised
 from rwta_sim.learning.outer import outer
 from rwta_sim.learning.rules import Feedback, LastStep, MeanFieldRule, Rule, RuleSpec
@@ -79,7 +80,7 @@ class LearningSpec(Settings):
         Raises
         ------
         ValueError
-            If synapses cannot have this rule, or the changed equations lack what they need.
+            If synapses cannot have this rule, or the changed equations lack what they need or name what is not there.
         """
         if self.apply == "factors":
             return None
@@ -98,7 +99,10 @@ class LearningSpec(Settings):
                 "learning.apply = 'synapses' knows nothing of network.delay and network.tau_spread: leave them out, "
                 "or set learning.apply = 'factors'"
             )
-        return self.rule.equations(network).changed(self.equations)
+        equations = self.rule.equations(network).changed(self.equations)
+        if self.equations != PlasticSynapse():
+            check_names(equations, network)
+        return equations
 
 
 class Learner:
