@@ -24,11 +24,14 @@ from rwta_sim.learning.equations import explained
 from rwta_sim.learning.ppo import PPO
 from rwta_sim.learning.replay_learner import ReplayLearner
 from rwta_sim.learning.rules import MeanFieldRule, Rule
+from rwta_sim.memory import require
+from rwta_sim.needs import network_needs, training_needs
 from rwta_sim.network import RWTANetwork
 from rwta_sim.rate import RateActor, finish
 from rwta_sim.runs import Checkpoint, RunFolder
 from rwta_sim.seeding import Purpose, critic_seed, episode_seeds, initial_generator
 from rwta_sim.spec import NetworkSpec
+from rwta_sim.trust import check_trust
 from rwta_sim.wiring import Wiring
 
 __all__ = ["Agent", "difference", "make_environment", "pattern_count", "reset_options", "restore", "saved_blocks"]
@@ -94,6 +97,13 @@ class Agent:
         For the environment that the experiment names.
     dynamics : {"spiking", "rate"}, optional
         In place of the experiment's: the same weights as spikes, or as their mean field.
+    trains : bool
+        Reckon with the memory that its learner and all its replicas are going to take.
+
+    Raises
+    ------
+    NotEnoughMemory
+        If that is more than there is.
 
     Attributes
     ----------
@@ -111,12 +121,15 @@ class Agent:
         record: bool = False,
         render_mode: str | None = None,
         dynamics: Literal["spiking", "rate"] | None = None,
+        trains: bool = False,
     ) -> None:
         self.experiment = experiment = experiment.resolved()
         extra = {"render_mode": render_mode} if render_mode else {}
         self.env = make_environment(experiment.environment, **extra) if env is None else env
         encoder = make_encoder(self.env, experiment.encoder)
         self.dynamics = dynamics or experiment.dynamics
+        sizes = encoder.n_inputs, action_count(self.env)
+        require(training_needs(experiment, *sizes) if trains else network_needs(experiment, *sizes, self.dynamics))
         self.engine: Engine | None = None
         self.network: Wiring
         self.actor: Actor
@@ -308,8 +321,26 @@ class Agent:
         self.actor.weights_changed()
 
     @classmethod
-    def load(cls, run: RunFolder, **kwargs: Any) -> Agent:
-        """The agent of a run, with the weights of its best validation."""
+    def load(cls, run: RunFolder, trust: bool = False, **kwargs: Any) -> Agent:
+        """The agent of a run, with the weights of its best validation.
+
+        Parameters
+        ----------
+        run : RunFolder
+        trust : bool
+            Import the module of the run's environment also where it is not installed, and so run the code in it.
+        **kwargs
+            For `Agent`.
+
+        Raises
+        ------
+        RunError
+            If the environment is of a module that is neither installed nor imported, without `trust`.
+        CheckpointError
+            If there is no checkpoint, or it is damaged or of another network.
+        """
+        if kwargs.get("env") is None:
+            check_trust(run.experiment.environment.id, run.path, trust)
         agent = cls(run.experiment, **kwargs)
         agent.load_weights(run.best())
         return agent

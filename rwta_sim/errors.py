@@ -13,11 +13,13 @@ __all__ = [
     "DivergenceError",
     "EngineError",
     "EnvironmentFailure",
+    "NotEnoughMemory",
     "RunError",
     "RwtaSimError",
     "command",
     "nearest",
     "one_line",
+    "printable",
 ]
 
 
@@ -51,6 +53,10 @@ class EnvironmentFailure(RwtaSimError):
     """An environment raised, or returned what no network can be driven by."""
 
 
+class NotEnoughMemory(RwtaSimError):
+    """Something takes more memory than there is."""
+
+
 class CameraError(RuntimeError):
     """A camera gave nothing, or what is no picture."""
 
@@ -71,3 +77,8 @@ def command(line: str, *paths: Path | str) -> str:
 def one_line(error: BaseException) -> str:
     """The message of an error without line breaks, or its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def printable(text: str, keep: str = "") -> str:
+    """A text that may come from a file, for a terminal: control characters, but for those to `keep`, are escaped."""
+    return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)

@@ -12,6 +12,7 @@ from rwta_sim.actor import SpikingActor
 from rwta_sim.agent import Agent, make_environment
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.runs import RunFolder
+from rwta_sim.trust import check_trust
 
 __all__ = ["record_episode"]
 
@@ -36,6 +37,7 @@ def record_episode(
     frames: bool = False,
     env: gym.Env | None = None,
     greedy: bool = True,
+    trust: bool = False,
 ) -> dict[str, np.ndarray]:
     """Play one evaluation episode of a run's best weights, as spikes whatever they were trained as, and record it.
 
@@ -50,6 +52,8 @@ def record_episode(
         Used in place of the one that the experiment names; must render "rgb_array" if `frames`.
     greedy : bool
         argmax of q, or the spikes.
+    trust : bool
+        As for `Agent.load`.
 
     Returns
     -------
@@ -63,8 +67,11 @@ def record_episode(
     ------
     EnvironmentFailure
         If `frames` are wanted of an environment that cannot render.
+    RunError
+        If the environment is of a module that is neither installed nor imported, without `trust`.
     """
     if env is None:
+        check_trust(run.experiment.environment.id, run.path, trust)
         env = make_environment(run.experiment.environment, **({"render_mode": "rgb_array"} if frames else {}))
     if frames and env.render_mode != "rgb_array":
         name = env.spec.id if env.spec else type(env.unwrapped).__name__

@@ -264,7 +264,7 @@ def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[A
     """
     experiment, count = experiment.resolved(), experiment.training.replicas
     if not experiment.training.side_by_side and not isinstance(env, VectorEnv):
-        return Agent(experiment, env if env is None or isinstance(env, gym.Env) else env()), None
+        return Agent(experiment, env if env is None or isinstance(env, gym.Env) else env(), trains=True), None
     try:
         experiment.check_replicas()
     except ValueError as error:
@@ -288,10 +288,10 @@ def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[A
     owns = lockstep is not None and not isinstance(env, VectorEnv)
     try:
         if lockstep is not None:
-            agents = [Agent(experiment, env=one) for one in lockstep.environments]
+            agents = [Agent(experiment, env=one, trains=i == 0) for i, one in enumerate(lockstep.environments)]
         else:
             assert not isinstance(env, VectorEnv)
-            agents = [Agent(experiment, env=None if env is None else env()) for _ in range(count)]
+            agents = [Agent(experiment, None if env is None else env(), trains=i == 0) for i in range(count)]
     except BaseException:
         if lockstep is not None and owns:
             lockstep.close()
