@@ -38,7 +38,8 @@ def draw_figures(run: RunFolder) -> list[Path]:
 
 
 def _title(run: RunFolder) -> str:
-    return f"{run.experiment.task}, seed {run.experiment.seed}"
+    task = run.experiment.task.replace("$", r"\$")  # not the start of a formula
+    return f"{task}, seed {run.experiment.seed}"
 
 
 def _learning_curve(run: RunFolder) -> Figure:

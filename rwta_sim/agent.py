@@ -22,13 +22,17 @@ from rwta_sim.envs.patterns import PatternTask
 from rwta_sim.envs.starts import StartTask
 from rwta_sim.errors import CheckpointError, EnvironmentFailure
 from rwta_sim.learning import Learner, LearnerBase, RolloutLearner
+from rwta_sim.learning.equations import explained
 from rwta_sim.learning.rules import MeanFieldRule, Rule
 from rwta_sim.learning.rules.mean_field import MeanFieldReplay
+from rwta_sim.memory import require
+from rwta_sim.needs import network_needs, training_needs
 from rwta_sim.network import RWTANetwork
 from rwta_sim.rate import RateActor, finish
 from rwta_sim.runs import Checkpoint, RunFolder
 from rwta_sim.seeding import Purpose, critic_seed, episode_seeds, initial_generator
 from rwta_sim.spec import NetworkSpec
+from rwta_sim.trust import check_trust
 from rwta_sim.wiring import Wiring
 
 __all__ = ["Agent", "difference", "pattern_count", "reset_options", "restore", "saved_blocks"]
@@ -78,6 +82,13 @@ class Agent:
         For the environment that the experiment names.
     dynamics : {"spiking", "rate"}, optional
         In place of the experiment's: the same weights as spikes, or as their mean field.
+    trains : bool
+        Reckon with the memory that its learner and all its replicas are going to take.
+
+    Raises
+    ------
+    NotEnoughMemory
+        If that is more than there is.
 
     Attributes
     ----------
@@ -97,6 +108,7 @@ class Agent:
         record: bool = False,
         render_mode: str | None = None,
         dynamics: Literal["spiking", "rate"] | None = None,
+        trains: bool = False,
     ) -> None:
         self.experiment = experiment = experiment.resolved()
         extra = {"render_mode": render_mode} if render_mode else {}
@@ -106,15 +118,17 @@ class Agent:
         if self.env is env:
             self.close.detach()
         try:
-            self._build(record, dynamics or experiment.dynamics)
+            self._build(record, dynamics or experiment.dynamics, trains)
         except BaseException:
             self.close()
             raise
 
-    def _build(self, record: bool, dynamics: Literal["spiking", "rate"]) -> None:
+    def _build(self, record: bool, dynamics: Literal["spiking", "rate"], trains: bool) -> None:
         experiment = self.experiment
         encoder = make_encoder(self.env, experiment.encoder)
         self.dynamics = dynamics
+        sizes = encoder.n_inputs, action_count(self.env)
+        require(training_needs(experiment, *sizes) if trains else network_needs(experiment, *sizes, dynamics))
         self.engine: Engine | None = None
         self.network: Wiring
         self.actor: Actor
@@ -139,18 +153,19 @@ class Agent:
         experiment, engine = self.experiment, make_engine(self.experiment.engine)
         learning, decision = experiment.learning, experiment.decision
         plasticity = learning.plasticity(experiment.network)
-        with engine.building():
-            network = RWTANetwork(
-                experiment.network,
-                n_inputs,
-                action_count(self.env),
-                rng=initial_generator(experiment.seed),
-                record=record,
-                history=decision.steps if learning.rule.needs_history and plasticity is None else 0,
-                record_traces=decision.clear == "episode" or experiment.network.tau_spread > 0,
-                plasticity=plasticity,
-            )
-        engine.prepare(network.network)
+        with explained(learning.equations):
+            with engine.building():
+                network = RWTANetwork(
+                    experiment.network,
+                    n_inputs,
+                    action_count(self.env),
+                    rng=initial_generator(experiment.seed),
+                    record=record,
+                    history=decision.steps if learning.rule.needs_history and plasticity is None else 0,
+                    record_traces=decision.clear == "episode" or experiment.network.tau_spread > 0,
+                    plasticity=plasticity,
+                )
+            engine.prepare(network.network)
         actor = SpikingActor(network, engine, decision)
         if plasticity is not None:
             rule = self._rule(network)
@@ -218,7 +233,8 @@ class Agent:
         with closing(session):
             if self.engine is None:
                 return finish(session)
-            return drive(self.engine, session, self.experiment.decision.steps)
+            with explained(self.experiment.learning.equations):
+                return drive(self.engine, session, self.experiment.decision.steps)
 
     def play(
         self,
@@ -311,8 +327,26 @@ class Agent:
         self.actor.weights_changed()
 
     @classmethod
-    def load(cls, run: RunFolder, **kwargs: Any) -> Agent:
-        """The agent of a run, with the weights of its best validation."""
+    def load(cls, run: RunFolder, trust: bool = False, **kwargs: Any) -> Agent:
+        """The agent of a run, with the weights of its best validation.
+
+        Parameters
+        ----------
+        run : RunFolder
+        trust : bool
+            Import the module of the run's environment also where it is not installed, and so run the code in it.
+        **kwargs
+            For `Agent`.
+
+        Raises
+        ------
+        RunError
+            If the environment is of a module that is neither installed nor imported, without `trust`.
+        CheckpointError
+            If there is no checkpoint, or it is damaged or of another network.
+        """
+        if kwargs.get("env") is None:
+            check_trust(run.experiment.environment.id, run.path, trust)
         agent = cls(run.experiment, **kwargs)
         try:
             agent.load_weights(run.best())

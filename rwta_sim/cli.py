@@ -30,7 +30,7 @@ from rwta_sim.analysis import PICTURE_SIZE, check_film, draw_figures, save_film
 from rwta_sim.config import ConfigError, options, read_toml
 from rwta_sim.display import TrainingDisplay
 from rwta_sim.engines import cache
-from rwta_sim.errors import RwtaSimError
+from rwta_sim.errors import RwtaSimError, command, one_line, printable
 from rwta_sim.models import preset, tasks
 from rwta_sim.recording import record_episode
 from rwta_sim.runs import RunFolder, free_folder
@@ -42,6 +42,11 @@ __all__ = ["main"]
 _SHORT = {"task", "model", "seed"}
 
 _RUN = click.argument("run", type=click.Path(path_type=Path))
+_TRUST = click.option(
+    "--trust",
+    is_flag=True,
+    help="Import the module of the run's environment (module:id) also where it is not installed: runs the code in it.",
+)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 
 
@@ -125,29 +130,30 @@ def train_command(
     spiking = experiment.dynamics == "spiking"
     with TrainingDisplay(f"{experiment.task} seed {experiment.seed}", compiles=spiking) as display:
         summary = train(experiment, folder, report=display)
-    _finish(summary, figures, as_json)
+    _finish(summary, figures, as_json, trust=True)  # it was named on this command line, or by a preset
 
 
 @cli.command("resume")
 @_RUN
 @click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
+@_TRUST
 @_JSON
-def resume_command(run: Path, figures: bool, as_json: bool) -> None:
+def resume_command(run: Path, figures: bool, trust: bool, as_json: bool) -> None:
     """Continue RUN from its last checkpoint, exactly as if it had not been interrupted."""
     with TrainingDisplay(f"resuming {run}") as display:
-        summary = resume(run, report=display)
-    _finish(summary, figures, as_json)
+        summary = resume(run, report=display, trust=trust)
+    _finish(summary, figures, as_json, trust)
 
 
-def _record_and_draw(run: RunFolder, spikes: bool = False) -> list[Path]:
+def _record_and_draw(run: RunFolder, trust: bool, spikes: bool = False) -> list[Path]:
     if run.experiment.dynamics == "spiking" or spikes:
-        run.save_recording(record_episode(run))
+        run.save_recording(record_episode(run, trust=trust))
     return draw_figures(run)
 
 
-def _finish(summary: Summary, figures: bool, as_json: bool) -> None:
+def _finish(summary: Summary, figures: bool, as_json: bool, trust: bool) -> None:
     run = RunFolder.open(summary.run)
-    drawn = _record_and_draw(run) if figures and summary.finished else []
+    drawn = _record_and_draw(run, trust) if figures and summary.finished else []
     if as_json:
         _print_json(asdict(summary))
         return
@@ -158,7 +164,7 @@ def _finish(summary: Summary, figures: bool, as_json: bool) -> None:
         f"best validation return {best}, {_what_ran(run.experiment.dynamics, summary.engine)}"
     )
     if not summary.finished:
-        click.echo(f"stopped early; continue with: rwta-sim resume {summary.run}")
+        click.echo(f"stopped early; continue with: {command('rwta-sim resume', summary.run)}")
     for path in drawn:
         click.echo(f"  {path}")
 
@@ -177,6 +183,7 @@ def _what_ran(dynamics: str, engine: str) -> str:
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
 @click.option("--dynamics", type=click.Choice(["spiking", "rate"]), help="Weights as spikes or as their mean field.")
 @click.option("--random", is_flag=True, help="Take every action alike, in place of the network.")
+@_TRUST
 @_JSON
 def evaluate(
     run: Path,
@@ -184,10 +191,11 @@ def evaluate(
     seed: int | None,
     dynamics: Literal["spiking", "rate"] | None,
     random: bool,
+    trust: bool,
     as_json: bool,
 ) -> None:
     """Play greedy episodes with the best weights of RUN, without learning."""
-    with Agent.load(RunFolder.open(run), dynamics=dynamics) as agent:
+    with Agent.load(RunFolder.open(run), trust, dynamics=dynamics) as agent:
         played = agent.play(episodes, seed=seed, random=random)
     returns = [episode.total for episode in played]
     experiment, episodes = agent.experiment, len(played)
@@ -231,20 +239,24 @@ def evaluate(
 @click.option("--decisions", type=click.IntRange(min=1), default=150, show_default=True, help="Length of the film.")
 @click.option("--fps", type=click.IntRange(min=1), default=25, show_default=True, help="Decisions shown per second.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
-def watch(run: Path, out: Path | None, episode: int, decisions: int, fps: int, seed: int | None) -> None:
+@_TRUST
+def watch(run: Path, out: Path | None, episode: int, decisions: int, fps: int, seed: int | None, trust: bool) -> None:
     """Film an episode of RUN: the environment beside the spikes (also of weights trained without)."""
     opened = RunFolder.open(run)
     path = out or opened.path / "figures" / "watch.gif"
     check_film(path)
-    recording = record_episode(opened, seed=seed, episode=episode, frames=True, decisions=decisions, size=PICTURE_SIZE)
+    recording = record_episode(
+        opened, seed=seed, episode=episode, frames=True, decisions=decisions, size=PICTURE_SIZE, trust=trust
+    )
     click.echo(str(save_film(recording, path, decisions, fps)))
 
 
 @cli.command()
 @_RUN
-def figures(run: Path) -> None:
+@_TRUST
+def figures(run: Path, trust: bool) -> None:
     """Draw the figures of RUN again, from a new recording of spikes (also of weights trained without)."""
-    for path in _record_and_draw(RunFolder.open(run), spikes=True):
+    for path in _record_and_draw(RunFolder.open(run), trust, spikes=True):
         click.echo(str(path))
 
 
@@ -326,19 +338,29 @@ def _confirm(question: str) -> None:
         raise click.ClickException("nothing was deleted: answer y, or give --yes")
 
 
+def _complain(kind: str, message: object) -> None:
+    click.echo(f"{kind}: " + printable(str(message), keep="\n"), err=True)
+
+
 def main() -> None:
     """Entry point: errors that a user can act on are printed without a traceback, exit status 1."""
     # Objects of a network that never ran because of an error would each add a warning to that error.
     BrianLogger.suppress_name("unused_brian_object")
-    warnings.showwarning = lambda message, *_: click.echo(f"warning: {message}", err=True)
+    warnings.showwarning = lambda message, *_: _complain("warning", message)
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (RwtaSimError, ValueError, OSError) as error:
-        # A path may hold bytes that are no text.
-        click.echo(f"error: {error}".encode(errors="backslashreplace").decode(), err=True)
+        _complain("error", error)
+        sys.exit(1)
+    except MemoryError as error:
+        _complain(
+            "error",
+            f"out of memory ({one_line(error)}): make the network, decision.steps or training.replicas smaller, or use "
+            "a machine with more",
+        )
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted: nothing after the last checkpoint was kept", err=True)

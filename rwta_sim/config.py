@@ -19,12 +19,12 @@ from rwta_sim.actor import DecisionSpec
 from rwta_sim.critics import CriticSpec, Fourier, Rates
 from rwta_sim.encoders import EncoderSpec
 from rwta_sim.engines import EngineSpec
-from rwta_sim.errors import RwtaSimError, nearest, shown
+from rwta_sim.errors import RwtaSimError, nearest, printable, shown
 from rwta_sim.learning import LearningSpec
 from rwta_sim.learning.modulation import PPO, TDError
 from rwta_sim.learning.rules import Feedback, MeanFieldRule
 from rwta_sim.meanfield import MeanFieldSpec
-from rwta_sim.settings import PositiveInt, Settings, format_quantity
+from rwta_sim.settings import Name, PositiveInt, Settings, format_quantity
 from rwta_sim.spec import NetworkSpec
 
 __all__ = [
@@ -57,7 +57,7 @@ class EnvironmentSpec(Settings):
     environment from Python, `id` may be ``env=`` and its class.
     """
 
-    id: str = Field(description="Gymnasium id, or 'module:id' for an environment of your own")
+    id: Name = Field(description="Gymnasium id, or 'module:id' for an environment of your own")
     kwargs: dict[str, Any] = Field({}, description="keyword arguments for gymnasium.make")
 
     @property
@@ -69,6 +69,14 @@ class EnvironmentSpec(Settings):
     @classmethod
     def _survive_toml(cls, kwargs: Any) -> Any:
         return _as_toml(kwargs, "") if isinstance(kwargs, Mapping) else kwargs
+
+    @field_validator("id")
+    @classmethod
+    def _module_is_one(cls, text: str) -> str:
+        module, colon, name = text.partition(":")
+        if colon and (":" in name or not all(part.isidentifier() for part in module.split("."))):
+            raise ValueError("expected a Gymnasium id, or 'module:id' with the name of a module that can be imported")
+        return text
 
 
 def _as_toml(value: Any, name: str) -> Any:
@@ -130,8 +138,8 @@ class TrainingSpec(Settings):
 class Experiment(Settings):
     """Everything that determines a run, together with the versions of the software."""
 
-    task: str = Field(description="name of the task")
-    model: str = Field("svpg", description="published system whose preset this is")
+    task: Name = Field(description="name of the task")
+    model: Name = Field("svpg", description="published system whose preset this is")
     seed: int = Field(0, ge=0, description="the one seed from which everything random flows")
     environment: EnvironmentSpec
     encoder: EncoderSpec = EncoderSpec()
@@ -333,9 +341,14 @@ def _validated(tree: Mapping[str, Any]) -> Experiment:
     try:
         return Experiment.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(
-            "\n".join(_explain(e["loc"], e["type"], e["msg"], e["input"]) for e in error.errors())
-        ) from None
+        lines = (_explain(e["loc"], e["type"], e["msg"], e["input"]) for e in error.errors())
+        raise ConfigError("\n".join(map(_presentable, lines))) from None
+
+
+def _presentable(line: str) -> str:
+    """A line about what was given, whatever that was."""
+    line = printable(line)
+    return line if len(line) <= 3000 else f"{line[:2000]} ... {line[-500:]}"
 
 
 def _explain(loc: tuple[int | str, ...], kind: str, message: str, given: Any) -> str:
@@ -348,7 +361,8 @@ def _explain(loc: tuple[int | str, ...], kind: str, message: str, given: Any) ->
     message = message[0].lower() + message[1:] if message[:1].isupper() and message[1:2].islower() else message
     if not key or isinstance(given, Mapping):
         return f"{key}: {message}" if key else message
-    return f"{key} = {given!r}: {message}"
+    value = repr(given)
+    return f"{key} = {value if len(value) <= 500 else f'{value[:497]}...'}: {message}"
 
 
 # -- the settings as a tree ------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 __all__ = [
     "CameraError",
@@ -11,9 +13,13 @@ __all__ = [
     "DivergenceError",
     "EngineError",
     "EnvironmentFailure",
+    "NotEnoughMemory",
     "RunError",
     "RwtaSimError",
+    "command",
     "nearest",
+    "one_line",
+    "printable",
     "shown",
 ]
 
@@ -48,6 +54,10 @@ class EnvironmentFailure(RwtaSimError):
     """An environment raised, or returned what no network can be driven by."""
 
 
+class NotEnoughMemory(RwtaSimError):
+    """Something takes more memory than there is."""
+
+
 class CameraError(RuntimeError):
     """A camera gave nothing, or what is no picture."""
 
@@ -67,3 +77,18 @@ def shown(value: object, most: int = 80) -> str:
     except Exception:  # of a class of the user's, or an integer of thousands of digits
         text = f"an object of type {type(value).__name__}"
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def command(line: str, *paths: Path | str) -> str:
+    """A command for a hint, with its paths quoted as a shell wants them."""
+    return " ".join([line, *(shlex.quote(str(path)) for path in paths)])
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error without line breaks, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def printable(text: str, keep: str = "") -> str:
+    """A text that may come from a file, for a terminal: control characters, but for those to `keep`, are escaped."""
+    return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)

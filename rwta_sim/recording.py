@@ -13,6 +13,7 @@ from rwta_sim.bridge import as_number
 from rwta_sim.environments import OneEnvironment, close_environment, environment_name, obtain_environment
 from rwta_sim.errors import EnvironmentFailure, shown
 from rwta_sim.runs import RunFolder
+from rwta_sim.trust import check_trust
 
 __all__ = ["record_episode"]
 
@@ -116,6 +117,7 @@ def record_episode(
     greedy: bool = True,
     decisions: int | None = None,
     size: tuple[int, int] | None = None,
+    trust: bool = False,
 ) -> dict[str, np.ndarray]:
     """Play one evaluation episode of a run's best weights, as spikes whatever they were trained as, and record it.
 
@@ -134,6 +136,8 @@ def record_episode(
         End the recording after so many decisions; default: with the episode.
     size : tuple of int, optional
         (height, width): keep larger frames smaller, by a whole number, but no smaller than what fits into this.
+    trust : bool
+        As for `Agent.load`.
 
     Returns
     -------
@@ -147,7 +151,11 @@ def record_episode(
     ------
     EnvironmentFailure
         If `frames` are wanted of an environment that cannot render, or whose pictures are none.
+    RunError
+        If the environment is of a module that is neither installed nor imported, without `trust`.
     """
+    if env is None:
+        check_trust(run.experiment.environment.id, run.path, trust)
     extra = {"render_mode": "rgb_array"} if frames else {}
     playing = obtain_environment(run.experiment.environment, env, **extra)
     try:

@@ -274,7 +274,7 @@ def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[A
     if env is not None:
         check_given(env)
     if not experiment.training.side_by_side and not isinstance(env, VectorEnv):
-        return Agent(experiment, env), None
+        return Agent(experiment, env, trains=True), None
     try:
         experiment.check_replicas()
     except ValueError as error:
@@ -300,7 +300,7 @@ def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[A
     try:
         for i in range(count):
             alone = None if isinstance(env, VectorEnv) else env
-            agents.append(Agent(experiment, alone if lockstep is None else lockstep.environments[i]))
+            agents.append(Agent(experiment, alone if lockstep is None else lockstep.environments[i], trains=i == 0))
         return agents[0], Replicas(agents, lockstep, owns)
     except BaseException:
         for agent in agents:

@@ -27,7 +27,7 @@ import tomli_w
 from filelock import FileLock, Timeout
 
 from rwta_sim.config import ConfigError, Experiment, from_toml, read_toml, to_toml
-from rwta_sim.errors import CheckpointError, RunError
+from rwta_sim.errors import CheckpointError, RunError, command
 
 __all__ = ["METRICS", "Checkpoint", "RunFolder", "free_folder", "versions"]
 
@@ -128,7 +128,8 @@ class RunFolder:
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunError(
-                f"{path} exists already: choose another --run folder, or continue it with `rwta-sim resume {path}`"
+                f"{path} exists already: choose another --run folder, or continue it with "
+                f"`{command('rwta-sim resume', path)}`"
             )
 
     @classmethod
@@ -348,6 +349,7 @@ class RunFolder:
         """Read the recording of an episode."""
         path = self.path / "recordings" / f"{name}.npz"
         if not path.is_file():
-            raise RunError(f"{self.path} has no recording {name!r}: `rwta-sim watch {self.path}` makes one")
+            made_by = command("rwta-sim watch", self.path)
+            raise RunError(f"{self.path} has no recording {name!r}: `{made_by}` makes one")
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}

@@ -14,9 +14,19 @@ from typing import Annotated, Any
 import numpy as np
 from brian2 import Quantity, get_unit, have_same_dimensions, hertz, second
 from brian2.units.allunits import all_units
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-__all__ = ["Fraction", "PositiveFloat", "PositiveInt", "Rate", "Settings", "Time", "format_quantity", "whole_steps"]
+__all__ = [
+    "Fraction",
+    "Name",
+    "PositiveFloat",
+    "PositiveInt",
+    "Rate",
+    "Settings",
+    "Time",
+    "format_quantity",
+    "whole_steps",
+]
 
 _UNITS = {name: unit for unit in all_units for name in (str(unit), unit.name)}
 _QUANTITY = re.compile(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*\*?\s*([A-Za-z]+)\s*")
@@ -84,6 +94,13 @@ def _quantity(unit: Quantity, kind: str, example: str) -> tuple[Any, ...]:
     )
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable() or len(text) > 200:
+        raise ValueError("expected a name: up to 200 characters, without control characters or line breaks")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_printable)]
 Time = Annotated[Quantity, *_quantity(second, "time", "'5 ms'")]
 Rate = Annotated[Quantity, *_quantity(hertz, "rate", "'500 Hz'")]
 PositiveInt = Annotated[int, Field(gt=0)]

@@ -25,6 +25,7 @@ from rwta_sim.learning import LearnerBase
 from rwta_sim.replicas import Played, Replicas, assemble
 from rwta_sim.runs import RunFolder, versions
 from rwta_sim.seeding import Purpose, episode_seeds
+from rwta_sim.trust import check_trust
 from rwta_sim.wiring import WEIGHT_LIMIT
 
 __all__ = ["Progress", "Summary", "Trainer", "resume", "train"]
@@ -437,14 +438,19 @@ def train(
 
 
 def resume(
-    folder: Path | str, env: Environments | None = None, report: Callable[[Progress], None] | None = None
+    folder: Path | str,
+    env: Environments | None = None,
+    report: Callable[[Progress], None] | None = None,
+    trust: bool = False,
 ) -> Summary:
     """Continue a run from its last checkpoint, exactly as if it had not been interrupted.
 
-    Parameters and errors as for `train`.
+    Parameters and errors as for `train`; `trust` as for `Agent.load`.
     """
     began = time.perf_counter()
     run = RunFolder.open(folder)
+    if env is None:
+        check_trust(run.experiment.environment.id, folder, trust)
     run.experiment.critic.check_libraries()
     saved, now = run.saved_versions(), versions(*run.experiment.critic.libraries)
     changed = [f"{name} {saved[name]} -> {now.get(name)}" for name in saved if saved[name] != now.get(name)]

@@ -261,7 +261,7 @@ def test_equations_of_an_experiment(cue, tmp_path):
     assert from_toml(path) == changed
     equations = changed.learning.plasticity(changed.network)
     assert equations.on_post == "balance += 1"
-    assert equations.on_pre == RMax().equations(changed.network).on_pre == "balance += kappa_0*B_post"
+    assert equations.on_pre == RMax().equations(changed.network).on_pre == "balance += kappa_0 * B_post"
     assert "on_post:\n    balance += 1\n" in str(equations)
     assert rwta_sim.Agent(changed).network.plasticity == equations
     assert rwta_sim.Agent(cue).network.plasticity is None
@@ -285,7 +285,7 @@ SYNAPSES = {"learning.apply": "synapses"}
         ),
         ({"learning.equations.on_post": "balance += 1"}, "learning.equations.on_post .*only with learning.apply"),
         ({**SYNAPSES, "learning.equations.synapse": "c : 1"}, "need a variable balance.*'c : 1' has none"),
-        ({**SYNAPSES, "learning.equations.neuron": "c = = 1"}, "learning.equations.neuron = 'c = = 1' is not Brian2"),
+        ({**SYNAPSES, "learning.equations.neuron": "c = = 1"}, "learning.equations.neuron = 'c = = 1': not Brian2"),
         ({**SYNAPSES, "learning.equations.on_pst": "1"}, "did you mean 'on_post'"),
     ],
 )

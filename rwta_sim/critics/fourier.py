@@ -12,6 +12,7 @@ from pydantic import Field
 from rwta_sim.critics.base import CriticInputs
 from rwta_sim.critics.linear import LinearTD, TDSettings
 from rwta_sim.errors import EnvironmentFailure
+from rwta_sim.memory import Need, require
 
 __all__ = ["Fourier"]
 
@@ -39,6 +40,8 @@ class Fourier(TDSettings):
         """
         n_features = inputs.n_features
         if not self.coupled:
+            count = (self.order * n_features + 1) * n_features
+            require([Need(f"an uncoupled Fourier critic of order {self.order}", 8 * count, "lower critic.order")])
             single = [order * row for row in np.eye(n_features) for order in range(1, self.order + 1)]
             frequencies = np.array([np.zeros(n_features), *single])
         elif n_features * math.log(self.order + 1) > math.log(_MOST):

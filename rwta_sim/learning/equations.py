@@ -23,16 +23,24 @@ Order within a step: decay of traces -> x_seen, q, spikes -> accounts (`each_ste
 
 from __future__ import annotations
 
-from brian2 import Equations, Quantity
-from pydantic import Field
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from brian2 import DimensionMismatchError, Equations, Quantity
+from brian2.core.base import BrianObjectException
+from brian2.equations.equations import EquationError
+from pydantic import Field, field_validator
+
+from rwta_sim.errors import EngineError, one_line
 from rwta_sim.kernels import Kernel
+from rwta_sim.learning import parsing
 from rwta_sim.settings import Settings, format_quantity
 
 __all__ = [
     "GATE",
     "LAST_STEP",
     "PlasticSynapse",
+    "explained",
     "independent_escape",
     "pairs",
     "winner_take_all",
@@ -57,9 +65,12 @@ _LARGE = "1e4"
 class PlasticSynapse(Settings):
     """The equations of a rule; as a setting, what replaces those of the rule (None: nothing does).
 
-    All is Brian2 code. Variables of the network: traces ``x`` (of a double exponential, ``x_decay`` and ``x_rise``),
-    ``x_seen`` (before this step's spike), ``q``, ``gate``, ``t_seen``; constants ``kappa_0``, ``kernel_tau``,
-    ``rho_hat``; in `on_off`, ``felt``: 0 for a spike from before traces were cleared, else 1.
+    All is Brian2 code, and nothing but: statements, a condition (`large`) or equations (`synapse`, `neuron`) in plain
+    ASCII, without comments, kept as they were understood, in Python's spelling.
+
+    Variables of the network: traces ``x`` (of a double exponential, ``x_decay`` and ``x_rise``), ``x_seen`` (before
+    this step's spike), ``q``, ``gate``, ``t_seen``; constants ``kappa_0``, ``kernel_tau``, ``rho_hat``; in `on_off`,
+    ``felt``: 0 for a spike from before traces were cleared, else 1.
 
     The synapse must have a variable ``balance``: what it holds after the last step of a decision is the eligibility,
     which modulation and optimiser turn into a change of ``w``. A variable ``bias_e`` of the neuron is that of its bias.
@@ -75,7 +86,7 @@ class PlasticSynapse(Settings):
     >>> from rwta_sim.spec import NetworkSpec
     >>> rule = TraceSTDP().equations(NetworkSpec())
     >>> rule.on_post
-    'balance += gate_post*x_seen_pre'
+    'balance += gate_post * x_seen_pre'
     >>> half = rule.changed(PlasticSynapse(on_post="balance += 0.5*gate_post*x_seen_pre"))
     """
 
@@ -93,16 +104,30 @@ class PlasticSynapse(Settings):
     large: str | None = Field(None, description="condition for settling in mid-decision")
     settled: str | None = Field(None, description="after it was settled")
 
+    @field_validator("synapse", "neuron")
+    @classmethod
+    def _only_equations(cls, text: str | None) -> str | None:
+        return None if text is None else parsing.equations(text)
+
+    @field_validator("large")
+    @classmethod
+    def _only_a_condition(cls, text: str | None) -> str | None:
+        return None if text is None else parsing.condition(text)
+
+    @field_validator("on_pre", "on_off", "on_post", "settle", "on_spike", "on_circuit", "each_step", "settled")
+    @classmethod
+    def _only_statements(cls, text: str | None) -> str | None:
+        return None if text is None else parsing.statements(text)
+
     def changed(self, changes: PlasticSynapse) -> PlasticSynapse:
         """These equations with those of `changes` in their place.
 
         Raises
         ------
         ValueError
-            If the synapse is left without a variable `balance`, or for what Brian2 cannot read as equations.
+            If the synapse is left without a variable `balance`.
         """
-        merged = PlasticSynapse(**{**self.model_dump(), **changes.model_dump(exclude_none=True)})
-        merged.variables("neuron")
+        merged = self.model_copy(update=changes.model_dump(exclude_none=True))
         if "balance" not in merged.variables("synapse"):
             raise ValueError(
                 "the equations of a synapse need a variable balance, its eligibility at the end of a decision: "
@@ -111,24 +136,40 @@ class PlasticSynapse(Settings):
         return merged
 
     def variables(self, part: str) -> list[str]:
-        """Names of the state variables of the part "synapse" or "neuron".
-
-        Raises
-        ------
-        ValueError
-            If Brian2 cannot read it.
-        """
-        text = getattr(self, part) or ""
-        try:
-            equations = Equations(text)
-        except Exception as error:  # Brian2 has several for what is not equations
-            raise ValueError(f"learning.equations.{part} = {text!r} is not Brian2 equations: {error}") from error
+        """Names of the state variables of the part "synapse" or "neuron"."""
+        equations = Equations(getattr(self, part) or "")
         return sorted({*equations.diff_eq_names, *equations.parameter_names})
+
+    def defined(self, part: str) -> set[str]:
+        """Names that the part "synapse" or "neuron" defines, those of subexpressions too."""
+        return set(Equations(getattr(self, part) or "").names)
 
     def __str__(self) -> str:
         """The equations as text, part by part."""
         parts = {name: text for name, text in self.model_dump().items() if text}
         return "\n".join(f"{name}:\n    " + text.replace("\n", "\n    ") for name, text in parts.items())
+
+
+@contextmanager
+def explained(changes: PlasticSynapse) -> Iterator[None]:
+    """Say of an error of Brian2's that it is due to equations that a user changed.
+
+    Raises
+    ------
+    EngineError
+        In its place, in one line. Where nothing was changed it stays what it is.
+    """
+    changed = sorted(changes.model_dump(exclude_none=True))
+    try:
+        yield
+    except (BrianObjectException, EquationError, DimensionMismatchError, SyntaxError, TypeError, KeyError) as error:
+        if not changed:
+            raise
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # Brian2 wraps what went wrong in the object where it did
+            cause = cause.__cause__
+        names = ", ".join(f"learning.equations.{name}" for name in changed)
+        raise EngineError(f"Brian2 cannot run the network with this {names}: {one_line(cause)}") from error
 
 
 class _Account:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from rwta_sim.learning.equations import PlasticSynapse
 from rwta_sim.learning.modulation import Control, ModulationSpec, TDError
+from rwta_sim.learning.names import check_names
 from rwta_sim.learning.optimisers import OptimiserSpec, RMSNormalised
 from rwta_sim.learning.rules import LastStep, RuleSpec
 from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt, Settings
@@ -67,7 +68,7 @@ class LearningSpec(Settings):
         Raises
         ------
         ValueError
-            If synapses cannot have this rule, or the changed equations lack what they need.
+            If synapses cannot have this rule, or the changed equations lack what they need or name what is not there.
         """
         if self.apply == "factors":
             return None
@@ -82,4 +83,7 @@ class LearningSpec(Settings):
                 "learning.apply = 'synapses' knows nothing of network.delay and network.tau_spread: leave them out, "
                 "or set learning.apply = 'factors'"
             )
-        return equations.changed(self.equations)
+        changed = equations.changed(self.equations)
+        if self.equations != PlasticSynapse():
+            check_names(changed, network)
+        return changed
