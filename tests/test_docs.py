@@ -1,0 +1,119 @@
+"""What README and the pages under docs/ say, runs, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import results
+
+from rwta_sim.cli import cli
+from rwta_sim.engines import EngineSpec
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in (README, *PAGES)}
+
+#: What the Python of a page prints, in all its blocks together; a page with Python needs a line here.
+PRINTS = {
+    "README.md": r"Summary\(.*finished=True.*\[.+\].*'sh': \(4, 8\).*\n\d+\.\d+\n",
+    "docs/engines.md": r"balanced for 500 steps of 500\n",
+    "docs/environments.md": r"1[5-8]\.\d+ of 20",
+    "docs/loop.md": r"\[136\.36, 136\.36\]\n\[136\.36, 136\.36\]\n",
+    "docs/network.md": r"[1-3]\d\d \(2, 500\)\n",
+    "docs/rules.md": r"on_post:\n +balance \+= gate_post\*x_seen_pre\n.*\n\d\.\d+\n",
+}
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXTS[page], flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if blocks(page, "python")])
+def test_python(page, tmp_path, monkeypatch, capsys):
+    """The blocks of a page run in order, in one namespace and in a folder that is empty at first.
+
+    Where the page leaves the choice of an engine open it is the one with nothing to compile.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(EngineSpec, "resolved", lambda spec: EngineSpec(name="runtime", target="numpy"))
+    names = {"__name__": "__main__"}
+    for code in blocks(page, "python"):
+        exec(compile(code, page, "exec"), names)
+    assert re.search(PRINTS[page], out := capsys.readouterr().out, flags=re.DOTALL), out
+
+
+COMMANDS = [
+    (page, line)
+    for page in TEXTS
+    for block in blocks(page, "sh")
+    for line in block.splitlines()
+    if line.startswith("rwta-sim ")
+]
+
+
+class Begun(Exception):
+    """Training would begin."""
+
+
+def begin(*args: Any, **kwargs: Any) -> None:
+    raise Begun
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[line.split("  ")[0] for _, line in COMMANDS])
+def test_commands(page, line, tmp_path, monkeypatch):
+    """Each `rwta-sim` line of a page names a command and options that it has; of `train`, settings that fit."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rwta_sim.cli.train", begin)
+    name, *arguments = shlex.split(line, comments=True)[1:]
+    context = cli.commands[name].make_context(name, arguments)
+    if name == "train":
+        with pytest.raises(Begun):
+            context.command.invoke(context)
+
+
+def anchors(text: str) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", prose, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_links(page):
+    """Links from page to page, to headings and to pictures lead somewhere."""
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", TEXTS[page]):
+        if target.startswith(("http://", "https://")):
+            continue
+        path = (ROOT / page).parent / target if target else ROOT / page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path.read_text(encoding="utf-8")), f"{target}#{anchor}"
+
+
+def test_the_index_lists_every_page():
+    listed = set(re.findall(r"\]\((\w[\w-]*\.md)\)", TEXTS["docs/index.md"]))
+    assert listed == {path.name for path in PAGES} - {"index.md"}
+    assert "(docs/index.md)" in TEXTS["README.md"]
+
+
+def test_the_readme_is_short():
+    assert len(TEXTS["README.md"].splitlines()) <= 200
+
+
+def test_the_readme_has_the_results(tmp_path, monkeypatch):
+    """Its table is what `benchmarks/results.py --readme` puts between the markers."""
+    copy = tmp_path / "README.md"
+    copy.write_text(re.sub(r"(<!-- results -->).*(<!-- end)", r"\1\nold\n\2", TEXTS["README.md"], flags=re.DOTALL))
+    monkeypatch.setattr(results, "HERE", tmp_path / "benchmarks")
+    results.readme(results.load())
+    assert copy.read_text() == TEXTS["README.md"]
+
+
+def test_no_room_is_missing_from_the_map():
+    for module in (ROOT / "rwta_sim").glob("[a-z]*.py"):
+        if module.stem not in ("settings", "errors"):
+            assert module.name in TEXTS["docs/development.md"], module.name
