@@ -111,6 +111,7 @@ class Checkpoints:
                 with suppress(OSError):
                     path.unlink()
         self._point_to(self._best_known(names))
+        self._prune()
 
     # -- which one -----------------------------------------------------------------------------------
 
@@ -178,9 +179,9 @@ class Checkpoints:
         kept |= {self._best_known(names[:end]) for end in range(len(names) - _KEEP + 1, len(names) + 1)}
         for name in names:
             if name not in kept:
-                # JSON first: without it the arrays are no checkpoint.
-                for suffix in (".json", ".npz"):
-                    with suppress(OSError):
+                # JSON first, and if that fails neither: without it the arrays are no checkpoint.
+                with suppress(OSError):
+                    for suffix in (".json", ".npz"):
                         (self.path / (name + suffix)).unlink()
 
     # -- reading -------------------------------------------------------------------------------------
