@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,27 +13,37 @@ from rwta_sim.analysis.curves import plot_learning_curve
 from rwta_sim.analysis.rasters import plot_raster
 from rwta_sim.analysis.rates import plot_rates
 from rwta_sim.analysis.weights import full_matrix, plot_weights
+from rwta_sim.circuits import MAX_CIRCUIT_SIZE
+from rwta_sim.errors import CheckpointError, RunError
+from rwta_sim.files import replacing
 from rwta_sim.runs import Checkpoint, RunFolder
 
 __all__ = ["draw_figures"]
 
 #: Decisions shown in the raster: few enough to see single spikes.
 RASTER_DECISIONS = 40
+#: No episode takes longer; a damaged recording may claim any time.
+MOST_SECONDS = 1e9
 
 
 def draw_figures(run: RunFolder) -> list[Path]:
     """Draw learning curve, raster, firing rates and weights of a run; returns the files written.
 
     The raster and the rates need a recording and are left out where there is none.
+
+    Raises
+    ------
+    RunError
+        If a file of the run is damaged, or a figure cannot be written; those that were there before stay.
     """
     makers = {"learning_curve": _learning_curve, "weights": _weights}
     if (run.path / "recordings" / "episode.npz").is_file():
         makers |= {"raster": _raster, "rates": _rates}
     written = []
     for name, make in makers.items():
-        path = run.path / "figures" / f"{name}.png"
-        path.parent.mkdir(exist_ok=True)
-        make(run).savefig(path, dpi=150)
+        path, figure = run.file_for("figures", f"{name}.png"), make(run)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=150)
         written.append(path)
     return written
 
@@ -51,7 +62,7 @@ def _learning_curve(run: RunFolder) -> Figure:
 
 
 def _raster(run: RunFolder) -> Figure:
-    recording = run.recording()
+    recording = _recording(run)
     figure = Figure(figsize=(9, 5), layout="constrained")
     ax = figure.add_subplot()
     shown = min(RASTER_DECISIONS, len(recording["actions"])) * float(recording["decision_time"])
@@ -64,20 +75,16 @@ def _raster(run: RunFolder) -> Figure:
 def _rates(run: RunFolder) -> Figure:
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     ax = figure.add_subplot()
-    plot_rates(ax, run.recording())
+    plot_rates(ax, _recording(run))
     ax.set_title(f"Firing rates over one greedy episode: {_title(run)}")
     return figure
 
 
 def _weights(run: RunFolder) -> Figure:
     first, best = run.first(), run.best()
-    signature = best.meta["signature"]
-    spec, n_inputs = run.experiment.network, signature["inputs"]
-
-    def matrix(checkpoint: Checkpoint) -> np.ndarray:
-        return full_matrix(saved_blocks(spec, checkpoint), n_inputs, spec.n_hidden, signature["actions"])
-
-    before, after = matrix(first), matrix(best)
+    spec = run.experiment.network
+    before, after = (_matrix(run, checkpoint) for checkpoint in (first, best))
+    n_inputs = len(after) - after.shape[1]
     limit = float(np.nanmax(np.abs(after))) or 1.0
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
@@ -88,3 +95,60 @@ def _weights(run: RunFolder) -> Figure:
     figure.colorbar(image, ax=axes, label="weight")
     figure.suptitle(f"Weights: {_title(run)}")
     return figure
+
+
+def _matrix(run: RunFolder, checkpoint: Checkpoint) -> np.ndarray:
+    """All weights in a checkpoint as one matrix; see `full_matrix`."""
+    spec = run.experiment.network
+    try:
+        blocks = saved_blocks(spec, checkpoint)
+        n_inputs = max((len(blocks[name]) for name in ("sh", "sa") if name in blocks), default=0)
+        n_actions = len(checkpoint.arrays["bias"]) - spec.n_hidden
+        return full_matrix(blocks, n_inputs, spec.n_hidden, n_actions)
+    except (ValueError, IndexError, TypeError, KeyError) as error:
+        raise CheckpointError(f"checkpoint {checkpoint.name} of {run.path} is of another network: {error}") from error
+
+
+def _recording(run: RunFolder) -> Mapping[str, np.ndarray]:
+    """The recording of an episode, if it is one that can be drawn."""
+    recording = run.recording()
+    try:
+        wrong = _wrong(recording, run.experiment.network.n_hidden)
+    except KeyError as error:
+        wrong = f"no {error}"
+    if wrong:
+        raise RunError(
+            f"{run.path}/recordings/episode.npz is damaged ({wrong}): `rwta-sim figures {run.path}` records anew"
+        )
+    return recording
+
+
+def _wrong(recording: Mapping[str, np.ndarray], n_hidden: int) -> str:
+    """What is wrong with a recording of a network with so many hidden neurons, if anything is."""
+    actions, starts, step = recording["actions"], recording["starts"], recording["decision_time"]
+    if not (_whole(starts) and len(starts) > 1 and starts[0] == 0 and (starts[1:] > starts[:-1]).all()):
+        return "starts"
+    n_actions, n_inputs = int(starts[-1]) - int(starts[-2]), recording["n_inputs"]
+    if not (starts[-2] == n_hidden and n_actions <= MAX_CIRCUIT_SIZE and _whole(n_inputs, 0) and n_inputs >= 0):
+        return "starts or n_inputs"
+    if not (_whole(actions) and len(actions) and _within(actions, n_actions)):
+        return "actions"
+    if not (step.dtype.kind == "f" and step.shape == () and 0 < step < MOST_SECONDS):
+        return "decision_time"
+    for kind, count in (("input", n_inputs), ("neuron", starts[-1])):
+        i, t = recording[f"{kind}_i"], recording[f"{kind}_t"]
+        if not (_whole(i) and _within(i, count) and t.dtype.kind == "f" and i.shape == t.shape):
+            return f"{kind}_i or {kind}_t"
+        if not ((t >= 0) & (t < MOST_SECONDS)).all():
+            return f"{kind}_t"
+    return ""
+
+
+def _whole(array: np.ndarray, dimensions: int = 1) -> bool:
+    """Whether an array holds integers."""
+    return array.dtype.kind in "iu" and array.ndim == dimensions
+
+
+def _within(array: np.ndarray, count: int) -> bool:
+    """Whether all are indices of `count` things."""
+    return bool(((array >= 0) & (array < count)).all())

@@ -29,13 +29,13 @@ from rwta_sim.memory import require
 from rwta_sim.needs import network_needs, training_needs
 from rwta_sim.network import RWTANetwork
 from rwta_sim.rate import RateActor, finish
-from rwta_sim.runs import Checkpoint, RunFolder
+from rwta_sim.runs import Checkpoint, RunFolder, difference
 from rwta_sim.seeding import Purpose, critic_seed, episode_seeds, initial_generator
 from rwta_sim.spec import NetworkSpec
 from rwta_sim.trust import check_trust
-from rwta_sim.wiring import Wiring
+from rwta_sim.wiring import Wiring, sound
 
-__all__ = ["Agent", "difference", "pattern_count", "reset_options", "restore", "saved_blocks"]
+__all__ = ["Agent", "pattern_count", "reset_options", "restore", "saved_blocks"]
 
 _WEIGHT = "weight."
 
@@ -347,9 +347,10 @@ class Agent:
         """
         if kwargs.get("env") is None:
             check_trust(run.experiment.environment.id, run.path, trust)
+        checkpoint = run.best()  # before anything is built: it may be damaged, or of other settings
         agent = cls(run.experiment, **kwargs)
         try:
-            agent.load_weights(run.best())
+            agent.load_weights(checkpoint)
         except BaseException:
             agent.close()
             raise
@@ -372,14 +373,10 @@ def restore(targets: Mapping[str, np.ndarray], checkpoint: Checkpoint) -> None:
                 f"checkpoint {checkpoint.name}: array {name!r} should have shape {target.shape}, found {found}; "
                 "it is of another network or another configuration"
             )
+        if not (np.can_cast(saved.dtype, target.dtype, "same_kind") and sound(saved)):
+            raise CheckpointError(
+                f"checkpoint {checkpoint.name}: array {name!r} should hold finite numbers of type {target.dtype} "
+                f"(found {saved.dtype}); put it back from a copy, or train anew"
+            )
     for name, target in targets.items():
         target[...] = checkpoint.arrays[name]
-
-
-def difference(theirs: Any, ours: Any, path: str = "") -> str:
-    """The first setting in which two nested dictionaries differ, for a message."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in sorted({*theirs, *ours}):
-            if theirs.get(key) != ours.get(key):
-                return difference(theirs.get(key), ours.get(key), f"{path}.{key}" if path else key)
-    return f"{path or 'signature'} is {theirs!r} there and {ours!r} here"

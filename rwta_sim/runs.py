@@ -1,49 +1,49 @@
-"""The run folder: configuration, metrics, checkpoints and recordings, all written atomically.
+"""The run folder: configuration, metrics, checkpoints and recordings.
 
-A checkpoint is two files: ``NAME.npz`` with the arrays, then ``NAME.json``, which names the digest of the
-arrays and of itself; without a valid JSON file there is no checkpoint, so a crash at any moment leaves the
-one before it.
+Every file but metrics.csv is written under another name and renamed. What belongs together cannot disagree:
+
+- The settings and the folder: the folder is a run from the moment config.toml is there; what a kill leaves before that,
+  a training may begin in. Each checkpoint repeats the settings, and is not read beside others.
+- metrics.csv and a checkpoint: the checkpoint remembers the extent and the digest of the metrics; what was appended
+  after it is cut off when the run is resumed.
+- The arrays of a checkpoint, its counters, and which one is the best: see `rwta_sim.checkpoints`.
+- summary.json and the last checkpoint: written again by `resume` if it is not about that checkpoint.
+- A recording and the figures: each is whole, and drawn anew from what is there; no result depends on them.
+
+Who trains a run holds its lock from before its first write to after its last. Others may read at any time, and write
+recordings and figures.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import json
-import os
 import platform
 import re
 import warnings
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tomli_w
 from filelock import FileLock, Timeout
 
+from rwta_sim.checkpoints import Checkpoint, Checkpoints
 from rwta_sim.config import ConfigError, Experiment, from_toml, read_toml, to_toml
 from rwta_sim.errors import CheckpointError, RunError, command
+from rwta_sim.files import is_leftover, remove_leftovers
+from rwta_sim.files import write_file as _write
+from rwta_sim.metrics import METRICS, MetricsFile
+from rwta_sim.npz import Arrays, packed
 
-__all__ = ["METRICS", "Checkpoint", "RunFolder", "free_folder", "versions"]
+__all__ = ["METRICS", "Checkpoint", "RunFolder", "difference", "fixed_settings", "free_folder", "versions"]
 
-FORMAT = 1
-#: Columns of metrics.csv. No wall-clock times: a resumed run has the same file, byte for byte.
-METRICS = ("episode", "return", "decisions", "entropy", "rate_hz", "learning_rate", "validation_return")
-_NAME = re.compile(r"checkpoint-(\d{6})\.json")
-_KEEP = 2
-
-
-class Checkpoint(NamedTuple):
-    """A saved state: arrays and counters."""
-
-    name: str
-    arrays: dict[str, np.ndarray]
-    meta: dict[str, Any]
+_SUBFOLDERS = ("checkpoints", "figures", "recordings")
+_VERSION = re.compile(r"[\w.+!-]{1,60}")
+#: Seconds after which a temporary recording, figure or film (no lock is held for these) was left by a killed process.
+_ABANDONED = 3600.0
 
 
 def versions(*libraries: str) -> dict[str, str]:
@@ -61,26 +61,18 @@ def free_folder(parent: Path, stem: str) -> Path:
     return path
 
 
-def _write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Write a file so that it is there completely or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise RunError(
-            f"cannot write {path} ({error.strerror}): what was saved before is still valid; "
-            "make room or permissions, then `rwta-sim resume` the run"
-        ) from error
+def fixed_settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings that a run may not change on its way."""
+    return experiment.model_dump(mode="json", exclude={"training", "engine"})
 
 
-def _digest(meta: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+def difference(theirs: Any, ours: Any, path: str = "") -> str:
+    """The first setting in which two nested dictionaries differ, for a message."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in sorted({*theirs, *ours}):
+            if theirs.get(key) != ours.get(key):
+                return difference(theirs.get(key), ours.get(key), f"{path}.{key}" if path else key)
+    return f"{path or 'signature'} is {theirs!r:.200} there and {ours!r:.200} here"
 
 
 class RunFolder:
@@ -97,36 +89,48 @@ class RunFolder:
     def __init__(self, path: Path, experiment: Experiment) -> None:
         self.path = path
         self.experiment = experiment
+        self._metrics = MetricsFile(path / "metrics.csv")
+        self._checkpoints = Checkpoints(path / "checkpoints")
+        self._lock = FileLock(path / ".lock", timeout=0)
 
     @classmethod
     def create(cls, path: Path | str, experiment: Experiment) -> RunFolder:
-        """Make the folder and write its config.toml, with the engine's name in place of "auto".
+        """Make the folder of a new run; see `created`."""
+        with cls.created(path, experiment) as run:
+            return run
+
+    @classmethod
+    @contextmanager
+    def created(cls, path: Path | str, experiment: Experiment) -> Iterator[RunFolder]:
+        """A new run, which is locked in the block. Its config.toml has the engine's name in place of "auto".
 
         Engines agree only to rounding, so a run that is to go on exactly has to know its own.
 
         Raises
         ------
         RunError
-            If the folder exists and is not empty, or cannot be written.
+            If the folder holds anything but what a killed process left of its beginning, or cannot be written, or
+            another process trains in it.
         """
         path, experiment = Path(path), experiment.resolved()
         cls.check_free(path)
         text = to_toml(experiment) + "\n" + tomli_w.dumps({"versions": versions(*experiment.critic.libraries)})
-        try:
-            for folder in ("checkpoints", "figures", "recordings"):
-                (path / folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"cannot make the run folder {path}: {error.strerror}") from error
-        _write(path / "config.toml", lambda file: file.write(text.encode()))
         run = cls(path, experiment)
-        run.restart_metrics()
-        return run
+        _make(path)
+        with run.lock():
+            cls.check_free(path)  # another process may have begun there, and ended, since
+            run.tidy()
+            for name in _SUBFOLDERS:
+                _make(path / name)
+            _write(path / "config.toml", text.encode())
+            run.restart_metrics()
+            yield run
 
     @staticmethod
     def check_free(path: Path | str) -> None:
         """Raise RunError if `path` exists, unless as an empty folder."""
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not _not_begun(path):
             raise RunError(
                 f"{path} exists already: choose another --run folder, or continue it with "
                 f"`{command('rwta-sim resume', path)}`"
@@ -143,91 +147,104 @@ class RunFolder:
         """
         path = Path(path)
         if not (path / "config.toml").is_file():
-            raise RunError(f"{path} is not a run: it has no config.toml (`rwta-sim train` makes runs)")
+            why = "a training ended before it began" if _not_begun(path) else "`rwta-sim train` makes runs"
+            hint = ": `rwta-sim train` can begin there" if _not_begun(path) else ""
+            raise RunError(f"{path} is not a run: it has no config.toml ({why}){hint}")
         try:
             return cls(path, from_toml(path / "config.toml"))
         except ConfigError as error:
-            raise RunError(f"{path} has a damaged configuration: {error}") from error
+            first, *more = str(error).splitlines()
+            rest = f" (and {len(more)} more)" if more else ""
+            raise RunError(f"{path} has a damaged configuration: {first:.400}{rest}") from error
 
     def saved_versions(self) -> dict[str, str]:
         """Versions that the run was started with."""
         saved = read_toml(self.path / "config.toml").get("versions", {})
         if not isinstance(saved, dict):
-            raise RunError(f"{self.path}/config.toml is damaged: versions = {saved!r}, expected a table")
-        return {str(name): str(number) for name, number in saved.items()}
+            raise RunError(f"{self.path}/config.toml is damaged: versions = {saved!r:.80}, expected a table")
+        for name, number in saved.items():
+            if not (isinstance(number, str) and _VERSION.fullmatch(name) and _VERSION.fullmatch(number)):
+                raise RunError(f"{self.path}/config.toml is damaged: versions.{name!r:.80} = {number!r:.80}")
+        return saved
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes from training this run; the system frees the lock of a process that dies.
+
+        May be nested.
 
         Raises
         ------
         RunError
             If another process is training it.
         """
-        lock = FileLock(self.path / ".lock", timeout=0)
         try:
-            lock.acquire()
+            self._lock.acquire()
         except Timeout:
             raise RunError(f"{self.path} is being trained by another process: wait for it, or stop it") from None
         except OSError as error:
-            raise RunError(f"cannot write in {self.path}: {error.strerror}") from error
+            raise RunError(f"cannot write in {self.path}: {error.strerror or error}") from error
         try:
             yield
         finally:
-            lock.release()
+            self._lock.release()
+
+    def tidy(self) -> None:
+        """Remove what killed processes left; for who holds the lock."""
+        remove_leftovers(self.path)
+        for name in ("figures", "recordings"):
+            remove_leftovers(self.path / name, _ABANDONED)
+        self._checkpoints.tidy()
 
     # -- metrics -------------------------------------------------------------------------------------
 
     @property
     def metrics_path(self) -> Path:
-        return self.path / "metrics.csv"
+        return self._metrics.path
 
     def restart_metrics(self) -> None:
         """Start metrics.csv with nothing but its header."""
-        _write(self.metrics_path, lambda file: file.write((",".join(METRICS) + "\n").encode()))
+        self._metrics.restart()
 
     def append_metrics(self, row: Mapping[str, float | int | None]) -> None:
-        """Add one row; floats are written so that they read back exactly."""
-        text = ",".join("" if row[name] is None else repr(row[name]) for name in METRICS) + "\n"
-        try:
-            with open(self.metrics_path, "a", encoding="ascii", newline="") as file:
-                file.write(text)
-        except OSError as error:
-            raise RunError(f"cannot write {self.metrics_path}: {error.strerror}") from error
+        """Add one row to metrics.csv."""
+        self._metrics.append(row)
 
     def sync_metrics(self) -> int:
         """Bytes in metrics.csv, safely on disk; a checkpoint remembers them."""
-        try:
-            with open(self.metrics_path, "rb") as file:
-                os.fsync(file.fileno())
-                return os.fstat(file.fileno()).st_size
-        except OSError as error:
-            raise RunError(f"cannot read {self.metrics_path}: {error.strerror}") from error
-
-    def rewind_metrics(self, size: int) -> None:
-        """Drop what was written after a checkpoint."""
-        if not self.metrics_path.is_file() or self.metrics_path.stat().st_size < size:
-            raise RunError(
-                f"{self.metrics_path} is shorter than at the last checkpoint: put it back, or delete the newest "
-                f"checkpoint (both files in {self._checkpoints}) to go on from the one before"
-            )
-        os.truncate(self.metrics_path, size)
-
-    def metrics(self) -> dict[str, np.ndarray]:
-        """Columns of metrics.csv as arrays; missing values are NaN."""
-        try:
-            with open(self.metrics_path, encoding="ascii", newline="") as file:
-                rows = list(csv.DictReader(file))
-            return {name: np.array([float(row[name] or "nan") for row in rows]) for name in METRICS}
-        except (OSError, KeyError, ValueError) as error:
-            raise RunError(f"{self.metrics_path} cannot be read as metrics: {error!r}") from error
-
-    # -- checkpoints ---------------------------------------------------------------------------------
+        return self._metrics.sync()
 
     @property
-    def _checkpoints(self) -> Path:
-        return self.path / "checkpoints"
+    def metrics_sha256(self) -> str:
+        """Digest of those bytes."""
+        return self._metrics.sha256
+
+    def rewind_metrics(self, size: int, sha256: str | None = None) -> None:
+        """Drop what was written to metrics.csv after a checkpoint.
+
+        Raises
+        ------
+        RunError
+            If what was written before is not there, or was altered.
+        """
+        self._metrics.rewind(size, sha256)
+
+    def metrics(self) -> dict[str, np.ndarray]:
+        """Columns of metrics.csv as arrays; missing values are NaN.
+
+        Warns if it was altered since the last checkpoint.
+        """
+        read = self._metrics.read()
+        with suppress(CheckpointError):
+            meta = self._checkpoints.newest_meta()
+            if isinstance(size := meta.get("metrics_size"), int):
+                try:
+                    self._metrics.check(size, meta.get("metrics_sha256"))
+                except RunError as error:
+                    warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+        return read
+
+    # -- checkpoints ---------------------------------------------------------------------------------
 
     def save_checkpoint(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], best: bool) -> str:
         """Save a checkpoint; the last two, the best and the first one are kept.
@@ -237,119 +254,123 @@ class RunFolder:
         RunError
             If it cannot be written; the checkpoints before it stay valid.
         """
-        # Never the name of an older one: replacing its two files could be interrupted half-way.
-        used = [*self._names(), *filter(None, [self._best_name()])]
-        name = f"checkpoint-{max((int(n.removeprefix('checkpoint-')) for n in used), default=-1) + 1:06d}"
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        data = buffer.getvalue()
-        _write(self._checkpoints / f"{name}.npz", lambda file: file.write(data))
-        content = {**meta, "format": FORMAT, "arrays_sha256": hashlib.sha256(data).hexdigest()}
-        text = json.dumps({**content, "sha256": _digest(content)}, indent=1)
-        _write(self._checkpoints / f"{name}.json", lambda file: file.write(text.encode()))
-        if best:
-            pointer = json.dumps({"checkpoint": name})
-            _write(self._checkpoints / "best.json", lambda file: file.write(pointer.encode()))
-        self._prune()
-        return name
-
-    def _names(self) -> list[str]:
-        found = (_NAME.fullmatch(path.name) for path in self._checkpoints.glob("*.json"))
-        return sorted(match.group(0).removesuffix(".json") for match in found if match)
-
-    def _prune(self) -> None:
-        names = self._names()
-        keep = {*names[:1], *names[-_KEEP:], self._best_name()}
-        for name in names:
-            if name not in keep:
-                # JSON first: without it the arrays are no checkpoint.
-                for suffix in (".json", ".npz"):
-                    with suppress(OSError):
-                        (self._checkpoints / (name + suffix)).unlink()
-
-    def _best_name(self) -> str | None:
-        path = self._checkpoints / "best.json"
-        if not path.is_file():
-            return None
-        try:
-            return str(json.loads(path.read_text())["checkpoint"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{path} is damaged: delete it to use the last checkpoint instead") from error
+        return self._checkpoints.save(arrays, meta, best)
 
     def first(self) -> Checkpoint:
-        """The checkpoint before any learning."""
-        return self._load(self._some_names()[0])
+        """The checkpoint before any learning; errors as for `last`."""
+        return self._of_this_run(self._checkpoints.first())
 
     def last(self) -> Checkpoint:
-        """The newest checkpoint."""
-        return self._load(self._some_names()[-1])
+        """The newest checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            If there is none, or it is damaged, of another version, or of other settings than config.toml's.
+        """
+        return self._of_this_run(self._checkpoints.last())
 
     def best(self) -> Checkpoint:
-        """The checkpoint with the best validation, or the newest where there was none."""
-        names, best = self._some_names(), self._best_name()
-        if best is not None and best not in names:
-            warnings.warn(
-                f"{self.path}: the best checkpoint, {best}, is gone; using the newest", RuntimeWarning, stacklevel=2
-            )
-        return self._load(best if best in names else names[-1])
+        """The checkpoint with the best validation, or the newest where there was none; errors as for `last`."""
+        return self._of_this_run(self._checkpoints.best())
 
     @property
     def has_checkpoint(self) -> bool:
-        return bool(self._names())
+        return bool(self._checkpoints.names())
 
-    def _some_names(self) -> list[str]:
-        names = self._names()
-        if not names:
-            raise CheckpointError(f"{self.path} has no checkpoint yet: nothing to resume or evaluate")
-        return names
+    def check_unchanged(self) -> None:
+        """Raise CheckpointError if config.toml has other settings than the newest checkpoint."""
+        if self.has_checkpoint:
+            self._check_settings(self._checkpoints.names()[-1], self._checkpoints.newest_meta())
 
-    def _load(self, name: str) -> Checkpoint:
-        """Read a checkpoint and check that it is whole, unaltered and of this format."""
-        json_path, npz_path = self._checkpoints / f"{name}.json", self._checkpoints / f"{name}.npz"
-        advice = f"delete {name}.json and {name}.npz to go back to the checkpoint before"
+    def _of_this_run(self, checkpoint: Checkpoint) -> Checkpoint:
+        self._check_settings(checkpoint.name, checkpoint.meta)
+        return checkpoint
+
+    def _check_settings(self, name: str, meta: Mapping[str, Any]) -> None:
+        if "experiment" not in meta:
+            return
         try:
-            meta = json.loads(json_path.read_text())
-            data = npz_path.read_bytes()
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"checkpoint {json_path} cannot be read ({error}): {advice}") from error
-        if not isinstance(meta, dict):
-            raise CheckpointError(f"checkpoint {json_path} is damaged: {advice}")
-        if meta.get("format") != FORMAT:
+            # Settings that came later than the checkpoint have their defaults in it.
+            saved = fixed_settings(Experiment.model_validate(meta["experiment"]))
+        except (ValueError, TypeError, ArithmeticError) as error:
             raise CheckpointError(
-                f"checkpoint {json_path} has format {meta.get('format')}, this version of rwta_sim reads "
-                f"format {FORMAT}: use the version that config.toml names"
+                f"checkpoint {name} of {self.path} has settings that cannot be read: put it back from a copy, or use "
+                "the version that config.toml names"
+            ) from error
+        ours = fixed_settings(self.experiment)
+        if saved["network"] != ours["network"]:
+            raise CheckpointError(
+                f"checkpoint {name} is of another network: {difference(saved, ours)}; use the configuration it was "
+                "trained with"
             )
-        digest = meta.pop("sha256", None)
-        if digest != _digest(meta) or meta["arrays_sha256"] != hashlib.sha256(data).hexdigest():
-            raise CheckpointError(f"checkpoint {json_path} is truncated or was altered: {advice}")
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                arrays = {key: file[key] for key in file.files}
-        except (ValueError, zipfile.BadZipFile) as error:
-            raise CheckpointError(f"checkpoint {npz_path} cannot be read ({error}): {advice}") from error
-        return Checkpoint(name, arrays, meta)
+        if saved != ours:
+            raise CheckpointError(
+                f"{self.path}/config.toml was changed since checkpoint {name}: {difference(saved, ours)}. Put it "
+                "back, or train anew (training.* and engine.* may be changed)"
+            )
 
     # -- other files ---------------------------------------------------------------------------------
 
     def save_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a small JSON file into the folder."""
-        text = json.dumps(content, indent=1, allow_nan=False)
-        _write(self.path / name, lambda file: file.write(text.encode()))
+        _write(self.path / name, json.dumps(content, indent=1, allow_nan=False).encode())
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """A JSON file of the folder; None where it is missing or damaged."""
+        with suppress(OSError, ValueError, RecursionError):
+            content = json.loads((self.path / name).read_bytes())
+            return content if isinstance(content, dict) else None
+        return None
+
+    def file_for(self, folder: str, name: str) -> Path:
+        """Path of a file in a folder of the run, which is made if it is missing."""
+        _make(self.path / folder)
+        return self.path / folder / name
 
     def save_recording(self, arrays: Mapping[str, np.ndarray], name: str = "episode") -> Path:
         """Save the recording of an episode as npz."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-        path = self.path / "recordings" / f"{name}.npz"
-        path.parent.mkdir(exist_ok=True)
-        _write(path, lambda file: file.write(buffer.getvalue()))
+        path = self.file_for("recordings", f"{name}.npz")
+        _write(path, packed(arrays, compressed=True))
         return path
 
-    def recording(self, name: str = "episode") -> dict[str, np.ndarray]:
-        """Read the recording of an episode."""
+    def recording(self, name: str = "episode") -> Mapping[str, np.ndarray]:
+        """The recording of an episode; each array is read when it is asked for.
+
+        Raises
+        ------
+        RunError
+            If there is none, or it is damaged: here or by `[]`.
+        """
         path = self.path / "recordings" / f"{name}.npz"
         if not path.is_file():
             made_by = command("rwta-sim watch", self.path)
             raise RunError(f"{self.path} has no recording {name!r}: `{made_by}` makes one")
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+
+        def damaged(what: str) -> RunError:
+            return RunError(f"{path} cannot be read ({what}): `{command('rwta-sim figures', self.path)}` records anew")
+
+        try:
+            return Arrays(path.read_bytes(), damaged)
+        except (OSError, MemoryError) as error:
+            raise damaged(str(error)) from error
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make the run folder {folder}: {error.strerror}") from error
+
+
+def _not_begun(path: Path) -> bool:
+    """Whether a folder is empty but for what a training leaves that is killed before its config.toml is there."""
+    try:
+        return all(
+            entry.name == ".lock"
+            or is_leftover(entry)
+            or (entry.name in _SUBFOLDERS and entry.is_dir() and not any(entry.iterdir()))
+            for entry in path.iterdir()
+        )
+    except OSError:
+        return False

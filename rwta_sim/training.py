@@ -11,24 +11,29 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from rwta_sim.actor import Session
-from rwta_sim.agent import Agent, difference, pattern_count, reset_options, restore
+from rwta_sim.agent import Agent, pattern_count, reset_options, restore
 from rwta_sim.bridge import Episode
 from rwta_sim.config import Experiment
 from rwta_sim.environments import Environments, recorded
 from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure
 from rwta_sim.learning import LearnerBase
 from rwta_sim.replicas import Played, Replicas, assemble
-from rwta_sim.runs import RunFolder, versions
+from rwta_sim.runs import Checkpoint, RunFolder, fixed_settings, versions
 from rwta_sim.seeding import Purpose, episode_seeds
 from rwta_sim.trust import check_trust
-from rwta_sim.wiring import WEIGHT_LIMIT
+from rwta_sim.wiring import WEIGHT_LIMIT, sound
 
 __all__ = ["Progress", "Summary", "Trainer", "resume", "train"]
+
+
+#: Beyond 2**53 episode numbers and their quotients would not be exact.
+_Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,29 @@ class Summary:
     decisions_per_second: float | None
     best_validation_return: float | None
     finished: bool
+
+
+class _Counters(BaseModel, strict=True, frozen=True):
+    """What a checkpoint holds of a training beside arrays; whatever else it holds is left aside."""
+
+    episode: _Count
+    best_validation: FiniteFloat | None
+    streak: _Count
+    validations: _Count
+    decisions: _Count
+    metrics_size: _Count
+    metrics_sha256: str | None = None  # of earlier versions
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> _Counters:
+        try:
+            return cls.model_validate(checkpoint.meta)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            raise CheckpointError(
+                f"checkpoint {checkpoint.name} is damaged: {'.'.join(map(str, wrong['loc']))} = "
+                f"{wrong['input']!r:.80}: {wrong['msg']}; put it back from a copy, or train anew"
+            ) from None
 
 
 class Trainer:
@@ -120,7 +148,7 @@ class Trainer:
     def save(self, best: bool = False) -> None:
         """Write a checkpoint of the present state."""
         arrays = self._arrays()
-        broken = [name for name, array in arrays.items() if not _sound(array)]
+        broken = [name for name, array in arrays.items() if not sound(array)]
         if broken:
             raise DivergenceError(f"{broken[0]} is beyond {WEIGHT_LIMIT:g} after {self.episode} episodes")
         meta = {
@@ -130,8 +158,9 @@ class Trainer:
             "validations": self._validations,
             "decisions": self._decisions(),
             "metrics_size": self.run_folder.sync_metrics(),
+            "metrics_sha256": self.run_folder.metrics_sha256,
             "signature": self.agent.signature(),
-            "experiment": _fixed(self.experiment),
+            "experiment": fixed_settings(self.experiment),
         }
         self.run_folder.save_checkpoint(arrays, meta, best)
         self._since_checkpoint = 0
@@ -142,26 +171,20 @@ class Trainer:
         Raises
         ------
         CheckpointError
-            If there is none, or it is damaged, of another version or of another network.
+            If there is none, or it is damaged, of another version, of another network or of other settings.
+        RunError
+            If metrics.csv is not what it was then.
         """
         checkpoint = self.run_folder.last()
+        meta = _Counters.of(checkpoint)
         self.agent.load_weights(checkpoint)
-        # Settings that came later than the checkpoint have their defaults in it.
-        saved = _fixed(Experiment.model_validate(checkpoint.meta["experiment"]))
-        if saved != _fixed(self.experiment):
-            changed = difference(saved, _fixed(self.experiment))
-            raise CheckpointError(
-                f"{self.run_folder.path}/config.toml was changed since checkpoint {checkpoint.name}: {changed}. Put it "
-                "back, or train anew (training.* and engine.* may be changed)"
-            )
         prefix = "learner."
         self.learner.make_room({n[len(prefix) :]: a for n, a in checkpoint.arrays.items() if n.startswith(prefix)})
         restore(self._arrays(), checkpoint)
-        meta = checkpoint.meta
-        self.episode, self.best = meta["episode"], meta["best_validation"]
-        self._streak, self._validations = meta["streak"], meta["validations"]
-        self._decisions_before = meta["decisions"]
-        self.run_folder.rewind_metrics(meta["metrics_size"])
+        self.episode, self.best = meta.episode, meta.best_validation
+        self._streak, self._validations = meta.streak, meta.validations
+        self._decisions_before = meta.decisions
+        self.run_folder.rewind_metrics(meta.metrics_size, meta.metrics_sha256)
 
     def _decisions(self) -> int:
         return self._decisions_before + self._training_decisions
@@ -178,18 +201,22 @@ class Trainer:
         Ctrl-C (SIGINT) ends the training after the episode in hand, with a checkpoint; a second one at once,
         without.
         """
-        try:
-            with self.run_folder.lock(), self._interruptible():
+        with self.run_folder.lock(), self._interruptible():
+            try:
                 if self.replicas is None:
                     self.agent.run(self._session())
                 else:
                     self._side_by_side(self.replicas)
-        except EnvironmentFailure:
-            # In a validation the checkpoint before stays the last one: from there everything happens again exactly.
-            # So does it where environments begin episodes by themselves.
-            if not self._validating and not (self.replicas and self.replicas.whole_batches):
-                self.save()  # with what the unfinished episode taught; resuming plays it again
-            raise
+            except EnvironmentFailure:
+                # In a validation the checkpoint before stays the last one: from there everything happens again
+                # exactly. So does it where environments begin episodes by themselves.
+                if not self._validating and not (self.replicas and self.replicas.whole_batches):
+                    self.save()  # with what the unfinished episode taught; resuming plays it again
+                raise
+            return self._summarise()
+
+    def _summarise(self) -> Summary:
+        """What the training came to, also in summary.json."""
         seconds = time.perf_counter() - self._began
         first = self._first_decision
         summary = Summary(
@@ -203,7 +230,10 @@ class Trainer:
             best_validation_return=self.best,
             finished=self._finished(),
         )
-        if first is not None:  # not for the resumption of a finished run
+        written = self.run_folder.read_json("summary.json") or {}
+        same = all(written.get(name) == getattr(summary, name) for name in ("decisions", "episodes", "finished"))
+        # The resumption of a finished run leaves the times that are there, unless a kill left those of another moment.
+        if first is not None or not same:
             self.run_folder.save_json(
                 "summary.json", {**asdict(summary), "versions": versions(*self.experiment.critic.libraries)}
             )
@@ -387,16 +417,6 @@ class Trainer:
             signal.signal(signal.SIGINT, previous)
 
 
-def _sound(array: np.ndarray) -> bool:
-    """Whether all is finite and within the limit of weights, which is beyond single precision."""
-    return float(np.abs(array).max(initial=0)) <= WEIGHT_LIMIT  # also False for NaN
-
-
-def _fixed(experiment: Experiment) -> dict[str, Any]:
-    """The settings that a run may not change on its way."""
-    return experiment.model_dump(mode="json", exclude={"training", "engine"})
-
-
 def train(
     experiment: Experiment,
     folder: Path | str,
@@ -433,8 +453,8 @@ def train(
             agent.experiment = agent.experiment.model_copy(
                 update={"environment": recorded(experiment.environment, agent.env)}
             )
-        run = RunFolder.create(folder, agent.experiment)
-        return Trainer(agent, learner, run, report, began, replicas).train()
+        with RunFolder.created(folder, agent.experiment) as run:
+            return Trainer(agent, learner, run, report, began, replicas).train()
 
 
 def resume(
@@ -451,6 +471,8 @@ def resume(
     run = RunFolder.open(folder)
     if env is None:
         check_trust(run.experiment.environment.id, folder, trust)
+    with run.lock():  # refused before anything is built
+        run.check_unchanged()
     run.experiment.critic.check_libraries()
     saved, now = run.saved_versions(), versions(*run.experiment.critic.libraries)
     changed = [f"{name} {saved[name]} -> {now.get(name)}" for name in saved if saved[name] != now.get(name)]
@@ -469,11 +491,14 @@ def resume(
                 stacklevel=2,
             )
         trainer = Trainer(agent, agent.learner(), run, report, began, replicas)
-        if run.has_checkpoint:
-            trainer.load()
-        else:  # killed before there was anything to lose
-            run.restart_metrics()
-        return trainer.train()
+        # Not before: processes of environments would inherit the lock, and may outlive a killed training.
+        with run.lock():
+            if run.has_checkpoint:
+                trainer.load()
+            else:  # killed before there was anything to lose
+                run.restart_metrics()
+            run.tidy()
+            return trainer.train()
 
 
 @contextmanager

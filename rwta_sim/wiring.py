@@ -11,12 +11,17 @@ import numpy as np
 from rwta_sim.circuits import MAX_CIRCUIT_SIZE
 from rwta_sim.spec import BLOCKS, NetworkSpec
 
-__all__ = ["WEIGHT_LIMIT", "Projection", "Weights", "Wiring"]
+__all__ = ["WEIGHT_LIMIT", "Projection", "Weights", "Wiring", "sound"]
 
 #: A weight beyond this could make the sum of a potential overflow.
 WEIGHT_LIMIT = 1e100
 
 Origin = Literal["inputs", "neurons"]
+
+
+def sound(array: np.ndarray) -> bool:
+    """Whether all numbers are finite and within `WEIGHT_LIMIT`."""
+    return float(np.abs(array).max(initial=0)) <= WEIGHT_LIMIT  # also False for NaN
 
 
 @dataclass(frozen=True)
