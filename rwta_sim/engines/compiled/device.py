@@ -9,6 +9,7 @@ to be called from Python.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -340,9 +341,10 @@ class CompiledDevice(CPPStandaloneDevice):
 
     # -- generating ----------------------------------------------------------------------------------
 
-    def generate(self, network: Network, folder: Path) -> dict[str, str]:
+    def generate(self, network: Network, folder: Path, namespace: Mapping[str, Any]) -> dict[str, str]:
         """Write the project of `network` to `folder` and return its sources by file name.
 
+        `namespace` has the names from outside that objects without a namespace of their own use.
         To be called while this device is the active one.
         """
         if prefs.devices.cpp_standalone.openmp_threads:
@@ -354,7 +356,7 @@ class CompiledDevice(CPPStandaloneDevice):
         saved = prefs.core.stop_on_keyboard_interrupt
         prefs.core.stop_on_keyboard_interrupt = False  # no signal handler inside a library
         try:
-            network.run(0 * second, namespace={})
+            network.run(0 * second, namespace=namespace)
             self.build(directory=str(folder), compile=False, run=False)
         finally:
             prefs.core.stop_on_keyboard_interrupt = saved
@@ -457,7 +459,8 @@ class CompiledDevice(CPPStandaloneDevice):
         if var not in self._index:
             raise EngineError(f"{var.name} of {var.owner.name} is no part of the network that was prepared")
         if isinstance(var, DynamicArrayVariable) and var.ndim == 2:
-            return self._library.matrix(self._index[var], var.dtype)
+            values = self._library.matrix(self._index[var], var.dtype)
+            return values if len(values) else values.reshape(0, var.size[1])
         values = self._library.array(self._index[var], var.dtype)
         if var in self._delays:
             values.flags.writeable = False  # the queues were made for these delays

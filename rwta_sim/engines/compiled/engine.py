@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import traceback
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -63,7 +63,7 @@ class CompiledEngine(BrianEngine):
         require_compiler()
         self._device = CompiledDevice(fast)
         self._library: Library | None = None
-        self._timestep = np.zeros(1, np.int64)
+        self._timestep, self._time = np.zeros(1, np.int64), np.zeros(1)
 
     @contextmanager
     def building(self) -> Iterator[None]:
@@ -76,7 +76,7 @@ class CompiledEngine(BrianEngine):
             finally:
                 reset_device()
 
-    def prepare(self, network: Network) -> None:
+    def prepare(self, network: Network, namespace: Mapping[str, Any] | None = None) -> None:
         self._check_open()
         if any(kind == "run_network" for kind, _ in self._device.main_queue):
             raise EngineError(
@@ -91,14 +91,14 @@ class CompiledEngine(BrianEngine):
             variables = getattr(obj, "variables", {}).values()
             if any(isinstance(v, ArrayVariable) and v.device is not self._device for v in variables):
                 raise EngineError(f"{obj.name} was not built inside `with engine.building():` of this engine")
-        self._adopt(network)
+        self._adopt(network, namespace)
         try:
             self._library = self._compiled(network)
         except BaseException:
             self.close()  # the device has half of the network
             raise
         self._device.connect(self._library)
-        self._timestep = self._clock.variables["timestep"].get_value()
+        self._timestep, self._time = (self._clock.variables[name].get_value() for name in ("timestep", "t"))
         self._lend_to_runtime()
         self._remember()
 
@@ -106,7 +106,7 @@ class CompiledEngine(BrianEngine):
         cache = writable(cache_folder() / "compiled")
         with tempfile.TemporaryDirectory(prefix="rwta_sim-") as folder:
             with self.building():
-                sources = self._device.generate(network, Path(folder))
+                sources = self._device.generate(network, Path(folder), self._namespace)
                 flags, link = self._device.compiler_arguments()
             return Library(build(sources, cache, flags=flags, link=link), Path(folder))
 
@@ -121,7 +121,7 @@ class CompiledEngine(BrianEngine):
     def close(self) -> None:
         super().close()
         self._library = None
-        self._timestep = np.zeros(1, np.int64)  # let go of the library's memory
+        self._timestep, self._time = np.zeros(1, np.int64), np.zeros(1)  # let go of the library's memory
         self._device.disconnect()
 
     def _remember(self) -> None:
@@ -171,22 +171,23 @@ class CompiledEngine(BrianEngine):
 
     def advance(self, steps: int) -> None:
         check_steps(steps)
-        library = self._loaded()
+        self._prepared()
         self._check_unchanged()
-        library.advance(steps)
+        self._simulate(steps)
 
     def run(self, decisions: int | None, on_decision: Callable[[], bool], every: int) -> None:
         if not check_run(decisions, every):
             return
-        library = self._loaded()
+        self._prepared()
         self._check_unchanged()
-        while decisions is None or decisions > 0:
-            if self._library is not library:  # on_decision has closed the engine
-                library = self._loaded()
-            library.advance(every)
-            if not on_decision():
-                return
-            decisions = None if decisions is None else decisions - 1
+        self._take_turns(decisions, on_decision, every)
+
+    def _simulate(self, steps: int) -> None:
+        library, network = self._loaded(), self._prepared()
+        try:
+            library.advance(steps)
+        finally:
+            network.t_ = float(self._time[0])
 
     def _empty(self, monitor: Any, recordings: list[Variable]) -> None:
         for variable in recordings:
@@ -200,7 +201,9 @@ class CompiledEngine(BrianEngine):
     def _set_queue_state(self, pathway: SynapticPathway, state: dict[str, np.ndarray]) -> None:
         self._loaded().set_queue(self._device.pathway_index(pathway), state)
 
-    def _check_queue_state(self, where: str, pathway: SynapticPathway, state: dict[str, np.ndarray]) -> None:
+    def _check_queue_state(
+        self, where: str, pathway: SynapticPathway, state: dict[str, np.ndarray], delays: np.ndarray
+    ) -> None:
         # The C++ code would go wherever a wrong number leads it.
         index = self._device.pathway_index(pathway)
         rows, sources = self._loaded().queue_rows(index), self._loaded().queue_sources(index)
