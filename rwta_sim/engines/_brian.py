@@ -90,6 +90,9 @@ DEVICES = threading.RLock()
 class BrianEngine(Engine):
     """An engine whose variables can be read and written through Brian2's own `Variable` objects."""
 
+    #: Whether connections, delays and the like cannot change any more once a network is prepared.
+    _is_fixed = False
+
     def __init__(self) -> None:
         self._network: Network | None = None
         self._closed = False
@@ -119,7 +122,7 @@ class BrianEngine(Engine):
         self._contents = [(obj.contained_objects, len(obj.contained_objects)) for obj in objects]
         self._roles = roles([*objects, *self._clocks], list(self._clock.variables.device.arrays))
         used_tables = tables(objects, self._namespace, self._role)
-        self._structure = Structure(objects, self._clocks, used_tables, self._role)
+        self._structure = Structure(objects, self._clocks, used_tables, self._role, self._is_fixed)
         self._pathways = {self._role(obj.name): obj for obj in objects if isinstance(obj, SynapticPathway)}
 
     def _check_unchanged(self) -> None:
@@ -233,10 +236,6 @@ class BrianEngine(Engine):
     def _role(self, name: str) -> str:
         return self._roles.get(name, name)
 
-    def _digests(self) -> dict[str, np.ndarray]:
-        """Of what the network is made of, by the names that they have in a state."""
-        return self._structure.digests()
-
     @abstractmethod
     def _queue_state(self, pathway: SynapticPathway) -> dict[str, np.ndarray]:
         """The spikes on their way along a pathway."""
@@ -270,7 +269,7 @@ class BrianEngine(Engine):
         now = self.steps_done * self._clock.dt_
         for clock in self._clocks:
             state[f"{self._role(clock.name)}.timestep"] = np.array(clock._calc_timestep(now))
-        state.update({f"structure.{name}": values for name, values in self._digests().items()})
+        state.update({f"structure.{name}": values for name, values in self._structure.digests().items()})
         state.update({f"random.{name}": values for name, values in self._random_state().items()})
         return state
 
@@ -292,7 +291,7 @@ class BrianEngine(Engine):
 
     def _check_state(self, state: dict[str, np.ndarray]) -> None:
         times = [f"{self._role(clock.name)}.timestep" for clock in self._clocks]
-        digests = {f"structure.{name}": digest for name, digest in self._digests().items()}
+        digests = {f"structure.{name}": digest for name, digest in self._structure.digests().items()}
         expected = {name: variable.get_value() for name, variable in self._structure.evolving.items()}
         expected |= {**dict.fromkeys(times, np.array(0)), **digests}
         queues = {name: f"{name}.queue." for name in self._pathways}

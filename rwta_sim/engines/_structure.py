@@ -31,6 +31,8 @@ class Structure:
         The network's, by the name that they shall have.
     role : callable
         From the name of an object to what it is called in every copy of the network.
+    compiled : bool
+        Whether what is fixed can no more be changed at all, so that one look is enough.
 
     Attributes
     ----------
@@ -44,10 +46,12 @@ class Structure:
         clocks: Iterable[Clock],
         tables: Mapping[str, TimedArray],
         role: Callable[[str], str],
+        compiled: bool = False,
     ) -> None:
         self.evolving: dict[str, ArrayVariable] = {}
         self._fixed: dict[str, dict[str, ArrayVariable]] = {}
-        self._tables = tables
+        self._tables, self._compiled = tables, compiled
+        self._known: dict[str, np.ndarray] | None = None
         seen: set[int] = set()
         # Pathways first: before Brian2 2.11 their delays say that they belong to the synapses.
         for obj in sorted(objects, key=lambda obj: (not isinstance(obj, SynapticPathway), obj.name)):
@@ -70,13 +74,20 @@ class Structure:
 
     def digests(self) -> dict[str, np.ndarray]:
         """A digest of each part that is fixed, by names like ``synapses.connections``; shape (16,), uint8."""
-        parts = {
-            part: [(name, variable.get_value()) for name, variable in sorted(variables.items())]
+        found = self._known if self._known is not None else self._of_variables()
+        if self._compiled:
+            self._known = found
+        tables = {
+            f"{name}.values": _digest([("values", table.values), ("dt", np.array(table.dt))])
+            for name, table in self._tables.items()
+        }
+        return found | tables
+
+    def _of_variables(self) -> dict[str, np.ndarray]:
+        return {
+            part: _digest([(name, variable.get_value()) for name, variable in sorted(variables.items())])
             for part, variables in self._fixed.items()
         }
-        for name, table in self._tables.items():
-            parts[f"{name}.values"] = [("values", table.values), ("dt", np.array(table.dt))]
-        return {part: _digest(arrays) for part, arrays in parts.items()}
 
 
 def _kind(owner: Any) -> str:
@@ -92,7 +103,7 @@ def _digest(arrays: list[tuple[str, np.ndarray]]) -> np.ndarray:
         values = np.ascontiguousarray(values)
         digest.update(f"{name} {values.dtype.str} {values.shape} ".encode())
         digest.update(values.data if values.size else b"")
-    return np.frombuffer(digest.digest(), np.uint8).copy()
+    return np.frombuffer(digest.digest(), np.uint8)
 
 
 def check_indices(variable: ArrayVariable, values: np.ndarray) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from brian2 import Network, NetworkOperation, StateMonitor, Synapses
+from brian2 import Network, NetworkOperation, SpikeGeneratorGroup, StateMonitor, Synapses
 from brian2.core.base import BrianObjectException
 from brian2.core.variables import ArrayVariable, Variable
 from brian2.devices.device import all_devices, reset_device, set_device
@@ -20,6 +20,7 @@ from brian2.synapses.synapses import SynapticPathway
 from rwta_sim.engines._brian import DEVICES, BrianEngine, Parts, check_parts, check_run, check_steps
 from rwta_sim.engines._cache import cache_folder, writable
 from rwta_sim.engines._random import seed_words
+from rwta_sim.engines._settings import Settings
 from rwta_sim.engines.compiled.build import build, require_compiler
 from rwta_sim.engines.compiled.device import CompiledDevice
 from rwta_sim.engines.compiled.library import Library
@@ -36,12 +37,21 @@ _RANDOM: Parts = {
 }
 
 
+#: By class, a method that has no effect on compiled code, and what to do instead.
+_FORBIDDEN = {
+    StateMonitor: ("record_single_timestep", "record when='end', or use the runtime engine"),
+    Synapses: ("connect", "connect synapses before preparing the network"),
+    SpikeGeneratorGroup: ("set_spikes", "set spikes before preparing the network, or use the runtime engine"),
+}
+
+
 class CompiledEngine(BrianEngine):
     """Brian2's C++ standalone code as a library that stays loaded.
 
     The network is set up once; after `prepare` its variables (and those of its monitors) can be read and written
     through `view` or through Brian2's own attributes, and `advance` costs what the C++ code costs. Several networks
-    may live in one process, each advanced from a thread of its own. Delays and connections are fixed by `prepare`.
+    may live in one process, each advanced from a thread of its own. Delays, connections and constants are fixed by
+    `prepare`; the values of a TimedArray may be changed where they are (``table.values[:] = ...``).
 
     The library lives as long as the engine, the network's objects or an array that `view` gave; then its memory is
     given back.
@@ -57,6 +67,8 @@ class CompiledEngine(BrianEngine):
     EngineError
         If there is no C++ compiler.
     """
+
+    _is_fixed = True
 
     def __init__(self, fast: bool = True) -> None:
         super().__init__()
@@ -108,7 +120,7 @@ class CompiledEngine(BrianEngine):
             with self.building():
                 sources = self._device.generate(network, Path(folder), self._namespace)
                 flags, link = self._device.compiler_arguments()
-            return Library(build(sources, cache, flags=flags, link=link), Path(folder))
+            return Library(build(sources, cache, flags=flags, link=link), Path(folder), self._device.tables)
 
     def _lend_to_runtime(self) -> None:
         """Let Brian2's runtime code see the variables of synapses, for subexpressions and string expressions.
@@ -126,29 +138,28 @@ class CompiledEngine(BrianEngine):
 
     def _remember(self) -> None:
         super()._remember()
-        self._settings = [(obj, obj.active, obj.when, obj.order) for obj in self._objects()]
+        network, objects = self._prepared(), self._objects()
+        self._settings = Settings(objects, self._namespace)
         self._dts = [(clock.variables["dt"].get_value(), clock.dt_) for clock in self._clocks]
-        self._schedule = self._prepared()._schedule  # the property looks it up in the preferences: 70 µs
-        network = self._prepared()
+        self._schedule = network._schedule  # the property looks it up in the preferences: 70 µs
         for name in ("run", "store", "restore"):
             _forbid(network, name, "call engine.advance, engine.run, engine.state or engine.set_state")
-        for obj in self._objects():
-            if isinstance(obj, StateMonitor):
-                _forbid(obj, "record_single_timestep", "record when='end', or use the runtime engine")
-            if isinstance(obj, Synapses):
-                _forbid(obj, "connect", "connect synapses before preparing the network")
+        for obj in objects:
+            for kind, (method, instead) in _FORBIDDEN.items():
+                if isinstance(obj, kind):
+                    _forbid(obj, method, instead)
 
     def _check_unchanged(self) -> None:
         super()._check_unchanged()
-        for obj, active, when, order in self._settings:
-            if obj.active is not active or obj.when != when or obj.order != order:
-                what = f"active, when or order of {obj.name}"
-                break
-        else:
+        what = self._settings.changed()
+        if what is None:
             if all(now[0] == dt for now, dt in self._dts) and self._prepared()._schedule == self._schedule:
                 return
             what = "dt of a clock, or the schedule"
-        raise EngineError(f"the network has changed since it was prepared ({what}), but its code is compiled already")
+        raise EngineError(
+            f"the network has changed since it was prepared ({what}), but its code is compiled already: "
+            "change it back, or build and prepare a new one"
+        )
 
     def _loaded(self) -> Library:
         self._prepared()
