@@ -70,7 +70,7 @@ def _in_brian(case: Case, decisions: int) -> np.ndarray:
     engine = CompiledEngine()
     with engine.building():
         network = _network(case)
-    engine.prepare(network.network)
+    engine.prepare(network.network, namespace={})
     engine.seed(np.random.SeedSequence(2))
     arrays = NetworkArrays(network, engine)
     arrays.p[:] = case.p()

@@ -81,7 +81,7 @@ class _OnEngine(Path):
     def __init__(self, case: Case, engine: Engine, spec: NetworkSpec) -> None:
         with engine.building():
             network = _network(spec, case)
-        engine.prepare(network.network)
+        engine.prepare(network.network, namespace={})
         engine.seed(np.random.SeedSequence(1))
         self._engine, self._arrays, self._p = engine, NetworkArrays(network, engine), case.p()
         self._action = network.action
@@ -130,7 +130,7 @@ class _Learning(Path):
         with self._engine.building():
             steps = STEPS if rule.needs_history else 0
             network = _network(spec, case, history=steps, record_traces=False)
-        self._engine.prepare(network.network)
+        self._engine.prepare(network.network, namespace={})
         self._engine.seed(np.random.SeedSequence(1))
         self._actor = SpikingActor(network, self._engine, DecisionSpec(steps=STEPS))
         settings = LearningSpec(rule=rule, optimiser=SGD(), rate=RATE, entropy=0.0)

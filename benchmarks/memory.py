@@ -48,7 +48,7 @@ def make() -> tuple[CompiledEngine, list]:
             PopulationRateMonitor(rwta.neurons, name="rates"),
         ]
         rwta.network.add(*monitors)
-    engine.prepare(rwta.network)
+    engine.prepare(rwta.network, namespace={})
     engine.seed(np.random.SeedSequence(0))
     return engine, monitors
 

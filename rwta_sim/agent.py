@@ -165,7 +165,7 @@ class Agent:
                     record_traces=decision.clear == "episode" or experiment.network.tau_spread > 0,
                     plasticity=plasticity,
                 )
-            engine.prepare(network.network)
+            engine.prepare(network.network, namespace={})
         actor = SpikingActor(network, engine, decision)
         if plasticity is not None:
             rule = self._rule(network)

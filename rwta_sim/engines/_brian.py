@@ -5,22 +5,25 @@ from __future__ import annotations
 import operator
 import threading
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from brian2 import Clock, EventMonitor, Network, PopulationRateMonitor, StateMonitor, Synapses, prefs
+from brian2 import Clock, EventMonitor, Network, PopulationRateMonitor, Quantity, Synapses, prefs
 from brian2.core.base import BrianObject
 from brian2.core.network import _get_all_objects
-from brian2.core.variables import ArrayVariable, AuxiliaryVariable, Subexpression, Variable, VariableView
+from brian2.core.variables import AuxiliaryVariable, Subexpression, Variable, VariableView
 from brian2.groups.group import VariableOwner
 from brian2.groups.subgroup import Subgroup
 from brian2.synapses.synapses import SynapticPathway
 
+from rwta_sim.engines._names import roles
+from rwta_sim.engines._namespace import names_used, run_namespace, tables
+from rwta_sim.engines._structure import MONITORS, Structure, check_indices
 from rwta_sim.engines.base import Engine
 from rwta_sim.errors import EngineError, nearest
 
-__all__ = ["DEVICES", "BrianEngine", "Parts", "check_parts", "check_run", "check_steps"]
+__all__ = ["DEVICES", "BrianEngine", "Parts", "check_parts", "check_run", "check_steps", "goes_on"]
 
 #: By name, what an array of a state must be: its shape (None for any length), kinds of dtype, least and largest value.
 Parts = dict[str, tuple[tuple[int | None, ...], str, float, float]]
@@ -39,6 +42,13 @@ def check_steps(steps: int) -> None:
     """Check the argument of `Engine.advance`."""
     if _whole("steps", steps) < 0:
         raise ValueError(f"steps = {steps}: expected 0 or more")
+
+
+def goes_on(answer: Any) -> bool:
+    """What a callback of `Engine.run` returned, if it returned anything."""
+    if answer is None:
+        raise EngineError("on_decision returned None: let it return True to go on, or False to end the run")
+    return bool(answer)
 
 
 def _whole(name: str, value: Any) -> int:
@@ -80,11 +90,14 @@ DEVICES = threading.RLock()
 class BrianEngine(Engine):
     """An engine whose variables can be read and written through Brian2's own `Variable` objects."""
 
+    #: Whether connections, delays and the like cannot change any more once a network is prepared.
+    _is_fixed = False
+
     def __init__(self) -> None:
         self._network: Network | None = None
         self._closed = False
 
-    def _adopt(self, network: Network) -> None:
+    def _adopt(self, network: Network, namespace: Mapping[str, Any] | None) -> None:
         """Check that this engine may serve `network`, and do so from now on."""
         self._check_open()
         if self._network is not None:
@@ -98,13 +111,19 @@ class BrianEngine(Engine):
                 raise EngineError(f"{clock.name} has no time step: only objects on a Clock can be advanced in steps")
         self._clocks = sorted(clocks, key=lambda clock: (clock.dt_, clock.name))
         self._clock = self._clocks[0]
+        self._namespace = run_namespace(namespace, names_used(members))
         self._network = network
 
     def _remember(self) -> None:
         """Note what the network is made of, for `_check_unchanged`."""
         network = self._prepared()
         self._members = frozenset(network.objects)
-        self._contents = [(obj.contained_objects, len(obj.contained_objects)) for obj in self._objects()]
+        objects = self._objects()
+        self._contents = [(obj.contained_objects, len(obj.contained_objects)) for obj in objects]
+        self._roles = roles([*objects, *self._clocks], list(self._clock.variables.device.arrays))
+        used_tables = tables(objects, self._namespace, self._role)
+        self._structure = Structure(objects, self._clocks, used_tables, self._role, self._is_fixed)
+        self._pathways = {self._role(obj.name): obj for obj in objects if isinstance(obj, SynapticPathway)}
 
     def _check_unchanged(self) -> None:
         """Raise EngineError if objects were added to the network, or removed, since it was prepared (some µs)."""
@@ -132,21 +151,42 @@ class BrianEngine(Engine):
         self._closed = True
         self._network = None
 
+    @abstractmethod
+    def _simulate(self, steps: int) -> None:
+        """Advance, unchecked."""
+
+    def _take_turns(self, decisions: int | None, on_decision: Callable[[], bool], every: int) -> None:
+        """`run`, in pieces of one decision."""
+        while decisions is None or decisions > 0:
+            self._simulate(every)
+            if not goes_on(on_decision()):
+                return
+            decisions = None if decisions is None else decisions - 1
+
+    @property
+    def dt(self) -> Quantity:
+        self._prepared()
+        return self._clock.dt
+
     # -- views ---------------------------------------------------------------------------------------
 
     def view(self, owner: Any, variable: str) -> np.ndarray:
         self._prepared()
         found = self._find(owner, variable)
         index = owner.variables.indices.get(variable, "_idx")
+        # Private ones (``_spikespace``) and those that Brian2 keeps to itself say where in memory the code goes.
+        fixed = found.read_only or found.name.startswith("_")
         if isinstance(found, Subexpression):
-            values = _evaluated(owner, variable, found)
+            values, fixed = _evaluated(owner, variable, found), True
         elif isinstance(owner, Subgroup) and index == "_sub_idx":
-            return np.asarray(found.get_value())[owner.start : owner.stop]
+            values = np.asarray(found.get_value())[owner.start : owner.stop]
         elif index in ("_idx", "0") or getattr(found.owner, "name", owner.name) == owner.name:
-            return np.asarray(found.get_value())
+            values = np.asarray(found.get_value())
         else:
-            values = np.asarray(found.get_value())[owner.variables[index].get_value()]
-        values.flags.writeable = False
+            values, fixed = np.asarray(found.get_value())[owner.variables[index].get_value()], True
+        if fixed:
+            values = values[...]  # a view: the simulation's own array remains writable
+            values.flags.writeable = False
         return values
 
     def _find(self, owner: Any, variable: str) -> Variable:
@@ -171,7 +211,7 @@ class BrianEngine(Engine):
 
     def drain(self, monitor: Any) -> dict[str, np.ndarray]:
         self._prepared()
-        if not isinstance(monitor, (EventMonitor, StateMonitor, PopulationRateMonitor)):
+        if not isinstance(monitor, MONITORS):
             raise EngineError(f"{getattr(monitor, 'name', repr(monitor))} is not a monitor: nothing to drain")
         if monitor not in self._objects():
             raise EngineError(f"{monitor.name} is not a monitor of this network")
@@ -193,19 +233,8 @@ class BrianEngine(Engine):
     def _objects(self) -> list[BrianObject]:
         return sorted(_get_all_objects(self._prepared().objects), key=lambda obj: obj.name)
 
-    def _variables(self) -> Iterator[tuple[str, ArrayVariable]]:
-        """The state variables; what is read-only is structure (indices) or a recording (monitors)."""
-        for obj in self._objects():
-            for name, variable in sorted(obj.variables.items()) if isinstance(obj, VariableOwner) else ():
-                if (
-                    isinstance(variable, ArrayVariable)
-                    and not variable.read_only
-                    and getattr(variable.owner, "name", None) == obj.name
-                ):
-                    yield f"{obj.name}.{name}", variable
-
-    def _pathways(self) -> list[SynapticPathway]:
-        return [obj for obj in self._objects() if isinstance(obj, SynapticPathway)]
+    def _role(self, name: str) -> str:
+        return self._roles.get(name, name)
 
     @abstractmethod
     def _queue_state(self, pathway: SynapticPathway) -> dict[str, np.ndarray]:
@@ -215,8 +244,10 @@ class BrianEngine(Engine):
     def _set_queue_state(self, pathway: SynapticPathway, state: dict[str, np.ndarray]) -> None: ...
 
     @abstractmethod
-    def _check_queue_state(self, where: str, pathway: SynapticPathway, state: dict[str, np.ndarray]) -> None:
-        """Raise EngineError if `_set_queue_state` could not take `state`; `where` names it."""
+    def _check_queue_state(
+        self, where: str, pathway: SynapticPathway, state: dict[str, np.ndarray], delays: np.ndarray
+    ) -> None:
+        """Raise EngineError if `_set_queue_state` could not take `state` with these delays; `where` names it."""
 
     @abstractmethod
     def _random_state(self) -> dict[str, np.ndarray]:
@@ -230,57 +261,69 @@ class BrianEngine(Engine):
         """Raise EngineError if `_set_random_state` could not take `state`."""
 
     def state(self) -> dict[str, np.ndarray]:
-        state = {name: np.array(variable.get_value()) for name, variable in self._variables()}
-        for pathway in self._pathways():
+        self._prepared()
+        state = {name: np.array(variable.get_value()) for name, variable in self._structure.evolving.items()}
+        for name, pathway in self._pathways.items():
             for part, values in self._queue_state(pathway).items():
-                state[f"{pathway.name}.queue.{part}"] = values
+                state[f"{name}.queue.{part}"] = values
         now = self.steps_done * self._clock.dt_
         for clock in self._clocks:
-            state[f"{clock.name}.timestep"] = np.array(clock._calc_timestep(now))
+            state[f"{self._role(clock.name)}.timestep"] = np.array(clock._calc_timestep(now))
+        state.update({f"structure.{name}": values for name, values in self._structure.digests().items()})
         state.update({f"random.{name}": values for name, values in self._random_state().items()})
         return state
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         self._prepared()
         self._check_state(state)
-        for name, variable in self._variables():
+        for name, variable in self._structure.evolving.items():
             values = variable.get_value()
             if values.flags.writeable:
                 values[...] = state[name]
-        for pathway in self._pathways():
-            self._set_queue_state(pathway, _part(state, f"{pathway.name}.queue."))
+        for name, pathway in self._pathways.items():
+            self._set_queue_state(pathway, _part(state, f"{name}.queue."))
         for clock in self._clocks:
-            step = int(state[f"{clock.name}.timestep"])
+            step = int(state[f"{self._role(clock.name)}.timestep"])
             clock.variables["timestep"].get_value()[0] = step
             clock.variables["t"].get_value()[0] = step * clock.dt_
         self._prepared().t_ = float(self._clock.variables["t"].get_value()[0])
         self._set_random_state(_part(state, "random."))
 
     def _check_state(self, state: dict[str, np.ndarray]) -> None:
-        expected = {name: variable.get_value() for name, variable in self._variables()}
-        expected |= {f"{clock.name}.timestep": np.array(0) for clock in self._clocks}
-        queues = tuple(f"{pathway.name}.queue." for pathway in self._pathways())
-        given = {name for name in state if not name.startswith(("random.", *queues))}
+        times = [f"{self._role(clock.name)}.timestep" for clock in self._clocks]
+        digests = {f"structure.{name}": digest for name, digest in self._structure.digests().items()}
+        expected = {name: variable.get_value() for name, variable in self._structure.evolving.items()}
+        expected |= {**dict.fromkeys(times, np.array(0)), **digests}
+        queues = {name: f"{name}.queue." for name in self._pathways}
+        given = {name for name in state if not name.startswith(("random.", *queues.values()))}
         if odd := sorted(expected.keys() ^ given):
             raise EngineError(f"this state is of another network: it differs in {', '.join(odd[:3])}")
         for name, values in expected.items():
-            if np.shape(state[name]) != values.shape:
-                raise EngineError(
-                    f"this state is of another network: {name} has shape {np.shape(state[name])}, "
-                    f"expected {values.shape}"
-                )
-            if not np.can_cast(np.asarray(state[name]).dtype, values.dtype, "same_kind"):
-                raise EngineError(
-                    f"this state is damaged: {name} is {np.asarray(state[name]).dtype}, not {values.dtype}"
-                )
-            if not values.flags.writeable and not np.array_equal(values, state[name]):
-                raise EngineError(f"this state is of another network: it differs in {name}, which is fixed")
-        for clock in self._clocks:
-            if not 0 <= int(state[f"{clock.name}.timestep"]) < 2**62:
-                raise EngineError(f"this state is damaged: {clock.name}.timestep is {state[f'{clock.name}.timestep']}")
-        for where, pathway in zip(queues, self._pathways(), strict=True):
-            self._check_queue_state(where, pathway, _part(state, where))
+            _check_array(name, np.asarray(state[name]), values)
+        for name, digest in digests.items():
+            if not np.array_equal(state[name], digest):
+                owner, _, part = name.removeprefix("structure.").rpartition(".")
+                raise EngineError(f"this state is of another network: {owner} has other {part}")
+        for name, variable in self._structure.evolving.items():
+            if not check_indices(variable, np.asarray(state[name])):
+                raise EngineError(f"this state is damaged: {name} names what does not exist")
+        for name in times:
+            if not 0 <= int(state[name]) < 2**62:
+                raise EngineError(f"this state is damaged: {name} is {state[name]}")
+        for name, pathway in self._pathways.items():
+            delays = np.asarray(state[f"{name}.delay"])
+            self._check_queue_state(queues[name], pathway, _part(state, queues[name]), delays)
         self._check_random_state(_part(state, "random."))
+
+
+def _check_array(name: str, given: np.ndarray, values: np.ndarray) -> None:
+    """Raise EngineError if `given` cannot take the place of `values`."""
+    if given.shape != values.shape:
+        raise EngineError(f"this state is of another network: {name} has shape {given.shape}, expected {values.shape}")
+    if not np.can_cast(given.dtype, values.dtype, "same_kind"):
+        raise EngineError(f"this state is damaged: {name} is {given.dtype}, not {values.dtype}")
+    if not values.flags.writeable and not name.startswith("structure.") and not np.array_equal(values, given):
+        raise EngineError(f"this state is of another network: it differs in {name}, which is fixed")
 
 
 def _evaluated(owner: Any, name: str, variable: Subexpression) -> np.ndarray:

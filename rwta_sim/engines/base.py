@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from brian2 import Network
+from brian2 import Network, Quantity
 
 __all__ = ["Engine"]
 
@@ -27,8 +27,16 @@ class Engine(ABC):
         yield
 
     @abstractmethod
-    def prepare(self, network: Network) -> None:
+    def prepare(self, network: Network, namespace: Mapping[str, Any] | None = None) -> None:
         """Make `network` ready to advance: compile it, or load it from the cache.
+
+        Parameters
+        ----------
+        network : Network
+        namespace : dict, optional
+            Constants, functions and tables that the equations use, by name, for objects that have no such name in a
+            namespace of their own. By default, as in Brian2's `run`, the local and global variables of the caller, with
+            the values that they have now.
 
         Raises
         ------
@@ -51,6 +59,11 @@ class Engine(ABC):
         EngineError
             If there is no such variable, or it exists only while the code runs (``xi``).
         """
+
+    @property
+    @abstractmethod
+    def dt(self) -> Quantity:
+        """A step: the dt of the network's fastest clock."""
 
     @property
     @abstractmethod

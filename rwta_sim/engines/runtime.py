@@ -7,21 +7,21 @@ compiler. A `run` per decision would cost tens of milliseconds each; here a deci
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import brian2
 import numpy as np
-from brian2 import Network, NetworkOperation, prefs, second
+from brian2 import Clock, Network, NetworkOperation, SpikeGeneratorGroup, prefs, second
 from brian2.codegen.runtime.cython_rt import CythonCodeObject
 from brian2.core.variables import Variable
 from brian2.devices.device import RuntimeDevice
 from brian2.synapses.synapses import SynapticPathway
 from brian2.utils.logger import catch_logs
 
-from rwta_sim.engines._brian import BrianEngine, Parts, check_parts, check_run, check_steps
+from rwta_sim.engines._brian import BrianEngine, Parts, check_parts, check_run, check_steps, goes_on
 from rwta_sim.engines._cache import cache_folder, writable
 from rwta_sim.engines._random import BUFFER_SIZE, PrivateRandom
 from rwta_sim.errors import EngineError
@@ -68,15 +68,17 @@ class RuntimeEngine(BrianEngine):
 
     # -- preparing -----------------------------------------------------------------------------------
 
-    def prepare(self, network: Network) -> None:
+    def prepare(self, network: Network, namespace: Mapping[str, Any] | None = None) -> None:
         _runtime_device()
         self._target = self._choose_target()
-        self._adopt(network)
+        self._adopt(network, namespace)
         self._operation = NetworkOperation(
             self._tick, clock=self._clock, when="end", order=2**31, name="rwta_sim_decision"
         )
         self._operation.active = False
         network.add(self._operation)
+        ratios = np.array([clock.dt_ / self._clock.dt_ for clock in self._clocks])
+        self._aligned = bool((np.abs(ratios - np.round(ratios)) <= Clock.epsilon_dt).all())
         self._remember()
 
     def close(self) -> None:
@@ -147,6 +149,9 @@ class RuntimeEngine(BrianEngine):
         if not check_run(decisions, every):
             return
         self._check_unchanged()
+        if not self._aligned:  # the last step of a decision ends only when slower clocks have caught up
+            self._take_turns(decisions, on_decision, every)
+            return
         self._on_decision, self._every = on_decision, every
         self._count, self._left = 0, -1 if decisions is None else decisions
         self._operation.active = True
@@ -162,7 +167,7 @@ class RuntimeEngine(BrianEngine):
         end = self.steps_done + steps
         with self._preferences(self._target), self._random.installed():
             try:
-                network.run(steps * self._clock.dt_ * second, namespace={})
+                network.run(steps * self._clock.dt_ * second, namespace=self._namespace)
             finally:
                 if self._inside:  # on_decision raised: the step itself is complete
                     network.t_ = self.steps_done * self._clock.dt_
@@ -181,7 +186,7 @@ class RuntimeEngine(BrianEngine):
         self._left -= 1
         self._inside = True
         self._random.step_out()
-        go_on = self._on_decision()  # type: ignore[misc]
+        go_on = goes_on(self._on_decision())  # type: ignore[misc]
         self._random.step_in()
         self._inside = False
         if not go_on or self._left == 0:
@@ -194,16 +199,22 @@ class RuntimeEngine(BrianEngine):
         return _pack_queue(pathway.queue)
 
     def _set_queue_state(self, pathway: SynapticPathway, state: dict[str, np.ndarray]) -> None:
+        if hasattr(pathway.queue, "currenttime"):
+            pathway.queue.currenttime = 0  # Brian2's Python queue keeps it, though it may get fewer rows
         pathway.queue._restore_from_full_state(_unpack_queue(state))
 
-    def _check_queue_state(self, where: str, pathway: SynapticPathway, state: dict[str, np.ndarray]) -> None:
+    def _check_queue_state(
+        self, where: str, pathway: SynapticPathway, state: dict[str, np.ndarray], delays: np.ndarray
+    ) -> None:
+        if not (np.isfinite(delays).all() and (delays >= 0).all()):
+            raise EngineError(f"this state is damaged: delays of {pathway.name} are negative or not finite")
         expected = {name: _QUEUE[name] for name in _pack_queue(pathway.queue)}
         check_parts(where, state, expected)
         if "lengths" in state:
             # Brian2 makes room for the delays when the network first runs.
             rows, events = len(state["lengths"]), len(state["events"])
-            delays = np.round(pathway.variables["delay"].get_value() / pathway.source.clock.dt_)
-            short = rows <= delays.max(initial=0) and (rows > 1 or events > 0)
+            steps = np.round(delays / pathway.source.clock.dt_)
+            short = rows <= steps.max(initial=0) and (rows > 1 or events > 0)
             if short or state["lengths"].sum() != events or not 0 <= int(state["offset"]) < max(rows, 1):
                 raise EngineError(f"this state is damaged: {where}lengths does not fit {where}events")
             if events and state["events"].max() >= len(pathway.synapses):
@@ -230,6 +241,10 @@ class RuntimeEngine(BrianEngine):
         if self._inside:
             raise EngineError("set_state inside on_decision would be undone by the running simulation")
         super().set_state(state)
+        for obj in self._objects():
+            if isinstance(obj, SpikeGeneratorGroup):
+                # Brian2 would look for its place anew, for the first of the spikes that are not over.
+                obj._spikes_changed, obj._previous_dt = False, None
 
 
 _INDICES: tuple[tuple[int | None, ...], str, float, float] = ((None,), "iu", 0, 2**31 - 1)

@@ -9,6 +9,7 @@ to be called from Python.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,13 @@ void rwta_sim_empty(int which) {
     }
 }
 
+// From now on the array of a function is what somebody else holds, and may change.
+void rwta_sim_lend(int which, void* data) {
+    switch (which) {
+%LEND%
+    }
+}
+
 // Frees what Brian2 allocated with new; the vectors and queues free themselves when the library is unloaded.
 void rwta_sim_free() {
 %FREE%
@@ -332,6 +340,8 @@ class CompiledDevice(CPPStandaloneDevice):
         self._closed = False
         self._index: dict[Variable, int] = {}
         self._delays: set[Variable] = set()
+        #: The arrays of functions, TimedArrays above all, which a library is to read where they are.
+        self.tables: list[np.ndarray] = []
 
     def code_object_class(self, codeobj_class: type | None = None, fallback_pref: str | None = None) -> type:
         if codeobj_class is None and self._fast:
@@ -340,9 +350,10 @@ class CompiledDevice(CPPStandaloneDevice):
 
     # -- generating ----------------------------------------------------------------------------------
 
-    def generate(self, network: Network, folder: Path) -> dict[str, str]:
+    def generate(self, network: Network, folder: Path, namespace: Mapping[str, Any]) -> dict[str, str]:
         """Write the project of `network` to `folder` and return its sources by file name.
 
+        `namespace` has the names from outside that objects without a namespace of their own use.
         To be called while this device is the active one.
         """
         if prefs.devices.cpp_standalone.openmp_threads:
@@ -354,7 +365,7 @@ class CompiledDevice(CPPStandaloneDevice):
         saved = prefs.core.stop_on_keyboard_interrupt
         prefs.core.stop_on_keyboard_interrupt = False  # no signal handler inside a library
         try:
-            network.run(0 * second, namespace={})
+            network.run(0 * second, namespace=namespace)
             self.build(directory=str(folder), compile=False, run=False)
         finally:
             prefs.core.stop_on_keyboard_interrupt = saved
@@ -419,8 +430,12 @@ class CompiledDevice(CPPStandaloneDevice):
                 pointer, size = name, str(int(np.prod(var.size)))
             cases.append(f"    case {index}: *data = (void*){pointer}; *size = {size}; break;")
         initialised = {*self.arrays.values(), *self.dynamic_arrays.values()}
-        tables = [name for name in sorted(self.static_arrays) if name not in initialised]
-        free += [f"    delete[] {name};\n    {name} = nullptr;" for name in tables]
+        static = [name for name in sorted(self.static_arrays) if name not in initialised]
+        # Brian2 begins the names of other arrays with this; those of functions are the functions' own arrays.
+        lent = [n for n in static if not n.startswith("_static_array_") and self.static_arrays[n].flags.c_contiguous]
+        lend = [f"    case {i}: delete[] {n}; {n} = (decltype({n}))data; break;" for i, n in enumerate(lent)]
+        free += [f"    delete[] {n};\n    {n} = nullptr;" for n in static if n not in lent]
+        self.tables = [self.static_arrays[name] for name in lent]
         clocks = sorted(network._clocks, key=lambda clock: (clock.dt_, clock.name))
         self._delays = {p.variables["delay"] for s in self.synapses for p in s._pathways}
         advance = ONE_CLOCK if len(clocks) == 1 else MANY_CLOCKS
@@ -432,6 +447,7 @@ class CompiledDevice(CPPStandaloneDevice):
             .replace("%ROWS%", "\n".join(f"rwta_sim::Rows rwta_sim::rows_{p};" for p in self.pathways))
             .replace("%MATRICES%", "\n".join(matrices))
             .replace("%EMPTY%", "\n".join(empty))
+            .replace("%LEND%", "\n".join(lend))
             .replace("%FREE%", "\n".join(free))
             .replace("%PATHWAYS%", "\n".join(f"    case {i}: return &{n};" for i, n in enumerate(self.pathways)))
             .replace("%ADVANCE%", advance)
@@ -457,7 +473,8 @@ class CompiledDevice(CPPStandaloneDevice):
         if var not in self._index:
             raise EngineError(f"{var.name} of {var.owner.name} is no part of the network that was prepared")
         if isinstance(var, DynamicArrayVariable) and var.ndim == 2:
-            return self._library.matrix(self._index[var], var.dtype)
+            values = self._library.matrix(self._index[var], var.dtype)
+            return values if len(values) else values.reshape(0, var.size[1])
         values = self._library.array(self._index[var], var.dtype)
         if var in self._delays:
             values.flags.writeable = False  # the queues were made for these delays

@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 import traceback
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from brian2 import Network, NetworkOperation, StateMonitor, Synapses
+from brian2 import Network, NetworkOperation, SpikeGeneratorGroup, StateMonitor, Synapses
 from brian2.core.base import BrianObjectException
 from brian2.core.variables import ArrayVariable, Variable
 from brian2.devices.device import all_devices, reset_device, set_device
@@ -20,6 +20,7 @@ from brian2.synapses.synapses import SynapticPathway
 from rwta_sim.engines._brian import DEVICES, BrianEngine, Parts, check_parts, check_run, check_steps
 from rwta_sim.engines._cache import cache_folder, writable
 from rwta_sim.engines._random import seed_words
+from rwta_sim.engines._settings import Settings
 from rwta_sim.engines.compiled.build import build, require_compiler
 from rwta_sim.engines.compiled.device import CompiledDevice
 from rwta_sim.engines.compiled.library import Library
@@ -36,12 +37,21 @@ _RANDOM: Parts = {
 }
 
 
+#: By class, a method that has no effect on compiled code, and what to do instead.
+_FORBIDDEN = {
+    StateMonitor: ("record_single_timestep", "record when='end', or use the runtime engine"),
+    Synapses: ("connect", "connect synapses before preparing the network"),
+    SpikeGeneratorGroup: ("set_spikes", "set spikes before preparing the network, or use the runtime engine"),
+}
+
+
 class CompiledEngine(BrianEngine):
     """Brian2's C++ standalone code as a library that stays loaded.
 
     The network is set up once; after `prepare` its variables (and those of its monitors) can be read and written
     through `view` or through Brian2's own attributes, and `advance` costs what the C++ code costs. Several networks
-    may live in one process, each advanced from a thread of its own. Delays and connections are fixed by `prepare`.
+    may live in one process, each advanced from a thread of its own. Delays, connections and constants are fixed by
+    `prepare`; the values of a TimedArray may be changed where they are (``table.values[:] = ...``).
 
     The library lives as long as the engine, the network's objects or an array that `view` gave; then its memory is
     given back.
@@ -58,12 +68,14 @@ class CompiledEngine(BrianEngine):
         If there is no C++ compiler.
     """
 
+    _is_fixed = True
+
     def __init__(self, fast: bool = True) -> None:
         super().__init__()
         require_compiler()
         self._device = CompiledDevice(fast)
         self._library: Library | None = None
-        self._timestep = np.zeros(1, np.int64)
+        self._timestep, self._time = np.zeros(1, np.int64), np.zeros(1)
 
     @contextmanager
     def building(self) -> Iterator[None]:
@@ -76,7 +88,7 @@ class CompiledEngine(BrianEngine):
             finally:
                 reset_device()
 
-    def prepare(self, network: Network) -> None:
+    def prepare(self, network: Network, namespace: Mapping[str, Any] | None = None) -> None:
         self._check_open()
         if any(kind == "run_network" for kind, _ in self._device.main_queue):
             raise EngineError(
@@ -91,14 +103,14 @@ class CompiledEngine(BrianEngine):
             variables = getattr(obj, "variables", {}).values()
             if any(isinstance(v, ArrayVariable) and v.device is not self._device for v in variables):
                 raise EngineError(f"{obj.name} was not built inside `with engine.building():` of this engine")
-        self._adopt(network)
+        self._adopt(network, namespace)
         try:
             self._library = self._compiled(network)
         except BaseException:
             self.close()  # the device has half of the network
             raise
         self._device.connect(self._library)
-        self._timestep = self._clock.variables["timestep"].get_value()
+        self._timestep, self._time = (self._clock.variables[name].get_value() for name in ("timestep", "t"))
         self._lend_to_runtime()
         self._remember()
 
@@ -106,9 +118,9 @@ class CompiledEngine(BrianEngine):
         cache = writable(cache_folder() / "compiled")
         with tempfile.TemporaryDirectory(prefix="rwta_sim-") as folder:
             with self.building():
-                sources = self._device.generate(network, Path(folder))
+                sources = self._device.generate(network, Path(folder), self._namespace)
                 flags, link = self._device.compiler_arguments()
-            return Library(build(sources, cache, flags=flags, link=link), Path(folder))
+            return Library(build(sources, cache, flags=flags, link=link), Path(folder), self._device.tables)
 
     def _lend_to_runtime(self) -> None:
         """Let Brian2's runtime code see the variables of synapses, for subexpressions and string expressions.
@@ -121,34 +133,33 @@ class CompiledEngine(BrianEngine):
     def close(self) -> None:
         super().close()
         self._library = None
-        self._timestep = np.zeros(1, np.int64)  # let go of the library's memory
+        self._timestep, self._time = np.zeros(1, np.int64), np.zeros(1)  # let go of the library's memory
         self._device.disconnect()
 
     def _remember(self) -> None:
         super()._remember()
-        self._settings = [(obj, obj.active, obj.when, obj.order) for obj in self._objects()]
+        network, objects = self._prepared(), self._objects()
+        self._settings = Settings(objects, self._namespace)
         self._dts = [(clock.variables["dt"].get_value(), clock.dt_) for clock in self._clocks]
-        self._schedule = self._prepared()._schedule  # the property looks it up in the preferences: 70 µs
-        network = self._prepared()
+        self._schedule = network._schedule  # the property looks it up in the preferences: 70 µs
         for name in ("run", "store", "restore"):
             _forbid(network, name, "call engine.advance, engine.run, engine.state or engine.set_state")
-        for obj in self._objects():
-            if isinstance(obj, StateMonitor):
-                _forbid(obj, "record_single_timestep", "record when='end', or use the runtime engine")
-            if isinstance(obj, Synapses):
-                _forbid(obj, "connect", "connect synapses before preparing the network")
+        for obj in objects:
+            for kind, (method, instead) in _FORBIDDEN.items():
+                if isinstance(obj, kind):
+                    _forbid(obj, method, instead)
 
     def _check_unchanged(self) -> None:
         super()._check_unchanged()
-        for obj, active, when, order in self._settings:
-            if obj.active is not active or obj.when != when or obj.order != order:
-                what = f"active, when or order of {obj.name}"
-                break
-        else:
+        what = self._settings.changed()
+        if what is None:
             if all(now[0] == dt for now, dt in self._dts) and self._prepared()._schedule == self._schedule:
                 return
             what = "dt of a clock, or the schedule"
-        raise EngineError(f"the network has changed since it was prepared ({what}), but its code is compiled already")
+        raise EngineError(
+            f"the network has changed since it was prepared ({what}), but its code is compiled already: "
+            "change it back, or build and prepare a new one"
+        )
 
     def _loaded(self) -> Library:
         self._prepared()
@@ -171,22 +182,23 @@ class CompiledEngine(BrianEngine):
 
     def advance(self, steps: int) -> None:
         check_steps(steps)
-        library = self._loaded()
+        self._prepared()
         self._check_unchanged()
-        library.advance(steps)
+        self._simulate(steps)
 
     def run(self, decisions: int | None, on_decision: Callable[[], bool], every: int) -> None:
         if not check_run(decisions, every):
             return
-        library = self._loaded()
+        self._prepared()
         self._check_unchanged()
-        while decisions is None or decisions > 0:
-            if self._library is not library:  # on_decision has closed the engine
-                library = self._loaded()
-            library.advance(every)
-            if not on_decision():
-                return
-            decisions = None if decisions is None else decisions - 1
+        self._take_turns(decisions, on_decision, every)
+
+    def _simulate(self, steps: int) -> None:
+        library, network = self._loaded(), self._prepared()
+        try:
+            library.advance(steps)
+        finally:
+            network.t_ = float(self._time[0])
 
     def _empty(self, monitor: Any, recordings: list[Variable]) -> None:
         for variable in recordings:
@@ -200,7 +212,9 @@ class CompiledEngine(BrianEngine):
     def _set_queue_state(self, pathway: SynapticPathway, state: dict[str, np.ndarray]) -> None:
         self._loaded().set_queue(self._device.pathway_index(pathway), state)
 
-    def _check_queue_state(self, where: str, pathway: SynapticPathway, state: dict[str, np.ndarray]) -> None:
+    def _check_queue_state(
+        self, where: str, pathway: SynapticPathway, state: dict[str, np.ndarray], delays: np.ndarray
+    ) -> None:
         # The C++ code would go wherever a wrong number leads it.
         index = self._device.pathway_index(pathway)
         rows, sources = self._loaded().queue_rows(index), self._loaded().queue_sources(index)

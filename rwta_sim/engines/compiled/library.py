@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
+import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +30,11 @@ class Library:
         The shared library.
     data : Path
         Folder with the data (``static_arrays``) that sets the network up.
+    tables : sequence of ndarray
+        Arrays of functions, in the order of the library's table: its code reads them where they are.
     """
 
-    def __init__(self, path: Path, data: Path) -> None:
+    def __init__(self, path: Path, data: Path, tables: Sequence[np.ndarray] = ()) -> None:
         # The loader gives the same memory to the same file: a network of its own needs a file of its own.
         with tempfile.TemporaryDirectory(prefix="rwta_sim-") as folder:
             copy = Path(folder) / path.name
@@ -47,6 +51,7 @@ class Library:
             "free": [],
             "empty": [ctypes.c_int],
             "advance": [ctypes.c_int64],
+            "lend": [ctypes.c_int, ctypes.c_void_p],
             "array": [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p],
             "matrix": [ctypes.c_int, *[ctypes.c_void_p] * 3],
             "random": [ctypes.c_void_p] * 4,
@@ -64,9 +69,12 @@ class Library:
         # Not at the exit of the process: arrays may outlive that.
         weakref.finalize(self, _unload, self._dll).atexit = False
         self._dll.rwta_sim_start.restype = ctypes.c_char_p
-        problem = self._dll.rwta_sim_start(str(data).encode())
+        problem = self._dll.rwta_sim_start(os.fsencode(data))
         if problem:
             raise EngineError(f"the network could not be set up: {problem.decode()}")
+        self._tables = tables  # as long as the code reads them
+        for which, table in enumerate(tables):
+            self._dll.rwta_sim_lend(which, table.ctypes.data)
 
     def advance(self, steps: int) -> None:
         """Simulate `steps` steps; the interpreter lock is released meanwhile."""
