@@ -262,6 +262,11 @@ def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[A
     ConfigError
         If the settings do not allow replicas, or `env` does not fit their number.
     """
+    if not (env is None or isinstance(env, (gym.Env, VectorEnv)) or callable(env)):
+        raise ConfigError(
+            f"env = {env!r}: expected an environment, a function that makes one, or a vector environment; for one that "
+            "has an id, give an experiment with that: experiment.changed({'environment.id': ...})"
+        )
     experiment, count = experiment.resolved(), experiment.training.replicas
     if not experiment.training.side_by_side and not isinstance(env, VectorEnv):
         return Agent(experiment, env if env is None or isinstance(env, gym.Env) else env()), None

@@ -457,6 +457,8 @@ class CompiledDevice(CPPStandaloneDevice):
         """The sources with code objects numbered: Brian2 names them uniquely in a process, so that the same network
         built a second time would have other code and miss the cache."""
         numbers = {name: f"code_{number}" for number, name in enumerate(self.code_objects)}
+        if not numbers:  # nothing runs
+            return sources
         pattern = re.compile(f"({'|'.join(sorted(map(re.escape, numbers), key=len, reverse=True))})(?![0-9])")
 
         def rename(text: str) -> str:
