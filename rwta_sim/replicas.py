@@ -270,6 +270,11 @@ def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[A
     ConfigError
         If the settings do not allow replicas, or `env` does not fit their number.
     """
+    if not (env is None or isinstance(env, (gym.Env, VectorEnv)) or callable(env)):
+        raise ConfigError(
+            f"env = {env!r}: expected an environment, a function that makes one, or a vector environment; for one that "
+            "has an id, give an experiment with that: experiment.changed({'environment.id': ...})"
+        )
     experiment, count = experiment.resolved(), experiment.training.replicas
     if env is not None:
         check_given(env)

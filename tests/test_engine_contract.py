@@ -481,6 +481,71 @@ def test_a_connection_that_cannot_be():
         engine.steps_done  # noqa: B018
 
 
+class Setup:
+    """A network of which each test sets something while it is built."""
+
+    def __init__(self, engine, change=lambda one: None):
+        with engine.building():
+            self.cells = NeuronGroup(6, "v : 1\nk : 1", threshold="v > 9", name="cells")
+            self.part = self.cells[2:5]
+            self.others = NeuronGroup(3, "v : 1", name="others")
+            self.wires = Synapses(self.cells, self.others, "w : 1", on_pre="v_post += w", name="wires")
+            self.wires.connect(p=1.0)
+            self.extra = []
+            change(self)
+            self.network = Network(self.cells, self.others, self.wires, *self.extra, name="setup")
+
+
+#: Brian2's standalone programs would read or write beyond their arrays.
+BEYOND = {
+    "too many": (lambda one: setattr(one.wires, "w", np.arange(30.0)), r"wires\.w was given 30 values, but .* is 18"),
+    "delays": (
+        lambda one: setattr(one.wires, "delay", np.arange(5) * ms),
+        r"wires\w*\.delay was given 5 values, but .* is 18",
+    ),
+    "an index": (lambda one: one.wires.w.__setitem__(18, 3.0), r"wires\.w\[18\] does not exist: .* is 18"),
+    "a recording": (
+        lambda one: one.extra.append(StateMonitor(one.wires, "w", record=[3, 18], name="m")),
+        "m records synapse 18, but the number of synapses is 18",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BEYOND)
+def test_what_would_go_beyond_the_synapses_is_refused(case):
+    change, message = BEYOND[case]
+    engine = CompiledEngine()
+    one = Setup(engine, change)
+    with pytest.raises(EngineError, match=f"could not be set up: {message}"):
+        engine.prepare(one.network)
+
+
+def test_values_set_by_index_arrive_where_they_do_in_brian2():
+    """Negative ones, those of subgroups and masks too."""
+
+    def change(one):
+        one.wires.w = np.arange(18.0)
+        one.wires.w[17] = -1.0
+        one.cells.v[-1] = 1
+        one.cells.k = "i"
+        one.cells.k[np.array([True, False, True])] = 9
+        one.part.v[0] = 2
+        one.part.v[-1] = 3
+        one.part.k[np.array([1])] = 8
+
+    engines = RuntimeEngine("numpy"), CompiledEngine()
+    one, other = (Setup(engine, change) for engine in engines)
+    for engine, network in zip(engines, (one.network, other.network), strict=True):
+        engine.prepare(network)
+    np.testing.assert_array_equal(one.cells.v, [0, 0, 2, 0, 3, 1])
+    np.testing.assert_array_equal(one.cells.k, [9, 1, 9, 8, 4, 5])
+    for mine, theirs in ((one.cells.v, other.cells.v), (one.cells.k, other.cells.k), (one.wires.w, other.wires.w)):
+        np.testing.assert_array_equal(mine, theirs)
+    for index in (6, -7, [0, 9]):
+        with pytest.raises(IndexError, match="cells has indices 0 to 5"):
+            Setup(CompiledEngine(), lambda one, index=index: one.cells.v.__setitem__(index, 1))
+
+
 def test_several_objects_that_draw_poisson_numbers():
     """Brian2's code for them has functions that are not static, in every file. Their means, within 5 standard errors of
     4000 draws each (false alarms: 1e-6)."""

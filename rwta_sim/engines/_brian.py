@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import threading
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from brian2 import Clock, EventMonitor, Network, PopulationRateMonitor, Quantity
 from brian2.core.base import BrianObject
 from brian2.core.network import _get_all_objects
 from brian2.core.variables import AuxiliaryVariable, Subexpression, Variable, VariableView
-from brian2.groups.group import VariableOwner
+from brian2.groups.group import Group, VariableOwner
 from brian2.groups.subgroup import Subgroup
 from brian2.synapses.synapses import SynapticPathway
 
@@ -23,7 +24,17 @@ from rwta_sim.engines._structure import MONITORS, Structure, check_indices
 from rwta_sim.engines.base import Engine
 from rwta_sim.errors import EngineError, nearest
 
-__all__ = ["DEVICES", "BrianEngine", "Parts", "check_parts", "check_run", "check_steps", "goes_on"]
+__all__ = [
+    "DEVICES",
+    "BrianEngine",
+    "Parts",
+    "check_network",
+    "check_parts",
+    "check_run",
+    "check_steps",
+    "goes_on",
+    "seed_sequence",
+]
 
 #: By name, what an array of a state must be: its shape (None for any length), kinds of dtype, least and largest value.
 Parts = dict[str, tuple[tuple[int | None, ...], str, float, float]]
@@ -42,6 +53,24 @@ def check_steps(steps: int) -> None:
     """Check the argument of `Engine.advance`."""
     if _whole("steps", steps) < 0:
         raise ValueError(f"steps = {steps}: expected 0 or more")
+
+
+def check_network(network: Any) -> None:
+    """Check the argument of `Engine.prepare`."""
+    if not isinstance(network, Network):
+        raise EngineError(
+            f"{getattr(network, 'name', repr(network))} is not a brian2.Network: put the objects into one, "
+            "Network(group, synapses, ...), and prepare that"
+        )
+
+
+def seed_sequence(seed: Any) -> np.random.SeedSequence:
+    """The argument of `Engine.seed`."""
+    if isinstance(seed, np.random.SeedSequence):
+        return seed
+    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise EngineError(f"seed = {seed!r}: expected a whole number from 0 on, or a numpy.random.SeedSequence")
+    return np.random.SeedSequence(int(seed))
 
 
 def goes_on(answer: Any) -> bool:
@@ -111,6 +140,7 @@ class BrianEngine(Engine):
                 raise EngineError(f"{clock.name} has no time step: only objects on a Clock can be advanced in steps")
         self._clocks = sorted(clocks, key=lambda clock: (clock.dt_, clock.name))
         self._clock = self._clocks[0]
+        _warn_of_default_clock(network, self._clocks)
         self._namespace = run_namespace(namespace, names_used(members))
         self._network = network
 
@@ -324,6 +354,21 @@ def _check_array(name: str, given: np.ndarray, values: np.ndarray) -> None:
         raise EngineError(f"this state is damaged: {name} is {given.dtype}, not {values.dtype}")
     if not values.flags.writeable and not name.startswith("structure.") and not np.array_equal(values, given):
         raise EngineError(f"this state is of another network: it differs in {name}, which is fixed")
+
+
+def _warn_of_default_clock(network: Network, clocks: list[Clock]) -> None:
+    """Warn if a step is as short as it is only because some objects were made without `dt`."""
+    default = [obj.name for obj in network.objects if obj.clock is clocks[0]]
+    groups = [obj for obj in network.objects if isinstance(obj, Group) and not isinstance(obj, MONITORS)]
+    slower = sorted(obj.name for obj in groups if obj.clock is not clocks[0])
+    if clocks[0].name == "defaultclock" and clocks[0].dt_ == 1e-4 and slower:
+        warnings.warn(
+            f"a step of this network is {clocks[0].dt}, Brian2's default, because {', '.join(sorted(default)[:3])} "
+            f"{'were' if len(default) > 1 else 'was'} made without dt= or clock=, while {slower[0]} has a longer dt. "
+            "If that is meant, say so: dt=0.1*ms",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def _evaluated(owner: Any, name: str, variable: Subexpression) -> np.ndarray:

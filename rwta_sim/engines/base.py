@@ -23,7 +23,11 @@ class Engine(ABC):
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        """Context in which the Brian2 objects of the network must be created."""
+        """Context in which the Brian2 objects of the network must be created, its clocks too.
+
+        What is random in it (``connect(p=0.1)``, ``group.v = "rand()"``) follows `brian2.seed`, called inside, and not
+        `seed`. Numbers that are drawn here need not be the same on both engines.
+        """
         yield
 
     @abstractmethod
@@ -71,8 +75,16 @@ class Engine(ABC):
         """Completed steps of the fastest clock; times dt, it is the time of the next step."""
 
     @abstractmethod
-    def seed(self, seed: np.random.SeedSequence) -> None:
-        """Restart the random numbers of the network; nobody else's generator is touched."""
+    def seed(self, seed: np.random.SeedSequence | int) -> None:
+        """Restart the random numbers of the network; nobody else's generator is touched.
+
+        For what it draws from now on: connections and values that were drawn while it was built follow `brian2.seed`.
+
+        Raises
+        ------
+        EngineError
+            If `seed` is neither a SeedSequence nor a whole number from 0 on.
+        """
 
     @abstractmethod
     def advance(self, steps: int) -> None:
@@ -95,7 +107,7 @@ class Engine(ABC):
         decisions : int or None
             How many times to call at the most; None for no limit.
         on_decision : callable
-            Returns False to end the run. It may read and write views, seed, and take or set the state;
+            Returns True to go on, False to end the run. It may read and write views, seed, and take or set the state;
             what it raises ends the run and reaches the caller.
         every : int
             Steps of the fastest clock in a decision.
@@ -105,7 +117,7 @@ class Engine(ABC):
         ValueError
             If `decisions` or `every` is not a whole number, or too small.
         EngineError
-            If the network has changed since it was prepared.
+            If the network has changed since it was prepared, or `on_decision` returns None.
         """
 
     @abstractmethod

@@ -21,7 +21,16 @@ from brian2.devices.device import RuntimeDevice
 from brian2.synapses.synapses import SynapticPathway
 from brian2.utils.logger import catch_logs
 
-from rwta_sim.engines._brian import BrianEngine, Parts, check_parts, check_run, check_steps, goes_on
+from rwta_sim.engines._brian import (
+    BrianEngine,
+    Parts,
+    check_network,
+    check_parts,
+    check_run,
+    check_steps,
+    goes_on,
+    seed_sequence,
+)
 from rwta_sim.engines._cache import cache_folder, writable
 from rwta_sim.engines._random import BUFFER_SIZE, PrivateRandom
 from rwta_sim.errors import EngineError
@@ -70,6 +79,7 @@ class RuntimeEngine(BrianEngine):
 
     def prepare(self, network: Network, namespace: Mapping[str, Any] | None = None) -> None:
         _runtime_device()
+        check_network(network)
         self._target = self._choose_target()
         self._adopt(network, namespace)
         self._operation = NetworkOperation(
@@ -135,9 +145,9 @@ class RuntimeEngine(BrianEngine):
         # to the next step after on_decision, which sees a complete one.
         return round(self._prepared().t_ / self._clock.dt_) + self._inside
 
-    def seed(self, seed: np.random.SeedSequence) -> None:
+    def seed(self, seed: np.random.SeedSequence | int) -> None:
         self._check_open()
-        self._random.seed(seed)
+        self._random.seed(seed_sequence(seed))
 
     def advance(self, steps: int) -> None:
         """Simulate `steps` steps in a `Network.run` of their own: tens of milliseconds each time."""

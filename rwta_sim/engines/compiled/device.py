@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from brian2 import Network, prefs, second
+from brian2 import Network, StateMonitor, prefs, second
 from brian2.core.variables import ArrayVariable, DynamicArrayVariable, Variable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.synapses.synapses import Synapses, SynapticPathway
@@ -330,6 +330,13 @@ _COMPILER_SETTINGS = ("include_dirs", "define_macros", "library_dirs", "librarie
 _THROW = 'throw std::runtime_error("synapses could not be created, see the message above");'
 
 
+def _is_synaptic(var: Variable) -> bool:
+    """Whether a variable has a value for each synapse."""
+    return (
+        isinstance(var, DynamicArrayVariable) and isinstance(var.owner, (Synapses, SynapticPathway)) and not var.scalar
+    )
+
+
 class CompiledDevice(CPPStandaloneDevice):
     """Generates the library of one network and, once it is loaded, gives access to its variables."""
 
@@ -348,6 +355,70 @@ class CompiledDevice(CPPStandaloneDevice):
             return CompiledCodeObject
         return super().code_object_class(codeobj_class, fallback_pref)
 
+    # -- setting up, before the network is prepared -----------------------------------------------------------------
+
+    # Brian2 does not check in standalone mode what it cannot know before the program runs, so that the program would
+    # read and write beyond its arrays. What can be known is checked here, the rest when the library sets itself up.
+
+    def fill_with_array(self, var: ArrayVariable, arr: Any) -> None:
+        if self._library is not None:
+            values = self.get_value(var)
+            if not values.flags.writeable:
+                raise EngineError(
+                    f"{var.name} of {var.owner.name} is fixed once the network is prepared: set it before"
+                )
+            values[...] = arr
+            return
+        count = np.size(arr)
+        if count > 1 and _is_synaptic(var):
+            name, size = f"{var.owner.name}.{var.name}", f"{self.get_array_name(var, access_data=False)}.size()"
+            self._require(
+                f"{size} == {count}", f"{name} was given {count} values, but the number of synapses is ", size
+            )
+        super().fill_with_array(var, arr)
+
+    def variableview_set_with_index_array(self, variableview: Any, item: Any, value: Any, check_units: bool) -> None:
+        item = getattr(item, "_indices", lambda: item)()
+        if not isinstance(item, (slice, str, tuple)):
+            item = self._existing(variableview, np.asarray(item))
+        super().variableview_set_with_index_array(variableview, item, value, check_units)
+
+    def _existing(self, view: Any, item: np.ndarray) -> Any:
+        """Indices counted from the start, all of which exist; as numbers or a list, which Brian2 tells from names."""
+        indices = np.nonzero(item)[0] if item.dtype == bool else item
+        if view.index_var != "_idx":  # of a subgroup, which Brian2 takes into account for arrays
+            return np.atleast_1d(indices).tolist()
+        variable = view.variable
+        try:
+            size = int(view.group.variables["N"].get_value())
+        except NotImplementedError:  # synapses that the program creates
+            if indices.shape == ():
+                name, size = f"{variable.owner.name}.{variable.name}", self.get_array_name(variable, access_data=False)
+                place = f"0 <= {indices} && {indices} < (int64_t){size}.size()"
+                self._require(place, f"{name}[{indices}] does not exist: the number of synapses is ", f"{size}.size()")
+            return indices.tolist()
+        if indices.size and not (-size <= indices.min() and indices.max() < size):
+            raise IndexError(f"{view.group.name} has indices 0 to {size - 1}, and not all of {indices.tolist()}")
+        indices = np.where(indices < 0, indices + size, indices)
+        return indices.tolist() or slice(0, 0) if indices.shape else indices.item()
+
+    def _require(self, condition: str, problem: str, number: str) -> None:
+        """Where the program is now, let it end with an error unless `condition` holds."""
+        throw = f'throw std::runtime_error("{problem}" + std::to_string({number}));'
+        self.insert_code("main", f"if (!({condition})) {throw}")
+
+    def _check_recorded(self, network: Network) -> None:
+        """Of monitors of synapses: that what they record exists."""
+        for obj in network.objects:
+            if isinstance(obj, StateMonitor) and isinstance(obj.source, Synapses) and len(obj.record):
+                size = f"{self.get_array_name(obj.source.variables['_synaptic_pre'], access_data=False)}.size()"
+                last = int(np.max(obj.record))
+                self._require(
+                    f"{last} < (int64_t){size}",
+                    f"{obj.name} records synapse {last}, but the number of synapses is ",
+                    size,
+                )
+
     # -- generating ----------------------------------------------------------------------------------
 
     def generate(self, network: Network, folder: Path, namespace: Mapping[str, Any]) -> dict[str, str]:
@@ -361,6 +432,7 @@ class CompiledDevice(CPPStandaloneDevice):
                 "the compiled engine runs a network in one thread (several networks run in threads of their own): set "
                 "brian2.prefs.devices.cpp_standalone.openmp_threads = 0"
             )
+        self._check_recorded(network)
         self.insert_code("before_network_run", "return 0;")
         saved = prefs.core.stop_on_keyboard_interrupt
         prefs.core.stop_on_keyboard_interrupt = False  # no signal handler inside a library
@@ -385,6 +457,8 @@ class CompiledDevice(CPPStandaloneDevice):
         """The sources with code objects numbered: Brian2 names them uniquely in a process, so that the same network
         built a second time would have other code and miss the cache."""
         numbers = {name: f"code_{number}" for number, name in enumerate(self.code_objects)}
+        if not numbers:  # nothing runs
+            return sources
         pattern = re.compile(f"({'|'.join(sorted(map(re.escape, numbers), key=len, reverse=True))})(?![0-9])")
 
         def rename(text: str) -> str:
@@ -481,15 +555,6 @@ class CompiledDevice(CPPStandaloneDevice):
         elif isinstance(var, DynamicArrayVariable) and not isinstance(var.owner, (Synapses, SynapticPathway)):
             return values.copy()  # a recording: it moves in memory while it grows
         return values
-
-    def fill_with_array(self, var: ArrayVariable, arr: Any) -> None:
-        if self._library is None:
-            super().fill_with_array(var, arr)
-            return
-        values = self.get_value(var)
-        if not values.flags.writeable:
-            raise EngineError(f"{var.name} of {var.owner.name} is fixed once the network is prepared: set it before")
-        values[...] = arr
 
     def resize(self, var: ArrayVariable, new_size: int) -> None:
         if self._library is not None or self._closed:

@@ -11,13 +11,22 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from brian2 import Network, NetworkOperation, SpikeGeneratorGroup, StateMonitor, Synapses
+from brian2 import Clock, Network, NetworkOperation, SpikeGeneratorGroup, StateMonitor, Synapses
 from brian2.core.base import BrianObjectException
 from brian2.core.variables import ArrayVariable, Variable
 from brian2.devices.device import all_devices, reset_device, set_device
 from brian2.synapses.synapses import SynapticPathway
 
-from rwta_sim.engines._brian import DEVICES, BrianEngine, Parts, check_parts, check_run, check_steps
+from rwta_sim.engines._brian import (
+    DEVICES,
+    BrianEngine,
+    Parts,
+    check_network,
+    check_parts,
+    check_run,
+    check_steps,
+    seed_sequence,
+)
 from rwta_sim.engines._cache import cache_folder, writable
 from rwta_sim.engines._random import seed_words
 from rwta_sim.engines._settings import Settings
@@ -94,15 +103,8 @@ class CompiledEngine(BrianEngine):
             raise EngineError(
                 "a network was run inside `with engine.building():`: only build there, then prepare it and advance"
             )
-        for obj in network.sorted_objects:
-            if isinstance(obj, NetworkOperation):
-                raise EngineError(
-                    f"{obj.name} is a NetworkOperation, Python code that compiled code cannot call: let `run` call it, "
-                    "or use the runtime engine"
-                )
-            variables = getattr(obj, "variables", {}).values()
-            if any(isinstance(v, ArrayVariable) and v.device is not self._device for v in variables):
-                raise EngineError(f"{obj.name} was not built inside `with engine.building():` of this engine")
+        check_network(network)
+        self._check_built(network)
         self._adopt(network, namespace)
         try:
             self._library = self._compiled(network)
@@ -113,6 +115,36 @@ class CompiledEngine(BrianEngine):
         self._timestep, self._time = (self._clock.variables[name].get_value() for name in ("timestep", "t"))
         self._lend_to_runtime()
         self._remember()
+
+    def _check_built(self, network: Network) -> None:
+        """Raise EngineError if not all of `network`, and nothing that is gone, was built inside `building`."""
+        for obj in network.sorted_objects:
+            if isinstance(obj, NetworkOperation):
+                raise EngineError(
+                    f"{obj.name} is a NetworkOperation, Python code that compiled code cannot call: let `run` call it, "
+                    "or use the runtime engine"
+                )
+            variables = getattr(obj, "variables", {}).values()
+            clock = obj.clock.variables["t"] if isinstance(obj.clock, Clock) else None
+            if clock is not None and clock.device is not self._device:
+                raise EngineError(
+                    f"{obj.clock.name}, the clock of {obj.name}, was not made inside `with engine.building():` of this "
+                    "engine: make it there"
+                )
+            if any(isinstance(v, ArrayVariable) and v.device is not self._device for v in variables):
+                raise EngineError(f"{obj.name} was not built inside `with engine.building():` of this engine")
+        owners: dict[str, str] = {}
+        for variable in self._device.arrays:
+            try:
+                twice = owners.setdefault(variable.owner.name, variable.owner.id) != variable.owner.id
+            except ReferenceError:  # no harm in a group[2:5] of the moment
+                twice = not variable.read_only
+            if twice:
+                raise EngineError(
+                    f"an object with the variable {variable.name!r} was built by this engine, and then once more or "
+                    "thrown away (is `with engine.building():` in a cell that ran twice?): make a new engine for every "
+                    "network, before building it"
+                )
 
     def _compiled(self, network: Network) -> Library:
         cache = writable(cache_folder() / "compiled")
@@ -177,8 +209,8 @@ class CompiledEngine(BrianEngine):
         self._prepared()
         return int(self._timestep[0])
 
-    def seed(self, seed: np.random.SeedSequence) -> None:
-        self._loaded().seed(seed_words(seed))
+    def seed(self, seed: np.random.SeedSequence | int) -> None:
+        self._loaded().seed(seed_words(seed_sequence(seed)))
 
     def advance(self, steps: int) -> None:
         check_steps(steps)
