@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from rwta_sim.actor import Actor, RandomActor, Session, SpikingActor
+from rwta_sim.blas import one_thread
 from rwta_sim.bridge import Bridge, Episode, drive
 from rwta_sim.config import EnvironmentSpec, Experiment
 from rwta_sim.critics import CriticInputs
@@ -214,6 +215,7 @@ class Agent:
                 return finish(session)
             return drive(self.engine, session, self.experiment.decision.steps)
 
+    @one_thread()
     def play(
         self,
         episodes: int | None = None,

@@ -10,6 +10,7 @@ from gymnasium.wrappers import RenderCollection
 
 from rwta_sim.actor import SpikingActor
 from rwta_sim.agent import Agent, make_environment
+from rwta_sim.blas import one_thread
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.runs import RunFolder
 
@@ -29,6 +30,7 @@ class _Rewards(gym.Wrapper):
         return result
 
 
+@one_thread()
 def record_episode(
     run: RunFolder,
     seed: int | None = None,

@@ -17,6 +17,7 @@ import numpy as np
 
 from rwta_sim.actor import Session
 from rwta_sim.agent import Agent, difference, pattern_count, reset_options, restore
+from rwta_sim.blas import one_thread
 from rwta_sim.bridge import Episode
 from rwta_sim.config import Experiment
 from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure
@@ -170,6 +171,7 @@ class Trainer:
 
     # -- training ------------------------------------------------------------------------------------
 
+    @one_thread()
     def train(self) -> Summary:
         """Train until the episodes are done, the target is reached or the user interrupts.
 

@@ -17,6 +17,7 @@ from brian2.groups.group import VariableOwner
 from brian2.groups.subgroup import Subgroup
 from brian2.synapses.synapses import SynapticPathway
 
+from rwta_sim.engines._turns import Turn, in_turn
 from rwta_sim.engines.base import Engine
 from rwta_sim.errors import EngineError, nearest
 
@@ -83,6 +84,7 @@ class BrianEngine(Engine):
     def __init__(self) -> None:
         self._network: Network | None = None
         self._closed = False
+        self._turn = Turn()
 
     def _adopt(self, network: Network) -> None:
         """Check that this engine may serve `network`, and do so from now on."""
@@ -134,6 +136,7 @@ class BrianEngine(Engine):
 
     # -- views ---------------------------------------------------------------------------------------
 
+    @in_turn
     def view(self, owner: Any, variable: str) -> np.ndarray:
         self._prepared()
         found = self._find(owner, variable)
@@ -169,6 +172,7 @@ class BrianEngine(Engine):
 
     # -- recordings ----------------------------------------------------------------------------------
 
+    @in_turn
     def drain(self, monitor: Any) -> dict[str, np.ndarray]:
         self._prepared()
         if not isinstance(monitor, (EventMonitor, StateMonitor, PopulationRateMonitor)):
@@ -229,6 +233,7 @@ class BrianEngine(Engine):
     def _check_random_state(self, state: dict[str, np.ndarray]) -> None:
         """Raise EngineError if `_set_random_state` could not take `state`."""
 
+    @in_turn
     def state(self) -> dict[str, np.ndarray]:
         state = {name: np.array(variable.get_value()) for name, variable in self._variables()}
         for pathway in self._pathways():
@@ -240,6 +245,7 @@ class BrianEngine(Engine):
         state.update({f"random.{name}": values for name, values in self._random_state().items()})
         return state
 
+    @in_turn
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         self._prepared()
         self._check_state(state)

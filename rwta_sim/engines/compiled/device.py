@@ -322,6 +322,12 @@ _COMPILER_SETTINGS = ("include_dirs", "define_macros", "library_dirs", "librarie
 _THROW = 'throw std::runtime_error("synapses could not be created, see the message above");'
 
 
+def _text(path: Path) -> str:
+    """What Brian2 wrote, with its line ends as they are."""
+    with path.open(newline="") as file:
+        return file.read()
+
+
 class CompiledDevice(CPPStandaloneDevice):
     """Generates the library of one network and, once it is loaded, gives access to its variables."""
 
@@ -359,7 +365,7 @@ class CompiledDevice(CPPStandaloneDevice):
         finally:
             prefs.core.stop_on_keyboard_interrupt = saved
         sources = {
-            str(path.relative_to(folder)): path.read_text()
+            str(path.relative_to(folder)): _text(path)
             for path in sorted(folder.rglob("*"))
             if path.suffix in (".cpp", ".h")
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import traceback
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,11 +17,12 @@ from brian2.devices.device import all_devices, reset_device, set_device
 from brian2.synapses.synapses import SynapticPathway
 
 from rwta_sim.engines._brian import DEVICES, BrianEngine, Parts, check_parts, check_run, check_steps
-from rwta_sim.engines._cache import cache_folder, writable
 from rwta_sim.engines._random import seed_words
+from rwta_sim.engines._turns import in_turn
 from rwta_sim.engines.compiled.build import build, require_compiler
 from rwta_sim.engines.compiled.device import CompiledDevice
 from rwta_sim.engines.compiled.library import Library
+from rwta_sim.engines.compiled.scratch import scratch
 from rwta_sim.errors import EngineError
 
 __all__ = ["CompiledEngine"]
@@ -76,6 +76,7 @@ class CompiledEngine(BrianEngine):
             finally:
                 reset_device()
 
+    @in_turn
     def prepare(self, network: Network) -> None:
         self._check_open()
         if any(kind == "run_network" for kind, _ in self._device.main_queue):
@@ -103,12 +104,11 @@ class CompiledEngine(BrianEngine):
         self._remember()
 
     def _compiled(self, network: Network) -> Library:
-        cache = writable(cache_folder() / "compiled")
-        with tempfile.TemporaryDirectory(prefix="rwta_sim-") as folder:
+        with scratch() as folder:
             with self.building():
-                sources = self._device.generate(network, Path(folder))
+                sources = self._device.generate(network, folder)
                 flags, link = self._device.compiler_arguments()
-            return Library(build(sources, cache, flags=flags, link=link), Path(folder))
+            return Library(build(sources, flags=flags, link=link), folder)
 
     def _lend_to_runtime(self) -> None:
         """Let Brian2's runtime code see the variables of synapses, for subexpressions and string expressions.
@@ -118,6 +118,7 @@ class CompiledEngine(BrianEngine):
         for variable in self._device.dynamic_arrays:
             all_devices["runtime"].arrays[variable] = _Lent(variable)
 
+    @in_turn
     def close(self) -> None:
         super().close()
         self._library = None
@@ -166,15 +167,18 @@ class CompiledEngine(BrianEngine):
         self._prepared()
         return int(self._timestep[0])
 
+    @in_turn
     def seed(self, seed: np.random.SeedSequence) -> None:
         self._loaded().seed(seed_words(seed))
 
     def advance(self, steps: int) -> None:
         check_steps(steps)
-        library = self._loaded()
-        self._check_unchanged()
-        library.advance(steps)
+        with self._turn:
+            library = self._loaded()
+            self._check_unchanged()
+            library.advance(steps)
 
+    @in_turn
     def run(self, decisions: int | None, on_decision: Callable[[], bool], every: int) -> None:
         if not check_run(decisions, every):
             return
