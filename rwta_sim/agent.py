@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from rwta_sim.actor import Actor, RandomActor, Session, SpikingActor
+from rwta_sim.blas import one_thread
 from rwta_sim.bridge import Bridge, Episode, drive
 from rwta_sim.config import Experiment
 from rwta_sim.critics import CriticInputs
@@ -236,6 +237,7 @@ class Agent:
             with explained(self.experiment.learning.equations):
                 return drive(self.engine, session, self.experiment.decision.steps)
 
+    @one_thread()
     def play(
         self,
         episodes: int | None = None,

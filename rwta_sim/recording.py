@@ -9,6 +9,7 @@ import numpy as np
 
 from rwta_sim.actor import SpikingActor
 from rwta_sim.agent import Agent
+from rwta_sim.blas import one_thread
 from rwta_sim.bridge import as_number
 from rwta_sim.environments import OneEnvironment, close_environment, environment_name, obtain_environment
 from rwta_sim.errors import EnvironmentFailure, shown
@@ -108,6 +109,7 @@ def _smaller(picture: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
     return np.round(squares.mean(axis=(1, 3))).astype(np.uint8)
 
 
+@one_thread()
 def record_episode(
     run: RunFolder,
     seed: int | None = None,

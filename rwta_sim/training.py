@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from rwta_sim.actor import Session
 from rwta_sim.agent import Agent, pattern_count, reset_options, restore
+from rwta_sim.blas import one_thread
 from rwta_sim.bridge import Episode
 from rwta_sim.config import Experiment
 from rwta_sim.environments import Environments, recorded
@@ -195,6 +196,7 @@ class Trainer:
 
     # -- training ------------------------------------------------------------------------------------
 
+    @one_thread()
     def train(self) -> Summary:
         """Train until the episodes are done, the target is reached or the user interrupts.
 

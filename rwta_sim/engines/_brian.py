@@ -21,6 +21,7 @@ from brian2.synapses.synapses import SynapticPathway
 from rwta_sim.engines._names import roles
 from rwta_sim.engines._namespace import names_used, run_namespace, tables
 from rwta_sim.engines._structure import MONITORS, Structure, check_indices
+from rwta_sim.engines._turns import Turn, in_turn
 from rwta_sim.engines.base import Engine
 from rwta_sim.errors import EngineError, nearest
 
@@ -125,6 +126,7 @@ class BrianEngine(Engine):
     def __init__(self) -> None:
         self._network: Network | None = None
         self._closed = False
+        self._turn = Turn()
 
     def _adopt(self, network: Network, namespace: Mapping[str, Any] | None) -> None:
         """Check that this engine may serve `network`, and do so from now on."""
@@ -200,6 +202,7 @@ class BrianEngine(Engine):
 
     # -- views ---------------------------------------------------------------------------------------
 
+    @in_turn
     def view(self, owner: Any, variable: str) -> np.ndarray:
         self._prepared()
         found = self._find(owner, variable)
@@ -239,6 +242,7 @@ class BrianEngine(Engine):
 
     # -- recordings ----------------------------------------------------------------------------------
 
+    @in_turn
     def drain(self, monitor: Any) -> dict[str, np.ndarray]:
         self._prepared()
         if not isinstance(monitor, MONITORS):
@@ -290,6 +294,7 @@ class BrianEngine(Engine):
     def _check_random_state(self, state: dict[str, np.ndarray]) -> None:
         """Raise EngineError if `_set_random_state` could not take `state`."""
 
+    @in_turn
     def state(self) -> dict[str, np.ndarray]:
         self._prepared()
         state = {name: np.array(variable.get_value()) for name, variable in self._structure.evolving.items()}
@@ -303,6 +308,7 @@ class BrianEngine(Engine):
         state.update({f"random.{name}": values for name, values in self._random_state().items()})
         return state
 
+    @in_turn
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         self._prepared()
         self._check_state(state)

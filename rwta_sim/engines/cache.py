@@ -20,6 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rwta_sim.engines._cache import cache_folder
+from rwta_sim.engines.compiled.scratch import clear_abandoned
 from rwta_sim.errors import EngineError
 
 __all__ = ["Cleared", "Contents", "Part", "clear", "contents", "readable_age", "readable_size"]
@@ -145,6 +146,8 @@ def _part(groups: dict[str, list[Path]], binary: bool = True) -> Part:
 def clear() -> Cleared:
     """Delete what is in the cache, but nothing that a process is building at the moment; empty lock files stay.
 
+    So goes what killed processes left where temporary files go.
+
     Raises
     ------
     EngineError
@@ -152,6 +155,7 @@ def clear() -> Cleared:
     """
     folder = cache_folder()
     cleared = Cleared(str(folder))
+    clear_abandoned(folder / "compiled")
     with _explained(folder, "cleared"):
         for path, key in _builds(folder / "compiled"):
             _clear_build(path, key, cleared)

@@ -6,6 +6,7 @@ compiler. A `run` per decision would cost tens of milliseconds each; here a deci
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,13 +32,21 @@ from rwta_sim.engines._brian import (
     goes_on,
     seed_sequence,
 )
-from rwta_sim.engines._cache import cache_folder, writable
+from rwta_sim.engines._cache import private_cython, writable
 from rwta_sim.engines._random import BUFFER_SIZE, PrivateRandom
+from rwta_sim.engines._turns import Turn, in_turn
+from rwta_sim.engines.compiled.build import compiler
 from rwta_sim.errors import EngineError
 
 __all__ = ["RuntimeEngine"]
 
 Target = Literal["auto", "cython", "numpy"]
+
+#: Brian2's clocks, preferences and random numbers are those of the process.
+_BRIAN = Turn(
+    "Brian2 is running another network in another thread, and can run one at a time in a process: wait for it, use the "
+    "compiled engine, or a process of its own"
+)
 
 #: Steps that one run is allowed when no number of decisions is given: 17 years of biological time at 1 ms.
 _FOREVER = 2**39
@@ -77,6 +86,7 @@ class RuntimeEngine(BrianEngine):
 
     # -- preparing -----------------------------------------------------------------------------------
 
+    @in_turn
     def prepare(self, network: Network, namespace: Mapping[str, Any] | None = None) -> None:
         _runtime_device()
         check_network(network)
@@ -91,6 +101,7 @@ class RuntimeEngine(BrianEngine):
         self._aligned = bool((np.abs(ratios - np.round(ratios)) <= Clock.epsilon_dt).all())
         self._remember()
 
+    @in_turn
     def close(self) -> None:
         if self._inside:
             raise EngineError("close inside on_decision: let it return False, and close the engine after the run")
@@ -102,7 +113,9 @@ class RuntimeEngine(BrianEngine):
         if self.target == "numpy":
             return "numpy"
         self._cython_cache = self._writable_cache()
-        with self._preferences("cython"), catch_logs():
+        if os.name == "posix":
+            compiler()  # Brian2 would go on in NumPy with a CXX that does not work
+        with _BRIAN, self._preferences("cython"), catch_logs():
             works = CythonCodeObject.is_available()
         if works:
             return "cython"
@@ -122,7 +135,7 @@ class RuntimeEngine(BrianEngine):
     @staticmethod
     def _writable_cache() -> str:
         preferred = prefs.codegen.runtime.cython.cache_dir
-        return str(writable(Path(preferred) if preferred is not None else cache_folder() / "cython"))
+        return str(private_cython() if preferred is None else writable(Path(preferred)))
 
     @contextmanager
     def _preferences(self, target: str) -> Iterator[None]:
@@ -145,16 +158,19 @@ class RuntimeEngine(BrianEngine):
         # to the next step after on_decision, which sees a complete one.
         return round(self._prepared().t_ / self._clock.dt_) + self._inside
 
+    @in_turn
     def seed(self, seed: np.random.SeedSequence | int) -> None:
         self._check_open()
         self._random.seed(seed_sequence(seed))
 
+    @in_turn
     def advance(self, steps: int) -> None:
         """Simulate `steps` steps in a `Network.run` of their own: tens of milliseconds each time."""
         check_steps(steps)
         self._check_unchanged()
         self._simulate(steps)
 
+    @in_turn
     def run(self, decisions: int | None, on_decision: Callable[[], bool], every: int) -> None:
         if not check_run(decisions, every):
             return
@@ -175,7 +191,7 @@ class RuntimeEngine(BrianEngine):
         network = self._prepared()
         self._ended = False
         end = self.steps_done + steps
-        with self._preferences(self._target), self._random.installed():
+        with _BRIAN, self._preferences(self._target), self._random.installed():
             try:
                 network.run(steps * self._clock.dt_ * second, namespace=self._namespace)
             finally:
@@ -184,9 +200,15 @@ class RuntimeEngine(BrianEngine):
                     self._inside = False
                     # Brian2 does not do so on an error; it would swallow the next Ctrl-C, run or no run.
                     Network._globally_running = False
-        if not self._ended and self.steps_done < end:
-            # Brian2 answers Ctrl-C by stopping quietly, in the middle of a decision.
-            raise KeyboardInterrupt
+                # After a stop Brian2 leaves a view of the clock here, which other networks move.
+                network.t_ = np.asarray(network.t_).item()
+            if Network._globally_stopped or (not self._ended and self.steps_done < end):
+                # Brian2 answers Ctrl-C by stopping quietly, in the middle of a decision; of several clocks even when
+                # it is the turn of a slow one between two steps.
+                behind = -round(network.t_ / self._clock.dt_, 4) % 1
+                if behind:
+                    network.run(behind * self._clock.dt_ * second, namespace={})
+                raise KeyboardInterrupt
 
     def _tick(self) -> None:
         self._count += 1
@@ -247,6 +269,7 @@ class RuntimeEngine(BrianEngine):
     def _set_random_state(self, state: dict[str, np.ndarray]) -> None:
         self._random.set_state(state)
 
+    @in_turn
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         if self._inside:
             raise EngineError("set_state inside on_decision would be undone by the running simulation")

@@ -337,6 +337,12 @@ def _is_synaptic(var: Variable) -> bool:
     )
 
 
+def _text(path: Path) -> str:
+    """What Brian2 wrote, with its line ends as they are."""
+    with path.open(newline="") as file:
+        return file.read()
+
+
 class CompiledDevice(CPPStandaloneDevice):
     """Generates the library of one network and, once it is loaded, gives access to its variables."""
 
@@ -442,7 +448,7 @@ class CompiledDevice(CPPStandaloneDevice):
         finally:
             prefs.core.stop_on_keyboard_interrupt = saved
         sources = {
-            str(path.relative_to(folder)): path.read_text()
+            str(path.relative_to(folder)): _text(path)
             for path in sorted(folder.rglob("*"))
             if path.suffix in (".cpp", ".h")
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import traceback
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -27,12 +26,13 @@ from rwta_sim.engines._brian import (
     check_steps,
     seed_sequence,
 )
-from rwta_sim.engines._cache import cache_folder, writable
 from rwta_sim.engines._random import seed_words
 from rwta_sim.engines._settings import Settings
+from rwta_sim.engines._turns import in_turn
 from rwta_sim.engines.compiled.build import build, require_compiler
 from rwta_sim.engines.compiled.device import CompiledDevice
 from rwta_sim.engines.compiled.library import Library
+from rwta_sim.engines.compiled.scratch import scratch
 from rwta_sim.errors import EngineError
 
 __all__ = ["CompiledEngine"]
@@ -97,6 +97,7 @@ class CompiledEngine(BrianEngine):
             finally:
                 reset_device()
 
+    @in_turn
     def prepare(self, network: Network, namespace: Mapping[str, Any] | None = None) -> None:
         self._check_open()
         if any(kind == "run_network" for kind, _ in self._device.main_queue):
@@ -147,12 +148,11 @@ class CompiledEngine(BrianEngine):
                 )
 
     def _compiled(self, network: Network) -> Library:
-        cache = writable(cache_folder() / "compiled")
-        with tempfile.TemporaryDirectory(prefix="rwta_sim-") as folder:
+        with scratch() as folder:
             with self.building():
-                sources = self._device.generate(network, Path(folder), self._namespace)
+                sources = self._device.generate(network, folder, self._namespace)
                 flags, link = self._device.compiler_arguments()
-            return Library(build(sources, cache, flags=flags, link=link), Path(folder), self._device.tables)
+            return Library(build(sources, flags=flags, link=link), folder, self._device.tables)
 
     def _lend_to_runtime(self) -> None:
         """Let Brian2's runtime code see the variables of synapses, for subexpressions and string expressions.
@@ -162,6 +162,7 @@ class CompiledEngine(BrianEngine):
         for variable in self._device.dynamic_arrays:
             all_devices["runtime"].arrays[variable] = _Lent(variable)
 
+    @in_turn
     def close(self) -> None:
         super().close()
         self._library = None
@@ -209,15 +210,18 @@ class CompiledEngine(BrianEngine):
         self._prepared()
         return int(self._timestep[0])
 
+    @in_turn
     def seed(self, seed: np.random.SeedSequence | int) -> None:
         self._loaded().seed(seed_words(seed_sequence(seed)))
 
     def advance(self, steps: int) -> None:
         check_steps(steps)
-        self._prepared()
-        self._check_unchanged()
-        self._simulate(steps)
+        with self._turn:
+            self._prepared()
+            self._check_unchanged()
+            self._simulate(steps)
 
+    @in_turn
     def run(self, decisions: int | None, on_decision: Callable[[], bool], every: int) -> None:
         if not check_run(decisions, every):
             return

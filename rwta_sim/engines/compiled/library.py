@@ -4,18 +4,56 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
+import hashlib
 import os
-import shutil
 import tempfile
+import threading
+import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from rwta_sim.engines._cache import cache_folder
+from rwta_sim.engines.compiled.build import compiler, compiler_failed
+from rwta_sim.engines.compiled.scratch import scratch
 from rwta_sim.errors import EngineError
 
-__all__ = ["Library"]
+__all__ = ["Library", "load"]
+
+#: Seconds for which the main thread advances before it looks for signals (Ctrl-C).
+_PATIENCE = 0.02
+
+
+def load(code: bytes) -> ctypes.CDLL:
+    """A library with memory of its own, whoever else has loaded the same code.
+
+    Raises
+    ------
+    EngineError
+        If it cannot be written to a place from which it can be loaded.
+    """
+    # The loader gives the same memory to the same file: a library of its own needs a file of its own. Where temporary
+    # files may not be executed, those in the cache may.
+    problems, name = [], f"{hashlib.sha256(code).hexdigest()}.so"  # so debuggers and profilers tell them apart
+    for place in (Path(tempfile.gettempdir()), cache_folder() / "compiled"):
+        try:
+            with scratch(place) as folder:
+                copy = folder / name
+                copy.write_bytes(code)
+                return ctypes.CDLL(str(copy), mode=ctypes.RTLD_LOCAL)
+        except OSError as error:
+            problem = error.strerror or str(error).replace(str(folder), str(place))
+            if "undefined symbol" in problem or "ymbol not found" in problem:
+                raise compiler_failed(
+                    f"{compiler()}: its library lacks something ({problem}). Is it a C compiler? C++ needs g++, not gcc"
+                ) from error
+            problems.append(f"{place}: {problem}")
+    raise EngineError(
+        f"compiled code cannot be loaded ({'; '.join(problems)}): is the disk full, or nothing allowed to be executed "
+        "there? Set TMPDIR to a folder where it is"
+    )
 
 
 class Library:
@@ -26,7 +64,7 @@ class Library:
 
     Parameters
     ----------
-    path : Path
+    code : bytes
         The shared library.
     data : Path
         Folder with the data (``static_arrays``) that sets the network up.
@@ -34,18 +72,9 @@ class Library:
         Arrays of functions, in the order of the library's table: its code reads them where they are.
     """
 
-    def __init__(self, path: Path, data: Path, tables: Sequence[np.ndarray] = ()) -> None:
-        # The loader gives the same memory to the same file: a network of its own needs a file of its own.
-        with tempfile.TemporaryDirectory(prefix="rwta_sim-") as folder:
-            copy = Path(folder) / path.name
-            shutil.copyfile(path, copy)
-            try:
-                self._dll = ctypes.CDLL(str(copy), mode=ctypes.RTLD_LOCAL)
-            except OSError as error:
-                raise EngineError(
-                    f"the compiled network cannot be loaded ({error}): is nothing allowed to be executed in {folder}? "
-                    "Set TMPDIR to a folder where it is"
-                ) from error
+    def __init__(self, code: bytes, data: Path, tables: Sequence[np.ndarray] = ()) -> None:
+        self._dll = load(code)
+        self._chunk = 1
         for name, arguments in {
             "start": [ctypes.c_char_p],
             "free": [],
@@ -71,14 +100,31 @@ class Library:
         self._dll.rwta_sim_start.restype = ctypes.c_char_p
         problem = self._dll.rwta_sim_start(os.fsencode(data))
         if problem:
-            raise EngineError(f"the network could not be set up: {problem.decode()}")
+            raise EngineError(f"the network could not be set up: {problem.decode(errors='replace')}")
         self._tables = tables  # as long as the code reads them
         for which, table in enumerate(tables):
             self._dll.rwta_sim_lend(which, table.ctypes.data)
 
     def advance(self, steps: int) -> None:
-        """Simulate `steps` steps; the interpreter lock is released meanwhile."""
+        """Simulate `steps` steps; the interpreter lock is released meanwhile.
+
+        In the main thread what signals raise (KeyboardInterrupt) ends it between two steps, within a fraction of a
+        second or, where one takes longer, a step.
+        """
+        if steps > self._chunk and threading.current_thread() is threading.main_thread():
+            steps = self._advance_in_chunks(steps)
         self._dll.rwta_sim_advance(steps)  # while it runs, this frame holds the library
+
+    def _advance_in_chunks(self, steps: int) -> int:
+        """Simulate until a chunk is left, and return its size; Python calls signal handlers in between."""
+        while steps > self._chunk:
+            began = time.perf_counter()
+            self._dll.rwta_sim_advance(self._chunk)
+            steps -= self._chunk
+            # As many steps as take the time, but a few steps say little of many.
+            pace = _PATIENCE / max(time.perf_counter() - began, 1e-9)
+            self._chunk = max(1, int(self._chunk * min(pace, 8.0)))
+        return steps
 
     def array(self, index: int, dtype: np.dtype) -> np.ndarray:
         """The values of variable number `index`; a view, valid until the variable is resized."""

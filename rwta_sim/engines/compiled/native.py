@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rwta_sim.engines._cache import cache_folder, writable
-from rwta_sim.engines.compiled.build import build
+from rwta_sim.engines.compiled.build import CompilerError, build
+from rwta_sim.engines.compiled.library import load
 from rwta_sim.errors import EngineError
 
 __all__ = ["address", "native_function"]
@@ -18,19 +19,34 @@ __all__ = ["address", "native_function"]
 def native_function(source: Path, name: str, *arguments: Any) -> Any | None:
     """The ``extern "C"`` function `name` of a C++ file, with arithmetic as it is written; it returns nothing.
 
-    None where it cannot be compiled: whoever asks has the same in NumPy.
+    None where it cannot be compiled or loaded, after one warning: whoever asks has the same in NumPy, but for rounding.
 
     Parameters
     ----------
     source : Path
     name : str
     *arguments : ctypes types
+
+    Raises
+    ------
+    CompilerError
+        If ``$CXX`` names a compiler that does not work.
     """
     try:
-        library = build({"native.cpp": source.read_text()}, writable(cache_folder() / "compiled"), exact=True)
-        function = getattr(ctypes.CDLL(str(library)), name)
-    except (EngineError, OSError):  # OSError: a disk that is full, or from which nothing may be executed
+        library = load(build({"native.cpp": source.read_text(encoding="utf-8")}, exact=True))
+    except CompilerError:
+        raise
+    except EngineError as error:
+        reason = str(error).partition("\n")[0]
+        # The same words from the same line, whichever function it is: said once.
+        warnings.warn(
+            "NumPy takes the place of functions that cannot be compiled or loaded: results are the same but for "
+            f"rounding, so that a run begun elsewhere does not go on bit for bit ({reason})",
+            RuntimeWarning,
+            stacklevel=1,
+        )
         return None
+    function = getattr(library, name)
     function.argtypes, function.restype = arguments, None
     return function
 
