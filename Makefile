@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: cartpole test lint nightly pictures clean
+.PHONY: cartpole test nightly lint pictures clean
 
 cartpole: $(BIN)/.installed  ## train CartPole, evaluate it and draw its figures in runs/cartpole
 	$(BIN)/rwta-sim train cartpole --run runs/cartpole
@@ -14,6 +14,9 @@ cartpole: $(BIN)/.installed  ## train CartPole, evaluate it and draw its figures
 
 test: $(BIN)/.installed-dev lint  ## lint, type-check and test, with coverage
 	$(BIN)/python -m pytest -n auto --dist worksteal --durations 20 --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+nightly: $(BIN)/.installed-dev  ## what takes hours: 500 random networks through both engines
+	RWTA_SIM_NETWORKS=500 $(BIN)/python -m pytest -n auto tests/test_differential.py
 
 lint: $(BIN)/.installed-dev
 	$(BIN)/ruff check .

@@ -37,15 +37,19 @@ class Settings:
     """
 
     def __init__(self, objects: Sequence[Any], namespace: Mapping[str, Any]) -> None:
-        self._objects = []
-        self._namespaces: dict[int, tuple[str, Any, dict[str, Any]]] = {}
+        self._objects, self._read, self._values = [], [], []
+        namespaces: dict[int, tuple[str, Any]] = {}
         for obj in objects:
             held = vars(obj)
             names = ("_active", "when", *(name for name in _ATTRIBUTES if name in held))
-            values = tuple(dict(held[name]) if name.startswith("event") else held[name] for name in names)
-            self._objects.append((obj, itemgetter(*names), held, values, names))
+            self._objects.append((obj, names))
+            self._read.append((itemgetter(*names), held))
+            self._values.append(tuple(dict(held[n]) if n.startswith("event") else held[n] for n in names))
             if own := held.get("namespace"):
-                self._namespaces.setdefault(id(own), (f"the namespace of {obj.name}", own, dict(own)))
+                namespaces.setdefault(id(own), (f"the namespace of {obj.name}", own))
+        self._where = [where for where, _ in namespaces.values()]
+        self._namespaces = [own for _, own in namespaces.values()]
+        self._before = [dict(own) for own in self._namespaces]
         self._given = namespace
         self._used = {name: namespace[name] for name in names_used(objects) if name in namespace}
         found = tables(objects, namespace, str).values()
@@ -55,17 +59,30 @@ class Settings:
 
     def changed(self) -> str | None:
         """What has been changed; None if nothing has. A fraction of a microsecond for each object."""
-        for obj, get, held, values, names in self._objects:
-            if get(held) != values:
-                pairs = zip(names, get(held), values, strict=True)
-                which = next(name for name, new, old in pairs if new is not old and new != old)
-                what = "active, when or order" if which in ("_active", "when", "order") else which
-                return f"{what} of {obj.name}"
-        for where, now, before in self._namespaces.values():
-            if (name := _difference(now, before)) is not None:
-                return f"{name!r} in {where}"
+        try:
+            same = [get(held) for get, held in self._read] == self._values and self._namespaces == self._before
+        except ValueError:  # arrays, whose comparison is no single truth
+            same = False
+        return (None if same else self._changed_object() or self._changed_namespace()) or self._changed_source()
+
+    def _changed_object(self) -> str | None:
+        for (obj, names), (get, held), values in zip(self._objects, self._read, self._values, strict=True):
+            for name, new, old in zip(names, get(held), values, strict=True):
+                if new is not old and new != old:
+                    return f"{'active, when or order' if name in ('_active', 'when', 'order') else name} of {obj.name}"
+        return None
+
+    def _changed_namespace(self) -> str | None:
+        for where, now, before in zip(self._where, self._namespaces, self._before, strict=True):
+            for name in sorted({*now, *before}):
+                if name not in now or name not in before or not _same(now[name], before[name]):
+                    return f"{name!r} in {where}"
+        return None
+
+    def _changed_source(self) -> str | None:
+        """Of the names that all objects share, and of tables: these are few."""
         for name, value in self._used.items():
-            if (given := self._given.get(name)) is not value and not _same(given, value):
+            if not _same(self._given.get(name), value):
                 return f"{name!r} in the namespace it was prepared with"
         for table, values, dt in self._tables:
             if table.values is not values or table.dt != dt:
@@ -76,21 +93,8 @@ class Settings:
         return None
 
 
-def _difference(now: Mapping[str, Any], before: dict[str, Any]) -> str | None:
-    """A name that stands for something else than before."""
-    try:
-        if now == before:
-            return None
-    except ValueError:  # arrays, whose comparison is no single truth
-        pass
-    for name in sorted({*now, *before}):
-        if now.get(name, now) is not before.get(name, before) and not _same(now.get(name), before.get(name)):
-            return name
-    return None
-
-
 def _same(one: Any, other: Any) -> bool:
     try:
-        return bool(one == other)
+        return one is other or bool(one == other)
     except (TypeError, ValueError):
         return False
