@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: cartpole test lint pictures clean
+.PHONY: cartpole test lint nightly pictures clean
 
 cartpole: $(BIN)/.installed  ## train CartPole, evaluate it and draw its figures in runs/cartpole
 	$(BIN)/rwta-sim train cartpole --run runs/cartpole
@@ -19,6 +19,11 @@ lint: $(BIN)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/typecheck.py
+
+nightly: $(BIN)/.installed-dev  ## what takes too long for every change
+	$(BIN)/python benchmarks/kill_resume.py --operations --kills 1000
+	$(BIN)/python scripts/run_together.py --times 20
+	$(BIN)/python scripts/fuzz_runs.py --mutations 10000
 
 pictures: $(BIN)/.installed  ## remake the pictures of the README
 	$(BIN)/python scripts/make_pictures.py

@@ -148,6 +148,6 @@ def _whole(array: np.ndarray, dimensions: int = 1) -> bool:
     return array.dtype.kind in "iu" and array.ndim == dimensions
 
 
-def _within(array: np.ndarray, count: int) -> bool:
+def _within(array: np.ndarray, count: int | np.ndarray) -> bool:
     """Whether all are indices of `count` things."""
     return bool(((array >= 0) & (array < count)).all())

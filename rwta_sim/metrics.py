@@ -120,6 +120,7 @@ class MetricsFile:
                     for column, place in zip(columns, places, strict=True):
                         column.append(float(values[place] or b"nan"))
                 if len(line) >= _CHUNK:
+                    number += 1
                     raise ValueError("no end of the row")
         except (OSError, ValueError, MemoryError) as error:
             what = f"{error.strerror or error!r}" if isinstance(error, OSError) else f"row {number}: {error!s:.200}"

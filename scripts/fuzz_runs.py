@@ -3,10 +3,10 @@
     python scripts/fuzz_runs.py --mutations 10000
 
 Each trial copies a trained run, damages one of its files (bytes flipped, cut, doubled, swapped with another file,
-values replaced by hostile ones, with and without the digests made right again) and then resumes it, evaluates it and draws
-its figures. Every use must end in the result of the undamaged run, in another one that somebody who changed this file
-would expect, or in an error of the package in one line that names the run; never in a traceback, a gigabyte of memory
-or other code that runs. Prints what fell, and the seed of each.
+values replaced by hostile ones, with and without the digests made right again) and then resumes it, evaluates it and
+draws its figures. Every use must end in the result of the undamaged run, in another one that somebody who changed this
+file would expect, or in an error of the package in one line; never in a traceback, a gigabyte of memory or other code
+that runs. Prints what fell, and the seed of each.
 """
 
 from __future__ import annotations

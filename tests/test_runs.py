@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -15,9 +19,13 @@ import rwta_sim
 from rwta_sim.agent import Agent
 from rwta_sim.config import ConfigError
 from rwta_sim.errors import CheckpointError, RunError
+from rwta_sim.metrics import MetricsFile
+from rwta_sim.npz import Arrays, packed
 from rwta_sim.runs import RunFolder, free_folder
 from rwta_sim.training import Trainer
 
+ROW = {"episode": 1, "return": 0.1, "decisions": 3, "entropy": 0.5, "rate_hz": 2.0, "learning_rate": 1e-3}
+ROW |= {"validation_return": None}
 ARRAYS = {"weight.s": np.arange(6.0).reshape(2, 3), "bias": np.array([np.pi])}
 
 
@@ -227,6 +235,257 @@ def test_metrics_rewind(run):
     assert list(run.metrics()["episode"]) == [1]
     with pytest.raises(RunError, match="is shorter than at the last checkpoint"):
         run.rewind_metrics(size + 1)
+
+
+def test_metrics_of_a_million_rows(tmp_path):
+    """Memory in proportion to the arrays, 56 bytes a row (and as much again while they grow); here of a tenth."""
+    rows = 100_000
+    metrics = MetricsFile(tmp_path / "metrics.csv")
+    metrics.restart()
+    with open(metrics.path, "a") as file:
+        file.write("1,2.0,3,4.0,5.0,6.0,\n" * rows)
+    tracemalloc.start()
+    read = metrics.read()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [len(column) for column in read.values()] == [rows] * 7
+    assert peak < 2.5 * 56 * rows
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ("1,2,3", "row 3: 3 values, expected 7"),
+        ("1,2,3,x,5,6,7", "row 3: .*'x'"),
+        ("1,2,3,4,5,6,7,8", "row 3: 8 values"),
+        ("1,2,3,4,5,6,\xe9", "row 3: "),
+        ("9" * 2_000_000, "row 3: no end of the row"),
+    ],
+)
+def test_damaged_rows_are_named(run, row, what):
+    run.append_metrics(ROW)
+    run.metrics_path.write_bytes(run.metrics_path.read_bytes() + row.encode() + b"\n")
+    with pytest.raises(RunError, match=rf"metrics.csv cannot be read as metrics \({what}"):
+        run.metrics()
+
+
+def test_a_row_in_the_making_is_left_out(run):
+    run.append_metrics(ROW)
+    run.metrics_path.write_bytes(run.metrics_path.read_bytes() + b"2,0.5")
+    assert list(run.metrics()["episode"]) == [1]
+
+
+def test_digits_flipped_in_metrics(run, cue):
+    """A resumption refuses, a reader warns; rows after the last checkpoint are played again in any case."""
+    first = trainer(cue, run)
+    run.append_metrics(ROW)
+    first.save()
+    text = run.metrics_path.read_text()
+    run.append_metrics({**ROW, "episode": 2})
+    run.metrics_path.write_text(text.replace("0.1", "0.7") + "2,9,,,,,\n")
+    again = RunFolder.open(run.path)
+    before = run.metrics_path.read_bytes()
+    with pytest.raises(RunError, match=r"metrics.csv was altered since the last checkpoint.*Put it back"):
+        trainer(cue, again).load()
+    assert run.metrics_path.read_bytes() == before
+    with pytest.warns(RuntimeWarning, match=r"metrics.csv was altered"):
+        assert again.metrics()["return"][0] == 0.7
+    run.metrics_path.write_text(text + "2,9,,,,,\n")
+    trainer(cue, again).load()
+    assert run.metrics_path.read_text() == text
+
+
+def test_another_setting_is_refused_by_every_reader(run, cue):
+    """In the same words, before anything is built: resume, evaluate, figures."""
+    trainer(cue, run).save()
+    config = run.path / "config.toml"
+    config.write_text(config.read_text().replace('id = "rwta_sim/CueAction-v0"', 'id = "CartPole-v1"'))
+    for use in (
+        rwta_sim.resume,
+        lambda path: Agent.load(RunFolder.open(path)),
+        lambda path: RunFolder.open(path).first(),
+    ):
+        with pytest.raises(CheckpointError, match=r"was changed since .*: environment.id is .*Put it back"):
+            use(run.path)
+    longer = run.experiment.changed({"training.episodes": 99, "engine.target": "cython"})
+    assert RunFolder(run.path, longer).best().meta["episode"] == 0
+
+
+def test_best_without_best_json(run):
+    """Checkpoints know the best themselves; those of earlier versions need best.json."""
+    for episode in range(4):
+        save(run, episode, best=episode == 1)
+    (run.path / "checkpoints" / "best.json").unlink()
+    assert run.best().meta["episode"] == 1
+    run.tidy()
+    assert json.loads((run.path / "checkpoints" / "best.json").read_text()) == {"checkpoint": "checkpoint-000001"}
+    for path in (run.path / "checkpoints").glob("checkpoint-*.json"):
+        meta = json.loads(path.read_text())
+        del meta["best"], meta["sha256"]
+        digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+        path.write_text(json.dumps({**meta, "sha256": digest}))
+    assert RunFolder.open(run.path).best().meta["episode"] == 1
+    save(run, 4)
+    assert run.last().meta["best"] == "checkpoint-000001" and run.best().meta["episode"] == 1
+
+
+def test_going_back_goes_back_to_the_best_before(run):
+    """Whoever deletes the newest checkpoint finds what was the best for the one before."""
+    for episode in range(8):
+        save(run, episode, best=episode in (2, 7))
+    for suffix in ("json", "npz"):
+        (run.path / "checkpoints" / f"checkpoint-000007.{suffix}").unlink()
+    (run.path / "checkpoints" / "best.json").unlink()
+    assert run.last().meta["episode"] == 6 and run.best().meta["episode"] == 2
+
+
+def test_more_than_a_million_checkpoints(run):
+    save(run, 1)
+    for path in (run.path / "checkpoints").glob("checkpoint-*"):
+        path.rename(path.with_name(path.name.replace("000000", "999999")))
+    assert save(run, 2, best=True) == "checkpoint-1000000"
+    save(run, 3)
+    assert [c.meta["episode"] for c in (run.first(), run.best(), run.last())] == [1, 2, 3]
+
+
+def test_what_killed_processes_leave(run):
+    """Temporary files and halves of checkpoints go when the next process holds the lock, under names old and new."""
+    save(run)
+    left = [
+        *(run.path / name for name in (".summary.json.123.tmp", ".config.1f3a9c00.tmp.toml")),
+        *(run.path / "checkpoints" / name for name in (".best.json.99.tmp", "checkpoint-000007.npz")),
+        run.path / "figures" / ".weights.12345678.tmp.png",
+    ]
+    mine = run.path / "figures" / ".rates.12345678.tmp.png"  # of a process that may still write to it
+    for path in (*left, mine, run.path / "notes.tmp"):
+        path.write_text("x")
+    os.utime(left[-1], (0, 0))
+    run.tidy()
+    assert not any(path.exists() for path in left) and mine.exists() and (run.path / "notes.tmp").exists()
+
+
+def test_summary_of_a_killed_training(cue, tmp_path):
+    """`resume` of a finished run writes the summary that a kill prevented, and leaves one that is there."""
+    rwta_sim.train(cue.changed({"training.episodes": 2, "training.target": None}), tmp_path / "run")
+    path = tmp_path / "run" / "summary.json"
+    written = path.read_text()
+    rwta_sim.resume(tmp_path / "run")
+    assert path.read_text() == written
+    for text in ("", "[1]", '{"episodes": 1}', "[" * 100_000):
+        path.write_text(text)
+        rwta_sim.resume(tmp_path / "run")
+        assert json.loads(path.read_text())["finished"] is True
+
+
+@pytest.mark.parametrize("how", ["bomb", "claim", "object", "short", "text"])
+def test_crafted_arrays(run, how):
+    """Nobody unpacks what nobody asks for; what is asked for has the size that it says."""
+    with zipfile.ZipFile(run.path / "recordings" / "episode.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        good = npy(np.arange(3.0))
+        file.writestr("good.npy", good)
+        content = {
+            "claim": lambda: good.replace(b"(3,)", b"(99999999999,)"),
+            "object": lambda: good.replace(b"<f8", b"|O"),
+            "short": lambda: good[:-1],
+            "text": lambda: b"x",
+        }
+        if how == "bomb":
+            with file.open("bad.npy", "w", force_zip64=True) as bomb:
+                for _ in range(300):
+                    bomb.write(bytes(2**20))
+        else:
+            file.writestr("bad.npy", content[how]())
+    recording = run.recording()
+    assert "bad" in recording and list(recording["good"]) == [0.0, 1.0, 2.0]
+    tracemalloc.start()
+    with pytest.raises(RunError, match=r"episode.npz cannot be read \(array 'bad': .*records anew"):
+        recording["bad"]
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f4", "|b1", "<i2", "<c16", "|u1"])
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (2, 0, 4)])
+def test_arrays_come_back(dtype, shape):
+    arrays = {"a": np.arange(np.prod(shape)).reshape(shape).astype(dtype), "f": np.asfortranarray(np.eye(3, 2))}
+    for compressed in (False, True):
+        read = Arrays(packed(arrays, compressed), ValueError)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(read[name], array, strict=True)
+            assert read[name].flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("episode", "2"), ("episode", -1), ("episode", 2**70), ("best_validation", float("nan")), ("streak", True)],
+)
+def test_hostile_counters(run, cue, key, value):
+    """With a right digest: one line that names the number."""
+    trainer(cue, run).save()
+    path = run.path / "checkpoints" / "checkpoint-000000.json"
+    meta = {**json.loads(path.read_text()), key: value}
+    del meta["sha256"]
+    path.write_text(
+        json.dumps({**meta, "sha256": hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()})
+    )
+    with pytest.raises(CheckpointError, match=rf"checkpoint-000000 is damaged: {key} = ") as error:
+        rwta_sim.resume(run.path)
+    assert "\n" not in str(error.value)
+
+
+def test_the_only_checkpoint_is_not_to_be_deleted(run):
+    save(run)
+    (run.path / "checkpoints" / "checkpoint-000000.npz").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"there is no other checkpoint: put it back") as error:
+        run.last()
+    assert "delete" not in str(error.value)
+
+
+def test_nothing_is_written_without_the_lock(run, cue):
+    """Whoever is refused leaves every byte as it was, temporary files of the other included."""
+    trainer(cue, run).save()
+    run.append_metrics(ROW)
+    (run.path / "checkpoints" / ".best.json.99.tmp").write_text("x")
+    files = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with run.lock():
+        for use in (lambda: rwta_sim.resume(run.path), lambda: rwta_sim.train(cue, run.path)):
+            with pytest.raises(RunError, match=r"is being trained by another process|exists already"):
+                use()
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == files
+
+
+def test_two_trainings_begin_in_one_folder(tmp_path, cue):
+    with RunFolder.created(tmp_path / "run", cue) as run:
+        with pytest.raises(RunError, match="exists already"):
+            RunFolder.create(run.path, cue)
+        (run.path / "config.toml").unlink()
+        (run.path / "metrics.csv").unlink()
+        with pytest.raises(RunError, match="is being trained by another process"):
+            RunFolder.create(run.path, cue)
+
+
+@pytest.mark.parametrize("name", ["metrics", "summary", "recording", "checkpoint", "folder"])
+def test_disk_full_names_the_file(run, monkeypatch, name):
+    def fail(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write = {
+        "metrics": (lambda: run.append_metrics(ROW), "metrics.csv"),
+        "summary": (lambda: run.save_json("summary.json", {}), "summary.json"),
+        "recording": (lambda: run.save_recording(ARRAYS), "episode.npz"),
+        "checkpoint": (lambda: save(run), "checkpoint-000000.npz"),
+        "folder": (lambda: run.file_for("films", "a.gif"), "films"),
+    }
+    monkeypatch.setattr("os.mkdir" if name == "folder" else "builtins.open", fail)
+    act, file = write[name]
+    with pytest.raises(RunError, match=rf"{file}.*No space left on device"):
+        act()
 
 
 def test_free_folder(tmp_path):
