@@ -306,7 +306,16 @@ class Agent:
 
     @classmethod
     def load(cls, run: RunFolder, **kwargs: Any) -> Agent:
-        """The agent of a run, with the weights of its best validation."""
+        """The agent of a run, with the weights of its best validation.
+
+        For these weights in another environment or with other settings, build an `Agent` of
+        ``run.experiment.changed(...)`` and give ``run.best()`` to its `load_weights`.
+
+        Raises
+        ------
+        CheckpointError
+            If there is no checkpoint, or it is damaged, or of other settings than config.toml's.
+        """
         checkpoint = run.best()  # before anything is built: it may be damaged, or of other settings
         agent = cls(run.experiment, **kwargs)
         agent.load_weights(checkpoint)
