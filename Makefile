@@ -15,15 +15,13 @@ cartpole: $(BIN)/.installed  ## train CartPole, evaluate it and draw its figures
 test: $(BIN)/.installed-dev lint  ## lint, type-check and test, with coverage
 	$(BIN)/python -m pytest -n auto --dist worksteal --durations 20 --cov --cov-report=term:skip-covered --cov-fail-under=90
 
-nightly: $(BIN)/.installed-dev  ## what takes hours: 500 random networks through both engines
-	RWTA_SIM_NETWORKS=500 $(BIN)/python -m pytest -n auto tests/test_differential.py
-
 lint: $(BIN)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/typecheck.py
 
-nightly: $(BIN)/.installed-dev  ## what takes too long for every change
+nightly: $(BIN)/.installed-dev  ## what takes hours: random networks, kills, full disks, shared and damaged runs
+	RWTA_SIM_NETWORKS=500 $(BIN)/python -m pytest -n auto tests/test_differential.py
 	$(BIN)/python benchmarks/kill_resume.py --operations --kills 1000
 	$(BIN)/python scripts/run_together.py --times 20
 	$(BIN)/python scripts/fuzz_runs.py --mutations 10000

@@ -188,8 +188,9 @@ def operations(kills: int, seed: int) -> tuple[bool, list[str]]:
         f"Versions: {listed(versions())}.",
         "",
         "Alike: resumed, or begun again where there was no config.toml yet, they end bit for bit like the training "
-        "that nothing interrupted: all arrays and counters of the first, the best and the last checkpoint, metrics.csv, "
-        "the summary, what the best evaluates to; no other file is left. A full disk is told of in one line.",
+        "that nothing interrupted: all arrays and counters of the first, the best and the last checkpoint, "
+        "metrics.csv, the summary, what the best evaluates to; no other file is left. "
+        "A full disk is told of in one line.",
         "",
         "| network | what | trials | interrupted | alike |",
         "| --- | --- | --- | --- | --- |",

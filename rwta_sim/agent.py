@@ -332,6 +332,9 @@ class Agent:
     def load(cls, run: RunFolder, trust: bool = False, **kwargs: Any) -> Agent:
         """The agent of a run, with the weights of its best validation.
 
+        For these weights in another environment or with other settings, build an `Agent` of
+        ``run.experiment.changed(...)`` and give ``run.best()`` to its `load_weights`.
+
         Parameters
         ----------
         run : RunFolder
@@ -345,7 +348,7 @@ class Agent:
         RunError
             If the environment is of a module that is neither installed nor imported, without `trust`.
         CheckpointError
-            If there is no checkpoint, or it is damaged or of another network.
+            If there is no checkpoint, or it is damaged, of another network, or of other settings than config.toml's.
         """
         if kwargs.get("env") is None:
             check_trust(run.experiment.environment.id, run.path, trust)
