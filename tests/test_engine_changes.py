@@ -129,11 +129,20 @@ def test_generators_can_be_given_other_spikes_on_the_runtime_engine():
     engine.advance(15)
     with pytest.raises(EngineError, match="generator has other spikes"):
         engine.set_state(state)
+    end = one.group.v_[:].copy()
+    one.source.set_spikes([0, 0, 0, 1, 1], [0.2, 0.3, 2.9, 3.5, 3.7] * ms)
+    state = engine.state()  # before these have been looked at
+    engine.advance(10)
+    ahead = one.group.v_[:].copy()
+    engine.set_state(state)
+    engine.advance(10)
+    np.testing.assert_array_equal(one.group.v_[:], ahead)
+    assert (ahead > end + 0.001).all()
     plain = Changing()
     plain.network.run(1.5 * ms, namespace={"outside": 0.001})
     plain.source.set_spikes([0, 0, 1], [0.2, 2.5, 2.6] * ms)
     plain.network.run(1.5 * ms, namespace={"outside": 0.001})
-    np.testing.assert_allclose(one.group.v_[:], plain.group.v_[:], rtol=1e-12)
+    np.testing.assert_allclose(end, plain.group.v_[:], rtol=1e-12)
 
 
 # -- names from outside -------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import brian2
 import numpy as np
 from brian2 import Clock, Network, NetworkOperation, SpikeGeneratorGroup, prefs, second
 from brian2.codegen.runtime.cython_rt import CythonCodeObject
+from brian2.core.functions import timestep
 from brian2.core.variables import Variable
 from brian2.devices.device import RuntimeDevice
 from brian2.synapses.synapses import SynapticPathway
@@ -270,14 +271,25 @@ class RuntimeEngine(BrianEngine):
         self._random.set_state(state)
 
     @in_turn
+    def state(self) -> dict[str, np.ndarray]:
+        now = self.steps_done * self._clock.dt_
+        for generator in self._generators():
+            if generator._spikes_changed:  # since it last ran: Brian2 would find the first spike to come when it runs
+                over = timestep(generator._spike_time, generator.dt_[:]) < timestep(now, generator.dt_[:])
+                generator.variables["_lastindex"].set_value(np.count_nonzero(over))
+        return super().state()
+
+    @in_turn
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         if self._inside:
             raise EngineError("set_state inside on_decision would be undone by the running simulation")
         super().set_state(state)
-        for obj in self._objects():
-            if isinstance(obj, SpikeGeneratorGroup):
-                # Brian2 would look for its place anew, for the first of the spikes that are not over.
-                obj._spikes_changed, obj._previous_dt = False, None
+        for generator in self._generators():
+            # Its place is that of the state, not to be looked for; what follows from dt is to be computed.
+            generator._spikes_changed, generator._previous_dt = False, None
+
+    def _generators(self) -> list[SpikeGeneratorGroup]:
+        return [obj for obj in self._objects() if isinstance(obj, SpikeGeneratorGroup)]
 
 
 _INDICES: tuple[tuple[int | None, ...], str, float, float] = ((None,), "iu", 0, 2**31 - 1)

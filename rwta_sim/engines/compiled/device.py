@@ -30,6 +30,7 @@ HEADER = """
 // What the generated code needs besides Brian2's: a folder for its data, and a random generator whose state is plain.
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <istream>
 #include <ostream>
@@ -39,6 +40,13 @@ HEADER = """
 
 namespace rwta_sim {
 extern std::string folder;
+
+// Not with std::to_string: it has a static variable of a kind for which a library is never unloaded.
+[[noreturn]] inline void refuse(const std::string& problem, size_t number) {
+    char digits[24];
+    std::snprintf(digits, sizeof digits, "%zu", number);
+    throw std::runtime_error(problem + digits);
+}
 
 // MT19937 (Matsumoto and Nishimura 1998): the numbers of std::mt19937 and of NumPy's MT19937. A whole block is tempered
 // at once, in loops that the compiler can vectorise.
@@ -410,8 +418,7 @@ class CompiledDevice(CPPStandaloneDevice):
 
     def _require(self, condition: str, problem: str, number: str) -> None:
         """Where the program is now, let it end with an error unless `condition` holds."""
-        throw = f'throw std::runtime_error("{problem}" + std::to_string({number}));'
-        self.insert_code("main", f"if (!({condition})) {throw}")
+        self.insert_code("main", f'if (!({condition})) rwta_sim::refuse("{problem}", {number});')
 
     def _check_recorded(self, network: Network) -> None:
         """Of monitors of synapses: that what they record exists."""

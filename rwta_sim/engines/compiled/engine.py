@@ -125,14 +125,14 @@ class CompiledEngine(BrianEngine):
                     f"{obj.name} is a NetworkOperation, Python code that compiled code cannot call: let `run` call it, "
                     "or use the runtime engine"
                 )
-            variables = getattr(obj, "variables", {}).values()
-            clock = obj.clock.variables["t"] if isinstance(obj.clock, Clock) else None
-            if clock is not None and clock.device is not self._device:
-                raise EngineError(
-                    f"{obj.clock.name}, the clock of {obj.name}, was not made inside `with engine.building():` of this "
-                    "engine: make it there"
-                )
-            if any(isinstance(v, ArrayVariable) and v.device is not self._device for v in variables):
+            variables = [v for v in getattr(obj, "variables", {}).values() if isinstance(v, ArrayVariable)]
+            if isinstance(obj.clock, Clock) and obj.clock.name != "defaultclock":
+                if obj.clock.variables["t"].device is not self._device:
+                    raise EngineError(
+                        f"{obj.clock.name}, the clock of {obj.name}, was not made inside `with engine.building():` of "
+                        "this engine: make it there"
+                    )
+            if any(variable.device is not self._device for variable in variables):
                 raise EngineError(f"{obj.name} was not built inside `with engine.building():` of this engine")
         owners: dict[str, str] = {}
         for variable in self._device.arrays:
