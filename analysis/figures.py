@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from rwta_sim.agent import saved_blocks
+from rwta_sim.agents.rwta import RWTAExperiment
+from rwta_sim.agents.rwta.system import blocks_saved
 from rwta_sim.analysis.curves import plot_learning_curve
 from rwta_sim.analysis.rasters import plot_raster
 from rwta_sim.analysis.rates import plot_rates
 from rwta_sim.analysis.weights import full_matrix, plot_weights
-from rwta_sim.circuits import MAX_CIRCUIT_SIZE
+from rwta_sim.circuit.equations import MAX_CIRCUIT_SIZE
+from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.errors import CheckpointError, RunError
-from rwta_sim.files import replacing
-from rwta_sim.runs import Checkpoint, RunFolder
+from rwta_sim.lab.files import replacing
+from rwta_sim.lab.runs import Checkpoint, RunFolder
 
 __all__ = ["draw_figures"]
 
@@ -36,9 +38,9 @@ def draw_figures(run: RunFolder) -> list[Path]:
     RunError
         If a file of the run is damaged, or a figure cannot be written; those that were there before stay.
     """
-    makers = {"learning_curve": _learning_curve, "weights": _weights}
-    if (run.path / "recordings" / "episode.npz").is_file():
-        makers |= {"raster": _raster, "rates": _rates}
+    recorded = (run.path / "recordings" / "episode.npz").is_file()
+    known = {"weights": _weights, **({"raster": _raster, "rates": _rates} if recorded else {})}
+    makers = {"learning_curve": _learning_curve, **{n: known[n] for n in run.experiment.draws if n in known}}
     written = []
     for name, make in makers.items():
         path, figure = run.file_for("figures", f"{name}.png"), make(run)
@@ -46,6 +48,12 @@ def draw_figures(run: RunFolder) -> list[Path]:
             figure.savefig(temporary, dpi=150)
         written.append(path)
     return written
+
+
+def _network(run: RunFolder) -> NetworkSpec:
+    """Of a run whose figures show its circuits."""
+    assert isinstance(run.experiment, RWTAExperiment)  # as its `draws` say
+    return run.experiment.network
 
 
 def _title(run: RunFolder) -> str:
@@ -82,7 +90,7 @@ def _rates(run: RunFolder) -> Figure:
 
 def _weights(run: RunFolder) -> Figure:
     first, best = run.first(), run.best()
-    spec = run.experiment.network
+    spec = _network(run)
     before, after = (_matrix(run, checkpoint) for checkpoint in (first, best))
     n_inputs = len(after) - after.shape[1]
     limit = float(np.nanmax(np.abs(after))) or 1.0
@@ -99,9 +107,9 @@ def _weights(run: RunFolder) -> Figure:
 
 def _matrix(run: RunFolder, checkpoint: Checkpoint) -> np.ndarray:
     """All weights in a checkpoint as one matrix; see `full_matrix`."""
-    spec = run.experiment.network
+    spec = _network(run)
     try:
-        blocks = saved_blocks(spec, checkpoint)
+        blocks = blocks_saved(spec, checkpoint.arrays)
         n_inputs = max((len(blocks[name]) for name in ("sh", "sa") if name in blocks), default=0)
         n_actions = len(checkpoint.arrays["bias"]) - spec.n_hidden
         return full_matrix(blocks, n_inputs, spec.n_hidden, n_actions)
@@ -113,7 +121,7 @@ def _recording(run: RunFolder) -> Mapping[str, np.ndarray]:
     """The recording of an episode, if it is one that can be drawn."""
     recording = run.recording()
     try:
-        wrong = _wrong(recording, run.experiment.network.n_hidden)
+        wrong = _wrong(recording, _network(run).n_hidden)
     except KeyError as error:
         wrong = f"no {error}"
     if wrong:

@@ -38,7 +38,7 @@ def save_film(
     Parameters
     ----------
     recording : mapping
-        With ``frames``: see `rwta_sim.recording.record_episode`.
+        With ``frames``: see `rwta_sim.lab.recording.record_episode`.
     path : Path
         ``.gif``, or ``.mp4`` (needs ffmpeg, or the extra ``rwta-sim[video]``).
     decisions : int
@@ -57,21 +57,24 @@ def save_film(
     writer = _writer(path, fps)
     if "frames" not in recording:
         raise RwtaSimError("the recording has no frames: make it with record_episode(..., frames=True)")
-    frames, step = recording["frames"], float(recording["decision_time"])
+    frames, spikes = recording["frames"], "neuron_i" in recording
+    step = float(recording["decision_time"]) if spikes else 1.0
     count = min(decisions, len(recording["actions"]))
     window = min(window, count)
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained", dpi=_DPI)
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
+    figure = Figure(figsize=(_WIDTH if spikes else _WIDTH / 2, _HEIGHT), layout="constrained", dpi=_DPI)
+    left, *rest = figure.subplots(1, 2, width_ratios=(1, 1.4)) if spikes else [figure.subplots()]
     picture = left.imshow(frames[0])
     left.set_axis_off()
-    plot_raster(right, recording, 0.0, count * step)
-    right.set_title("spikes")
+    for right in rest:
+        plot_raster(right, recording, 0.0, count * step)
+        right.set_title("spikes")
     returns = np.concatenate([[0.0], np.cumsum(recording["rewards"])])
 
     def draw(index: int) -> list:
         picture.set_data(frames[index])
         now = index * step * 1e3
-        right.set_xlim(now - window * step * 1e3, now)
+        for right in rest:
+            right.set_xlim(now - window * step * 1e3, now)
         left.set_title(f"decision {index}, return {returns[index]:g}")
         return []
 

@@ -16,9 +16,9 @@ import numpy as np
 from c_loop import CLoop
 from loop_cases import STEPS, Case
 
-from rwta_sim.arrays import NetworkArrays
+from rwta_sim.circuit.arrays import NetworkArrays
+from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.engines import CompiledEngine
-from rwta_sim.network import RWTANetwork
 
 __all__ = ["FALSE_ALARM", "Agreement", "compare"]
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rwta_sim.network import RWTANetwork
+from rwta_sim.circuit.network import RWTANetwork
 
 __all__ = ["CLoop"]
 

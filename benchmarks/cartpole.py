@@ -20,7 +20,7 @@ import numpy as np
 from commands import command
 from machine import listed, machine
 
-from rwta_sim.runs import versions
+from rwta_sim.lab.runs import versions
 
 HERE = Path(__file__).parent
 

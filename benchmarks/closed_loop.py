@@ -27,7 +27,7 @@ from loop_table import write_section
 from loop_worker import Worker
 from machine import ONE_THREAD, machine
 
-from rwta_sim.runs import versions
+from rwta_sim.lab.runs import versions
 
 #: Rounds, and about how many seconds each of them takes.
 FULL, QUICK = (7, 1.0), (3, 0.1)

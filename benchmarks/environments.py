@@ -16,9 +16,9 @@ from machine import ONE_THREAD, listed, machine
 os.environ.update(ONE_THREAD)
 
 import rwta_sim
-from rwta_sim.config import EnvironmentSpec
-from rwta_sim.environments import make_environment
-from rwta_sim.runs import versions
+from rwta_sim.lab.runs import versions
+from rwta_sim.loop.environment_spec import EnvironmentSpec
+from rwta_sim.loop.environments import make_environment
 
 TABLE = Path(__file__).with_suffix(".md")
 ROUNDS, SECONDS = 5, 2.0

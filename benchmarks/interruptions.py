@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import rwta_sim
 from rwta_sim.errors import RwtaSimError
-from rwta_sim.files import is_leftover
+from rwta_sim.lab.files import is_leftover
 
 #: A whole training in a fraction of a second: no spikes, a checkpoint every second episode, validations between.
 TINY = rwta_sim.preset("cue").changed(
@@ -145,7 +145,7 @@ def attempt(work: Callable[[], object], folder: Path, act: Callable[[int], None]
     return text or "killed"
 
 
-def begin_or_resume(experiment: rwta_sim.Experiment, folder: Path) -> rwta_sim.training.Summary:
+def begin_or_resume(experiment: rwta_sim.Experiment, folder: Path) -> rwta_sim.lab.training.Summary:
     """What a user does after an interruption."""
     if (folder / "config.toml").exists():
         return rwta_sim.resume(folder)

@@ -30,7 +30,7 @@ from machine import listed
 
 import rwta_sim
 from rwta_sim.errors import RwtaSimError
-from rwta_sim.runs import RunFolder, versions
+from rwta_sim.lab.runs import RunFolder, versions
 
 PROGRAM = str(Path(sys.executable).with_name("rwta-sim"))
 TABLE = Path(__file__).parent / "kill_resume.md"

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from brian2 import Hz, ms
 
-from rwta_sim.circuits import Firing
-from rwta_sim.kernels import Exponential
-from rwta_sim.spec import NetworkSpec
+from rwta_sim.circuit.equations import Firing
+from rwta_sim.circuit.kernels import Exponential
+from rwta_sim.circuit.spec import NetworkSpec
 
 __all__ = ["MODES", "NETWORKS", "STEPS", "Case"]
 

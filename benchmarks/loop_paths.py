@@ -12,16 +12,18 @@ from brian2 import second
 from c_loop import CLoop
 from loop_cases import STEPS, Case
 
-from rwta_sim.actor import DecisionSpec, Session, SpikingActor
-from rwta_sim.arrays import NetworkArrays
-from rwta_sim.bridge import drive
-from rwta_sim.critics import Constant, CriticInputs
-from rwta_sim.engines import CompiledEngine, Engine, RuntimeEngine, cache_folder
+from rwta_sim.agents.rwta.spiking import SpikingActor
+from rwta_sim.circuit.arrays import NetworkArrays
+from rwta_sim.circuit.decision import DecisionSpec
+from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.engines import CompiledEngine, Engine, RuntimeEngine, drive
 from rwta_sim.learning import Learner, LearningSpec
+from rwta_sim.learning.critics import Constant, CriticInputs
 from rwta_sim.learning.optimisers import SGD
 from rwta_sim.learning.rules import LastStep, ScoreFunction
-from rwta_sim.network import RWTANetwork
-from rwta_sim.spec import NetworkSpec
+from rwta_sim.loop.session import Session
+from rwta_sim.native import cache_folder
 
 __all__ = ["LEARNING_PATHS", "PATHS", "Precision", "make_path"]
 

@@ -20,11 +20,11 @@ import numpy as np
 from brian2 import PopulationRateMonitor, SpikeMonitor, StateMonitor, ms
 from machine import listed, machine
 
+from rwta_sim.circuit.kernels import Exponential
+from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.engines import CompiledEngine
-from rwta_sim.kernels import Exponential
-from rwta_sim.network import RWTANetwork
-from rwta_sim.runs import versions
-from rwta_sim.spec import NetworkSpec
+from rwta_sim.lab.runs import versions
 
 HERE = Path(__file__).parent
 SPEC = NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=5 * ms))

@@ -19,8 +19,8 @@ from memory import resident
 from replicas import RandomImages, Row
 
 from rwta_sim import train
-from rwta_sim.runs import versions
-from rwta_sim.training import Progress
+from rwta_sim.lab.runs import versions
+from rwta_sim.lab.training import Progress
 
 HERE = Path(__file__).parent
 LENGTH, STEPS, LIT = 250, 10, 0.1

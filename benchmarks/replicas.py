@@ -31,9 +31,9 @@ import numpy as np
 from loop_cases import NETWORKS, STEPS, Case
 
 from rwta_sim import Experiment, train
-from rwta_sim.config import EnvironmentSpec
-from rwta_sim.encoders import EncoderSpec
-from rwta_sim.runs import RunFolder, versions
+from rwta_sim.lab.runs import RunFolder, versions
+from rwta_sim.loop.encoders import EncoderSpec
+from rwta_sim.loop.environment_spec import EnvironmentSpec
 
 #: Decisions of an episode; the tasks with images have hundreds.
 LENGTH = 200

@@ -25,7 +25,7 @@ from commands import command
 from filelock import FileLock
 from machine import listed, machine
 
-from rwta_sim.runs import versions
+from rwta_sim.lab.runs import versions
 
 HERE = Path(__file__).parent
 TABLE = HERE / "results.json"

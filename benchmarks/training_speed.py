@@ -24,7 +24,7 @@ from loop_cases import STEPS
 from loop_table import write_section
 from machine import ONE_THREAD, machine
 
-from rwta_sim.runs import versions
+from rwta_sim.lab.runs import versions
 
 #: Trains like the command line, and writes to standard error when the first decision had been learned from.
 PROBE = """

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rwta_sim.config import ConfigError, Experiment
-from rwta_sim.errors import nearest
-from rwta_sim.models import svpg, svpg_published, svpg_rate, svpg_vision
+from rwta_sim.agents.brian2 import Brian2Experiment
+from rwta_sim.agents.random import RandomExperiment
+from rwta_sim.agents.rwta import RWTAExperiment
+from rwta_sim.agents.softmax import SoftmaxExperiment
+from rwta_sim.errors import ConfigError, nearest
+from rwta_sim.loop.experiment import Experiment
+from rwta_sim.loop.registry import experiment_class, register, register_presets
+from rwta_sim.models import plain, svpg, svpg_published, svpg_rate, svpg_vision
 
 __all__ = ["MODELS", "Preset", "preset", "tasks"]
 
@@ -22,20 +27,27 @@ class Preset:
     make: Callable[[], Experiment]
 
 
-#: Models by name; the first one that has a task is its default.
-MODELS: dict[str, dict[str, tuple[str, Callable[[], Experiment]]]] = {
-    "svpg": {**svpg.PRESETS, **svpg_vision.PRESETS},
-    "svpg-rate": svpg_rate.PRESETS,
-    "svpg-published": svpg_published.PRESETS,
-    "svpg-bmvc": svpg_published.BMVC,
+_FIRST = {**svpg.PRESETS, **svpg_vision.PRESETS}
+#: Models by name: the class of their experiments, and presets by task. The first that has a task is its default.
+MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], Experiment]]]]] = {
+    "svpg": (RWTAExperiment, _FIRST),
+    "svpg-rate": (RWTAExperiment, svpg_rate.PRESETS),
+    "svpg-published": (RWTAExperiment, svpg_published.PRESETS),
+    "svpg-bmvc": (RWTAExperiment, svpg_published.BMVC),
+    "linear": (SoftmaxExperiment, plain.presets("linear", plain.linear, _FIRST)),
+    "relu": (SoftmaxExperiment, plain.presets("relu", plain.relu, _FIRST)),
+    "random": (RandomExperiment, plain.presets("random", plain.random, _FIRST)),
+    "brian2": (Brian2Experiment, {}),
 }
+for _name, (_class, _) in MODELS.items():
+    register(_name, _class)
 
 
 def tasks() -> list[Preset]:
     """All presets."""
     return [
         Preset(task, model, description, make)
-        for model, presets in MODELS.items()
+        for model, (_, presets) in MODELS.items()
         for task, (description, make) in presets.items()
     ]
 
@@ -48,19 +60,31 @@ def preset(task: str, model: str | None = None) -> Experiment:
     task : str
         See `tasks`.
     model : str, optional
-        The default is the first model that has the task.
+        The default is the first model that has the task. One without presets has its own defaults in the environment
+        of that.
 
     Raises
     ------
     ConfigError
         For an unknown task or model, or a model without the task.
     """
-    if model is not None and model not in MODELS:
-        raise ConfigError(f"unknown model {model!r}: {nearest(model, MODELS)}")
+    kind = None if model is None else experiment_class(model)
     matches = [p for p in tasks() if p.task == task]
     if not matches:
         raise ConfigError(f"unknown task {task!r}: {nearest(task, {p.task for p in tasks()})}")
-    matches = [p for p in matches if model in (None, p.model)]
-    if not matches:
-        raise ConfigError(f"model {model!r} has no preset for {task!r}: {nearest(task, MODELS[model or ''])}")
-    return matches[0].make()
+    like, matches = matches[0], [p for p in matches if model in (None, p.model)]
+    if matches:
+        return matches[0].make()
+    assert kind is not None and model is not None
+    if model in MODELS and MODELS[model][1]:
+        raise ConfigError(f"model {model!r} has no preset for {task!r}: {nearest(task, MODELS[model][1])}")
+    if any(field.is_required() for name, field in kind.model_fields.items() if name not in Experiment.model_fields):
+        raise ConfigError(
+            f"model {model!r} has no presets: describe the experiment in a TOML file (rwta-sim train {task} --model "
+            f"{model} --config FILE), or in Python as {kind.__name__}(...)"
+        )
+    # A system without presets: its own settings, in the environment that others have.
+    return kind.of({"task": task, "model": model, "environment": like.make().environment.model_dump(mode="json")})
+
+
+register_presets(preset)

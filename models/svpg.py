@@ -15,16 +15,18 @@ from typing import Any
 
 from brian2 import ms
 
-from rwta_sim.actor import DecisionSpec
-from rwta_sim.config import EnvironmentSpec, Experiment, TrainingSpec
-from rwta_sim.critics import Fourier, Tabular
-from rwta_sim.encoders import EncoderSpec
-from rwta_sim.kernels import Exponential
+from rwta_sim.agents.rwta import RWTAExperiment
+from rwta_sim.circuit.decision import DecisionSpec
+from rwta_sim.circuit.kernels import Exponential
+from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.learning import LearningSpec
+from rwta_sim.learning.critics import Fourier, Tabular
 from rwta_sim.learning.modulation import EpisodeAdvantage
 from rwta_sim.learning.optimisers import Adam
 from rwta_sim.learning.rules import Feedback, ScoreFunction
-from rwta_sim.spec import NetworkSpec
+from rwta_sim.loop.encoders import EncoderSpec
+from rwta_sim.loop.environment_spec import EnvironmentSpec
+from rwta_sim.loop.experiment import TrainingSpec
 
 __all__ = ["PENDULUM_LIMITS", "PRESETS"]
 
@@ -45,9 +47,9 @@ def _control(
     entropy: float,
     tau: float,
     steps: int = 10,
-) -> Experiment:
+) -> RWTAExperiment:
     """What the tasks of control share; `tau` of the kernel in ms."""
-    return Experiment(
+    return RWTAExperiment(
         task=task,
         environment=environment,
         encoder=encoder,
@@ -59,7 +61,7 @@ def _control(
     )
 
 
-def cartpole() -> Experiment:
+def cartpole() -> RWTAExperiment:
     """CartPole-v1.
 
     Published (an auxiliary task of the code): observations times (.4, .4, 4, .4), clipped to +-1, scaled to [0, 1].
@@ -68,14 +70,14 @@ def cartpole() -> Experiment:
         "cartpole",
         EnvironmentSpec(id="CartPole-v1"),
         _within(2.5, 2.5, 0.25, 2.5, copies=4),
-        Fourier(order=3, gamma=0.99, trace=0.8, rate=1e-3),
+        Fourier(order=3, gamma=0.99, lam=0.8, rate=1e-3),
         TrainingSpec(episodes=700, target=500.0),
         entropy=0.02,
         tau=10,
     )
 
 
-def inverted_pendulum() -> Experiment:
+def inverted_pendulum() -> RWTAExperiment:
     """The inverted pendulum in MuJoCo, a pole of 1.5 m and five forces, 200 decisions at the most.
 
     With little entropy it learns to push never, which lets the pole fall slower than a random policy does; the
@@ -85,7 +87,7 @@ def inverted_pendulum() -> Experiment:
         "inverted-pendulum",
         EnvironmentSpec(id="rwta_sim/InvertedPendulum-v0"),
         _within(*PENDULUM_LIMITS, copies=8),
-        Fourier(order=3, gamma=0.97, trace=0.8, rate=1e-3),
+        Fourier(order=3, gamma=0.97, lam=0.8, rate=1e-3),
         TrainingSpec(episodes=600, target=200.0),
         entropy=1.0,
         tau=8,
@@ -93,51 +95,51 @@ def inverted_pendulum() -> Experiment:
     )
 
 
-def mountaincar() -> Experiment:
+def mountaincar() -> RWTAExperiment:
     """MountainCar-v0 with episodes of up to 1,000 steps, so that chance finds the goal."""
     return _control(
         "mountaincar",
         EnvironmentSpec(id="MountainCar-v0", kwargs={"max_episode_steps": 1000}),
         EncoderSpec(copies=8),
-        Fourier(order=4, gamma=0.99, trace=0.9, rate=1e-3),
+        Fourier(order=4, gamma=0.99, lam=0.9, rate=1e-3),
         TrainingSpec(episodes=500, validate_every=25),
         entropy=0.0,
         tau=5,
     )
 
 
-def acrobot() -> Experiment:
+def acrobot() -> RWTAExperiment:
     """Acrobot-v1: swing the tip of a double pendulum up, -1 per step, 500 steps at the most."""
     return _control(
         "acrobot",
         EnvironmentSpec(id="Acrobot-v1"),
         EncoderSpec(copies=8),
-        Fourier(order=2, gamma=0.99, trace=0.9, rate=1e-3),
+        Fourier(order=2, gamma=0.99, lam=0.9, rate=1e-3),
         TrainingSpec(episodes=600, validate_every=25),
         entropy=0.3,
         tau=5,
     )
 
 
-def gridworld() -> Experiment:
+def gridworld() -> RWTAExperiment:
     """The slippery 10x10 gridworld of Aenugu (arXiv 2005.05941), whose gamma, lambda and critic's rate these are."""
-    return Experiment(
+    return RWTAExperiment(
         task="gridworld",
         environment=EnvironmentSpec(id="rwta_sim/Gridworld-v0"),
         network=NetworkSpec(hidden_circuits=4, hidden_size=4, kernel=Exponential(tau=3 * ms)),
         decision=DecisionSpec(steps=10),
         learning=LearningSpec(rate=1e-2, final_rate=0.05, entropy=0.002),
-        critic=Tabular(gamma=0.9, trace=0.7, rate=0.1),
+        critic=Tabular(gamma=0.9, lam=0.7, rate=0.1),
         training=TrainingSpec(episodes=5000, validate_every=500),
     )
 
 
-def _parity(task: str, environment: EnvironmentSpec, circuits: int, episodes: int) -> Experiment:
+def _parity(task: str, environment: EnvironmentSpec, circuits: int, episodes: int) -> RWTAExperiment:
     """Parity by the score function of the spikes; the last-step rule cannot learn it.
 
     Feed-forward and without the direct way from inputs to actions, so that hidden neurons have to do it.
     """
-    return Experiment(
+    return RWTAExperiment(
         task=task,
         environment=environment,
         network=NetworkSpec(
@@ -152,35 +154,35 @@ def _parity(task: str, environment: EnvironmentSpec, circuits: int, episodes: in
         decision=DecisionSpec(steps=10),
         learning=LearningSpec(
             rule=ScoreFunction(),
-            modulation=EpisodeAdvantage(trace=1.0),
+            modulation=EpisodeAdvantage(lam=1.0),
             optimiser=Adam(),
             rate=0.03,
             final_rate=0.1,
             batch=16,
             entropy=0.3,
         ),
-        critic=Fourier(order=1, gamma=1.0, trace=1.0, rate=0.05),
+        critic=Fourier(order=1, gamma=1.0, lam=1.0, rate=0.05),
         training=TrainingSpec(episodes=episodes, validate_every=episodes // 8, checkpoint_every=4000),
     )
 
 
-def xor() -> Experiment:
+def xor() -> RWTAExperiment:
     """XOR of two bits."""
     return _parity("xor", EnvironmentSpec(id="rwta_sim/XOR-v0"), 8, 24_000)
 
 
-def parity3() -> Experiment:
+def parity3() -> RWTAExperiment:
     """Parity of three bits."""
     return _parity("parity3", EnvironmentSpec(id="rwta_sim/Parity-v0", kwargs={"n_bits": 3}), 16, 48_000)
 
 
-def _images(task: str, environment: str, circuits: int, episodes: int, **learning: Any) -> Experiment:
+def _images(task: str, environment: str, circuits: int, episodes: int, **learning: Any) -> RWTAExperiment:
     """Images by the feedback rule: the reward says only whether the answer was right.
 
     Feed-forward, hidden weights random at the start, exploration by an entropy that falls to a tenth.
     """
     settings = {"rate": 0.02, "final_rate": 0.1, "batch": 50, "entropy": 0.3, "final_entropy": 0.1, **learning}
-    return Experiment(
+    return RWTAExperiment(
         task=task,
         environment=EnvironmentSpec(id=environment),
         encoder=EncoderSpec(complementary=False),
@@ -195,34 +197,34 @@ def _images(task: str, environment: str, circuits: int, episodes: int, **learnin
         ),
         decision=DecisionSpec(steps=30),
         learning=LearningSpec(
-            **{"rule": Feedback(), "modulation": EpisodeAdvantage(trace=1.0), "optimiser": Adam(), **settings}
+            **{"rule": Feedback(), "modulation": EpisodeAdvantage(lam=1.0), "optimiser": Adam(), **settings}
         ),
-        critic=Fourier(order=1, coupled=False, gamma=1.0, trace=1.0, rate=0.01),
+        critic=Fourier(order=1, coupled=False, gamma=1.0, lam=1.0, rate=0.01),
         training=TrainingSpec(episodes=episodes, validate_every=episodes // 20, checkpoint_every=5000),
     )
 
 
-def digits() -> Experiment:
+def digits() -> RWTAExperiment:
     """scikit-learn's 8x8 digits."""
     return _images("digits", "rwta_sim/Digits-v0", 30, 80_000)
 
 
-def mnist() -> Experiment:
+def mnist() -> RWTAExperiment:
     """MNIST; ``--environment.kwargs '{folder = "..."}'`` says where its four files are."""
     experiment = _images("mnist", "rwta_sim/MNIST-v0", 30, 60_000)
     changes = {"network.weight_sd": 0.3, "critic.rate": 1e-3, "training.validate_every": 15_000}
     return experiment.changed(changes)
 
 
-def cue() -> Experiment:
+def cue() -> RWTAExperiment:
     """Cue-action association: the smallest task, for tests and teaching; learned in seconds."""
-    return Experiment(
+    return RWTAExperiment(
         task="cue",
         environment=EnvironmentSpec(id="rwta_sim/CueAction-v0"),
         network=NetworkSpec(hidden_circuits=2, hidden_size=4, kernel=Exponential(tau=5 * ms)),
         decision=DecisionSpec(steps=5),
         learning=LearningSpec(rate=1e-2, entropy=0.01),
-        critic=Tabular(gamma=0.0, trace=0.0, rate=0.1),
+        critic=Tabular(gamma=0.0, lam=0.0, rate=0.1),
         training=TrainingSpec(
             episodes=60, validate_every=20, validation_episodes=5, checkpoint_every=10, target=20.0, target_streak=1
         ),
@@ -230,7 +232,7 @@ def cue() -> Experiment:
 
 
 #: Task: (one line on it, the experiment).
-PRESETS: dict[str, tuple[str, Callable[[], Experiment]]] = {
+PRESETS: dict[str, tuple[str, Callable[[], RWTAExperiment]]] = {
     "cartpole": ("CartPole-v1: balance a pole, return 500 at the most", cartpole),
     "inverted-pendulum": ("InvertedPendulum in MuJoCo: balance a pole, return 200 at the most", inverted_pendulum),
     "mountaincar": ("MountainCar-v0, up to 1,000 steps: swing out of the valley, -1 per step", mountaincar),

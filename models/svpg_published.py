@@ -13,19 +13,21 @@ from collections.abc import Callable
 
 from brian2 import Quantity, ms
 
-from rwta_sim.actor import DecisionSpec
-from rwta_sim.config import EnvironmentSpec, Experiment, TrainingSpec
-from rwta_sim.critics import Constant, Fourier
-from rwta_sim.encoders import EncoderSpec
-from rwta_sim.kernels import Rectangular
+from rwta_sim.agents.rwta import RWTAExperiment
+from rwta_sim.circuit.decision import DecisionSpec
+from rwta_sim.circuit.kernels import Rectangular
+from rwta_sim.circuit.meanfield import MeanFieldSpec
+from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.learning import LearningSpec
+from rwta_sim.learning.critics import Constant, Fourier
 from rwta_sim.learning.modulation import EpisodeAdvantage
 from rwta_sim.learning.modulation.ppo import PPO
 from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
 from rwta_sim.learning.rules import MeanFieldRule
-from rwta_sim.meanfield import MeanFieldSpec
+from rwta_sim.loop.encoders import EncoderSpec
+from rwta_sim.loop.environment_spec import EnvironmentSpec
+from rwta_sim.loop.experiment import TrainingSpec
 from rwta_sim.models.svpg import PENDULUM_LIMITS
-from rwta_sim.spec import NetworkSpec
 
 __all__ = ["BMVC", "PRESETS"]
 
@@ -37,9 +39,9 @@ def _network(circuits: int, size: int, length: Quantity) -> NetworkSpec:
     return NetworkSpec(hidden_circuits=circuits, hidden_size=size, kernel=Rectangular(duration=length))
 
 
-def inverted_pendulum() -> Experiment:
+def inverted_pendulum() -> RWTAExperiment:
     """8x8, PPO-clip with 5 epochs, RMSprop(.99) at 1e-3, entropy 5, gamma .97; spikes: T = 42, L = 40."""
-    return Experiment(
+    return RWTAExperiment(
         task="inverted-pendulum",
         model="svpg-published",
         dynamics="rate",
@@ -55,15 +57,15 @@ def inverted_pendulum() -> Experiment:
             final_rate=1.0,
             entropy=5.0,
         ),
-        critic=Fourier(order=3, gamma=0.97, trace=0.8, rate=1e-3),
+        critic=Fourier(order=3, gamma=0.97, lam=0.8, rate=1e-3),
         training=TrainingSpec(episodes=2000, validate_every=100, validation_episodes=10),
         mean_field=_INFERENCE,
     )
 
 
-def mnist_tpami() -> Experiment:
+def mnist_tpami() -> RWTAExperiment:
     """50x10, rewards +-1, PPO-clip with 5 epochs, Adam 1e-3, entropy .2, 20,000 batches of 100; T = 200, L = 20."""
-    return Experiment(
+    return RWTAExperiment(
         task="mnist",
         model="svpg-published",
         dynamics="rate",
@@ -80,13 +82,13 @@ def mnist_tpami() -> Experiment:
             batch=100,
             entropy=0.2,
         ),
-        critic=Constant(gamma=1.0, trace=1.0, rate=1e-3),
+        critic=Constant(gamma=1.0, lam=1.0, rate=1e-3),
         training=TrainingSpec(episodes=2_000_000, validate_every=100_000, checkpoint_every=10_000),
         mean_field=_INFERENCE,
     )
 
 
-def mnist_bmvc() -> Experiment:
+def mnist_bmvc() -> RWTAExperiment:
     """20x10, rewards 0 and -1, REINFORCE, SGD .1, no entropy, 50,000 batches of 100; T = 200, L = 50."""
     return mnist_tpami().changed(
         {
@@ -94,7 +96,7 @@ def mnist_bmvc() -> Experiment:
             "environment.kwargs": {"right_reward": 0.0, "wrong_reward": -1.0},
             "network.hidden_circuits": 20,
             "network.kernel.duration": "50 ms",
-            "learning.modulation": EpisodeAdvantage(trace=1.0).model_dump(),
+            "learning.modulation": EpisodeAdvantage(lam=1.0).model_dump(),
             "learning.optimiser": SGD().model_dump(),
             "learning.rate": 0.1,
             "learning.entropy": 0.0,
@@ -104,12 +106,12 @@ def mnist_bmvc() -> Experiment:
 
 
 #: Task: (one line on it, the experiment).
-PRESETS: dict[str, tuple[str, Callable[[], Experiment]]] = {
+PRESETS: dict[str, tuple[str, Callable[[], RWTAExperiment]]] = {
     "inverted-pendulum": ("InvertedPendulum as published, without spikes", inverted_pendulum),
     "mnist": ("MNIST as published in TPAMI, without spikes; hours", mnist_tpami),
 }
 
 #: The same, of the BMVC paper.
-BMVC: dict[str, tuple[str, Callable[[], Experiment]]] = {
+BMVC: dict[str, tuple[str, Callable[[], RWTAExperiment]]] = {
     "mnist": ("MNIST as published at BMVC, without spikes; hours", mnist_bmvc)
 }

@@ -18,17 +18,19 @@ from typing import Any
 
 from brian2 import ms
 
-from rwta_sim.actor import DecisionSpec
-from rwta_sim.config import EnvironmentSpec, Experiment, TrainingSpec
-from rwta_sim.critics import Constant, Rates
-from rwta_sim.encoders import EncoderSpec
-from rwta_sim.kernels import Exponential, Rectangular
+from rwta_sim.agents.rwta import RWTAExperiment
+from rwta_sim.circuit.decision import DecisionSpec
+from rwta_sim.circuit.kernels import Exponential, Rectangular
+from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.learning import LearningSpec
+from rwta_sim.learning.critics import Constant, Rates
 from rwta_sim.learning.modulation import EpisodeAdvantage
 from rwta_sim.learning.modulation.ppo import PPO
 from rwta_sim.learning.optimisers import Adam
 from rwta_sim.learning.rules import Feedback
-from rwta_sim.spec import NetworkSpec
+from rwta_sim.loop.encoders import EncoderSpec
+from rwta_sim.loop.environment_spec import EnvironmentSpec
+from rwta_sim.loop.experiment import TrainingSpec
 
 __all__ = ["PRESETS"]
 
@@ -43,14 +45,14 @@ def _doom(
     learning: dict[str, Any],
     value_rate: float,
     training: TrainingSpec,
-) -> Experiment:
+) -> RWTAExperiment:
     """Feed-forward; a hidden neuron's trace is its mean rate in the decision.
 
     Two channels of 15 x 20 pixels: luminance, and what is bright within each pixel's area, which averaging would lose.
     Nothing but medkits is rewarded, and poison punished where there is any: living longer follows from them, and
     rewards for it would come whatever is done.
     """
-    return Experiment(
+    return RWTAExperiment(
         task=task,
         environment=EnvironmentSpec(id=id, kwargs={**_RETINA, "alive": 0.0, "healed": 1.0, "death": 0.0, **rewards}),
         encoder=EncoderSpec(complementary=False, standardise=400),
@@ -66,12 +68,12 @@ def _doom(
         ),
         decision=DecisionSpec(steps=10),
         learning=LearningSpec(rule=Feedback(), optimiser=Adam(), final_rate=0.1, **learning),
-        critic=Rates(gamma=0.98, trace=0.95, rate=value_rate),
+        critic=Rates(gamma=0.98, lam=0.95, rate=value_rate),
         training=training,
     )
 
 
-def doom_health() -> Experiment:
+def doom_health() -> RWTAExperiment:
     """PPO on two episodes at a time; minibatches of 32 decisions made hidden circuits saturate before they learned."""
     ppo = PPO(epochs=4, minibatch=128, normalise=True)
     learning = {"modulation": ppo, "rate": 1e-3, "entropy": 0.01, "final_entropy": 0.1, "batch": 2}
@@ -79,7 +81,7 @@ def doom_health() -> Experiment:
     return _doom("doom-health", "rwta_sim/DoomHealth-v0", {}, 20, learning, 1e-3, training)
 
 
-def doom_health_supreme() -> Experiment:
+def doom_health_supreme() -> RWTAExperiment:
     """PPO on four episodes at a time, and poison costs what a medkit earns."""
     ppo = PPO(epochs=4, minibatch=256, normalise=True)
     learning = {"modulation": ppo, "rate": 1e-3, "entropy": 0.005, "batch": 4}
@@ -90,10 +92,10 @@ def doom_health_supreme() -> Experiment:
 
 
 def _robot(
-    task: str, environment: EnvironmentSpec, weight_sd: float, trace: float, learning: dict[str, Any], **rest: Any
-) -> Experiment:
+    task: str, environment: EnvironmentSpec, weight_sd: float, lam: float, learning: dict[str, Any], **rest: Any
+) -> RWTAExperiment:
     """All blocks, symmetric; one step per batch of episodes."""
-    return Experiment(
+    return RWTAExperiment(
         task=task,
         environment=environment,
         encoder=EncoderSpec(complementary=False),
@@ -108,41 +110,41 @@ def _robot(
         ),
         decision=DecisionSpec(steps=10),
         learning=LearningSpec(
-            rule=Feedback(), modulation=EpisodeAdvantage(trace=trace), optimiser=Adam(), final_rate=0.1, **learning
+            rule=Feedback(), modulation=EpisodeAdvantage(lam=lam), optimiser=Adam(), final_rate=0.1, **learning
         ),
         **rest,
     )
 
 
-def panda_reach() -> Experiment:
+def panda_reach() -> RWTAExperiment:
     """gamma 0.9, not the published 0.97: to and fro earns 1 in every other step, with that more than the goal's 10."""
     return _robot(
         "panda-reach",
         EnvironmentSpec(id="rwta_sim/PandaReach-v0", kwargs={"encoding": "on_off"}),
         weight_sd=0.15,
-        trace=0.9,
+        lam=0.9,
         learning={"rate": 3e-3, "batch": 16, "entropy": 0.1},
-        critic=Constant(gamma=0.9, trace=0.9, rate=3e-3),
+        critic=Constant(gamma=0.9, lam=0.9, rate=3e-3),
         training=TrainingSpec(episodes=1024, validate_every=256, validation_episodes=45),
     )
 
 
-def robot_navigation() -> Experiment:
+def robot_navigation() -> RWTAExperiment:
     """A critic of the state: with a constant one, rewards that depend on where an episode begins drown the rest."""
     look = {"encoding": "on_off", "centre": 2.0, "surround": 6.0}
     return _robot(
         "robot-navigation",
         EnvironmentSpec(id="rwta_sim/RobotNavigation-v0", kwargs=look),
         weight_sd=0.1,
-        trace=0.95,
+        lam=0.95,
         learning={"rate": 2e-3, "batch": 8, "entropy": 0.3},
-        critic=Rates(gamma=0.97, trace=0.9, rate=3e-3),
+        critic=Rates(gamma=0.97, lam=0.9, rate=3e-3),
         training=TrainingSpec(episodes=800, validate_every=200, validation_episodes=30),
     )
 
 
 #: Task: (one line on it, the experiment).
-PRESETS: dict[str, tuple[str, Callable[[], Experiment]]] = {
+PRESETS: dict[str, tuple[str, Callable[[], RWTAExperiment]]] = {
     "doom-health": ("ViZDoom health gathering: live for 525 decisions; needs the extra vizdoom", doom_health),
     "doom-health-supreme": ("The same in a maze with poison; needs the extra vizdoom", doom_health_supreme),
     "panda-reach": ("A Panda's wrist camera finds a cube, within 60 moves; needs the extra pybullet", panda_reach),

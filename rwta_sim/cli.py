@@ -12,11 +12,13 @@ import time
 import tomllib
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import click
 import numpy as np
@@ -25,16 +27,20 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from rwta_sim._version import __version__
-from rwta_sim.agent import Agent
 from rwta_sim.analysis import PICTURE_SIZE, check_film, draw_figures, save_film
-from rwta_sim.config import ConfigError, options, read_toml
-from rwta_sim.display import TrainingDisplay
-from rwta_sim.engines import cache
-from rwta_sim.errors import RwtaSimError, command, one_line, printable
+from rwta_sim.errors import ConfigError, RwtaSimError, command, one_line, printable
+from rwta_sim.lab.agent import Agent
+from rwta_sim.lab.config import read_toml
+from rwta_sim.lab.display import TrainingDisplay
+from rwta_sim.lab.recording import record_episode
+from rwta_sim.lab.runs import RunFolder, free_folder
+from rwta_sim.lab.training import Summary, resume, train
+from rwta_sim.loop.experiment import Experiment
+from rwta_sim.loop.registry import experiment_class
+from rwta_sim.loop.tree import old_names, options
+from rwta_sim.memory import readable_size
 from rwta_sim.models import preset, tasks
-from rwta_sim.recording import record_episode
-from rwta_sim.runs import RunFolder, free_folder
-from rwta_sim.training import Summary, resume, train
+from rwta_sim.native import cache
 
 __all__ = ["main"]
 
@@ -45,7 +51,8 @@ _RUN = click.argument("run", type=click.Path(path_type=Path))
 _TRUST = click.option(
     "--trust",
     is_flag=True,
-    help="Import the module of the run's environment (module:id) also where it is not installed: runs the code in it.",
+    help="Import the modules that the run names (of its environment, module:id, or of a network's builder) also where "
+    "they are not installed: runs the code in them.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 
@@ -65,13 +72,69 @@ def _help(field: FieldInfo) -> str:
     return text if field.default is PydanticUndefined or text else f"default {field.default}"
 
 
-def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--network.kernel.tau`` and so on, for every setting."""
-    for key, field in reversed(options().items()):
-        if key in _SHORT:
-            continue
-        command = click.option(f"--{key}", key.replace(".", "__"), metavar="VALUE", help=_help(field))(command)
-    return command
+class _TrainCommand(click.Command):
+    """Takes ``--network.kernel.tau`` and so on: every setting of the system that is to be trained, and of no other."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        asked = _asked_for(args)
+        command = copy(self)
+        own = [p for p in self.params if p.name != "engine" or "engine" in asked.model_fields]
+        command.params = [*own, *_setting_options(asked)]
+        return super(_TrainCommand, command).make_context(info_name, args, parent, **extra)
+
+
+def _asked_for(args: Sequence[str]) -> type[Experiment]:
+    """The class of the experiment that a command line asks for, as far as it can be told before it is parsed."""
+
+    def given(name: str) -> str | None:
+        apart = [b for a, b in pairwise(args) if a == name]
+        return next((a.removeprefix(f"{name}=") for a in args if a.startswith(f"{name}=")), apart[0] if apart else None)
+
+    config = given("--config")
+    try:
+        tree = {} if config is None else read_toml(Path(config))
+        return experiment_class(tree.get("model") or given("--model") or "svpg")
+    except ConfigError:  # which the command itself will say
+        return experiment_class("svpg")
+
+
+def _experiment(task: str, model: str | None, config: Path | None) -> Experiment:
+    """The preset, with the settings of a file in place of its own."""
+    if config is None:
+        return preset(task, model)
+    tree = read_toml(config)
+    tree.pop("versions", None)
+    named = tree.get("model", model)
+    if tree.get("task", task) != task:
+        raise ConfigError(f"{config} is for the task {tree['task']!r}, not for {task!r}")
+    if model is not None and experiment_class(named) is not experiment_class(model):
+        raise ConfigError(f"{config} is for the model {named!r}, not for {model!r}")
+    if named is not None and not _has_presets(named):  # all of it is in the file
+        return experiment_class(named).of({"task": task, "model": named, **tree})
+    if named is not None and experiment_class(named) is not type(preset(task)):
+        model = named
+    experiment = preset(task, model).merged(tree)
+    preset(task, experiment.model)  # the model exists and has the task
+    return experiment
+
+
+def _has_presets(model: object) -> bool:
+    return any(p.model == model for p in tasks())
+
+
+def _setting_options(experiment: type[Experiment]) -> list[click.Option]:
+    old = old_names(experiment)
+    return [
+        click.Option(
+            [f"--{key}", *([f"--{old[key]}"] if key in old else []), key.replace(".", "__")],
+            metavar="VALUE",
+            help=_help(field),
+        )
+        for key, field in options(experiment).items()
+        if key not in _SHORT
+    ]
 
 
 def _print_json(content: dict[str, Any]) -> None:
@@ -84,7 +147,7 @@ def cli() -> None:
     """Spiking winner-take-all circuits in Brian2 that act and learn in a closed loop."""
 
 
-@cli.command("train")
+@cli.command("train", cls=_TrainCommand)
 @click.argument("task")
 @click.option("--model", help="Published system; the default is the first that has the task.")
 @click.option("--seed", type=int, help="The one seed from which everything random flows.")
@@ -94,32 +157,24 @@ def cli() -> None:
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings that replace the preset's.")
 @click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
 @_JSON
-@_setting_options
 def train_command(
     task: str,
     model: str | None,
     seed: int | None,
     episodes: int | None,
-    engine: str | None,
     folder: Path | None,
     config: Path | None,
     figures: bool,
     as_json: bool,
+    engine: str | None = None,
     **settings: str | None,
 ) -> None:
-    """Train a network on TASK (see `rwta-sim tasks`) from its preset.
+    """Train a system on TASK (see `rwta-sim tasks`) from its preset.
 
-    Every setting can be given as an option in TOML's spelling (--network.kernel.tau "8 ms",
-    --network.blocks '["sh", "sa"]') or in a TOML file; options win over the file.
+    Every setting of the model can be given as an option in TOML's spelling (--training.target 15,
+    --environment.kwargs '{trials = 10}', --some.time "8 ms") or in a TOML file; options win over the file.
     """
-    experiment = preset(task, model)
-    if config is not None:
-        tree = read_toml(config)
-        tree.pop("versions", None)
-        experiment = experiment.merged(tree)
-        if experiment.task != task:
-            raise ConfigError(f"{config} is for the task {experiment.task!r}, not for {task!r}")
-        preset(task, experiment.model)  # the model exists and has the task
+    experiment = _experiment(task, model, config)
     short = {"seed": seed, "training.episodes": episodes, "engine.name": engine}
     given: dict[str, Any] = {key: value for key, value in short.items() if value is not None}
     long = {name.replace("__", "."): _value(text) for name, text in settings.items() if text is not None}
@@ -127,8 +182,8 @@ def train_command(
     given.update(sorted(long.items(), key=lambda item: not item[0].endswith(".kind")))
     experiment = experiment.changed(given)
     folder = folder or free_folder(Path("runs"), f"{experiment.task}-seed{experiment.seed}")
-    spiking = experiment.dynamics == "spiking"
-    with TrainingDisplay(f"{experiment.task} seed {experiment.seed}", compiles=spiking) as display:
+    compiles = experiment.dynamics_name == "spiking"
+    with TrainingDisplay(f"{experiment.task} seed {experiment.seed}", compiles=compiles) as display:
         summary = train(experiment, folder, report=display)
     _finish(summary, figures, as_json, trust=True)  # it was named on this command line, or by a preset
 
@@ -146,7 +201,7 @@ def resume_command(run: Path, figures: bool, trust: bool, as_json: bool) -> None
 
 
 def _record_and_draw(run: RunFolder, trust: bool, spikes: bool = False) -> list[Path]:
-    if run.experiment.dynamics == "spiking" or spikes:
+    if run.experiment.dynamics_name == "spiking" or (spikes and run.experiment.dynamics_name == "rate"):
         run.save_recording(record_episode(run, trust=trust))
     return draw_figures(run)
 
@@ -161,7 +216,7 @@ def _finish(summary: Summary, figures: bool, as_json: bool, trust: bool) -> None
     speed = f" ({summary.decisions_per_second:.0f} decisions/s)" if summary.decisions_per_second else ""
     click.echo(
         f"{summary.run}: {summary.episodes} episodes, {summary.decisions} decisions, {summary.seconds:.0f} s{speed}, "
-        f"best validation return {best}, {_what_ran(run.experiment.dynamics, summary.engine)}"
+        f"best validation return {best}, {_what_ran(run.experiment, summary.engine)}"
     )
     if not summary.finished:
         click.echo(f"stopped early; continue with: {command('rwta-sim resume', summary.run)}")
@@ -169,8 +224,10 @@ def _finish(summary: Summary, figures: bool, as_json: bool, trust: bool) -> None
         click.echo(f"  {path}")
 
 
-def _what_ran(dynamics: str, engine: str) -> str:
-    return f"{engine} engine" if dynamics == "spiking" else "mean field"
+def _what_ran(experiment: Experiment, engine: str) -> str:
+    if engine != "none":
+        return f"{engine} engine"
+    return "mean field" if experiment.dynamics_name == "rate" else experiment.model
 
 
 @cli.command()
@@ -189,7 +246,7 @@ def evaluate(
     run: Path,
     episodes: int | None,
     seed: int | None,
-    dynamics: Literal["spiking", "rate"] | None,
+    dynamics: str | None,
     random: bool,
     trust: bool,
     as_json: bool,
@@ -202,14 +259,14 @@ def evaluate(
     result: dict[str, Any] = {
         "task": experiment.task,
         "engine": agent.engine_name,
-        "dynamics": agent.dynamics,
+        "dynamics": agent.experiment.dynamics_name,
         "policy": "random" if random else "greedy",
         "seed": experiment.seed if seed is None else seed,
         "episodes": episodes,
         "mean_return": float(np.mean(returns)),
         "sd_return": float(np.std(returns, ddof=1)) if episodes > 1 else 0.0,
         "mean_discounted_return": float(np.mean([episode.discounted for episode in played])),
-        "gamma": experiment.critic.gamma,
+        "gamma": agent.system.gamma,
         "returns": returns,
         "mean_decisions": float(np.mean([episode.decisions for episode in played])),
     }
@@ -225,7 +282,7 @@ def evaluate(
     click.echo(
         f"{result['task']}: mean return {result['mean_return']:.2f} +- {result['sd_return']:.2f} "
         f"over {episodes} {result['policy']} episodes (seed {result['seed']}, "
-        f"{'no network' if random else _what_ran(agent.dynamics, agent.engine_name)})"
+        f"{'no network' if random else _what_ran(agent.experiment, agent.engine_name)})"
         + (f", accuracy {result['accuracy']:.4f}" if answers else "")
         + (f", success {result['success']:.2f}" if reached else "")
         + f", {result['mean_decisions']:.1f} decisions an episode"
@@ -291,12 +348,12 @@ def cache_show(as_json: bool) -> None:
         _print_json(asdict(found))
         return
     parts = {"compiled libraries": found.compiled, "Cython modules": found.cython, "unfinished builds": found.building}
-    click.echo(f"{found.folder}: " + (cache.readable_size(sum(part.bytes for part in parts.values()))))
+    click.echo(f"{found.folder}: " + (readable_size(sum(part.bytes for part in parts.values()))))
     if not found.exists:
         click.echo("  empty: the folder does not exist yet, the first network that is compiled makes it")
     for name, part in parts.items():
         if found.exists:
-            click.echo(f"  {name:18} {part.count:6} {cache.readable_size(part.bytes):>12}{_ages(part)}")
+            click.echo(f"  {name:18} {part.count:6} {readable_size(part.bytes):>12}{_ages(part)}")
 
 
 def _ages(part: cache.Part) -> str:
@@ -321,7 +378,7 @@ def cache_clear(yes: bool, as_json: bool) -> None:
         return
     click.echo(
         f"{cleared.folder}: deleted {cleared.compiled} compiled libraries, {cleared.cython} Cython modules and "
-        f"{cleared.building} abandoned builds, {cache.readable_size(cleared.bytes)}"
+        f"{cleared.building} abandoned builds, {readable_size(cleared.bytes)}"
     )
     for name in cleared.kept:
         click.echo(f"  kept, being built at the moment: {name}")

@@ -6,10 +6,12 @@ import difflib
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "CameraError",
     "CheckpointError",
+    "ConfigError",
     "DivergenceError",
     "EngineError",
     "EnvironmentFailure",
@@ -17,6 +19,7 @@ __all__ = [
     "RunError",
     "RwtaSimError",
     "command",
+    "difference",
     "nearest",
     "one_line",
     "printable",
@@ -26,6 +29,10 @@ __all__ = [
 
 class RwtaSimError(Exception):
     """Base of the package's own errors; the command line prints them without a traceback."""
+
+
+class ConfigError(RwtaSimError):
+    """A setting is unknown, malformed or impossible."""
 
 
 class EngineError(RwtaSimError):
@@ -92,3 +99,12 @@ def one_line(error: BaseException) -> str:
 def printable(text: str, keep: str = "") -> str:
     """A text that may come from a file, for a terminal: control characters, but for those to `keep`, are escaped."""
     return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)
+
+
+def difference(theirs: Any, ours: Any, path: str = "") -> str:
+    """The first setting in which two nested dictionaries differ, for a message."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in sorted({*theirs, *ours}):
+            if theirs.get(key) != ours.get(key):
+                return difference(theirs.get(key), ours.get(key), f"{path}.{key}" if path else key)
+    return f"{path or 'signature'} is {theirs!r:.200} there and {ours!r:.200} here"

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rwta_sim.engines.cache import readable_size
 from rwta_sim.errors import NotEnoughMemory
 
-__all__ = ["Need", "available", "require"]
+__all__ = ["Need", "available", "readable_size", "require"]
 
 
 class Need(NamedTuple):
@@ -103,3 +102,12 @@ def _group_limit(group: Path, limit: str, usage: str, cached: str) -> int | None
         return left + next((int(value) for name, value in lines if name == cached), 0)
     except (OSError, ValueError):  # not there, or "max"
         return None
+
+
+def readable_size(size: float) -> str:
+    """Bytes in the handiest unit: ``1.5 MiB``."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

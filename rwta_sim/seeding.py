@@ -11,7 +11,7 @@ from enum import IntEnum
 
 import numpy as np
 
-__all__ = ["EpisodeSeeds", "Purpose", "critic_seed", "episode_seeds", "initial_generator"]
+__all__ = ["EpisodeSeeds", "Purpose", "critic_seed", "episode_seeds", "initial_generator", "initial_seed"]
 
 
 class Purpose(IntEnum):
@@ -53,6 +53,11 @@ def episode_seeds(seed: int, purpose: Purpose, episode: int) -> EpisodeSeeds:
 def critic_seed(seed: int) -> int:
     """Seed, of 32 bits, of what a critic draws at the start."""
     return int(np.random.SeedSequence(seed, spawn_key=(Purpose.CRITIC,)).generate_state(1)[0])
+
+
+def initial_seed(seed: int) -> int:
+    """Seed, of 32 bits, of initial weights that another package draws."""
+    return int(np.random.SeedSequence(seed, spawn_key=(Purpose.INITIAL,)).generate_state(1)[0])
 
 
 def initial_generator(seed: int) -> np.random.Generator:

@@ -7,14 +7,25 @@ that means milliseconds is how simulations go wrong.
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from brian2 import Quantity, get_unit, have_same_dimensions, hertz, second
 from brian2.units.allunits import all_units
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 
 __all__ = [
     "Fraction",
@@ -33,9 +44,37 @@ _QUANTITY = re.compile(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and an unknown key is an error."""
+    """Base of all settings: frozen, and an unknown key is an error.
+
+    Attributes
+    ----------
+    renamed : dict of str to str
+        What fields were called before: old name to new name. Files and command lines of then are still read.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+    renamed: ClassVar[dict[str, str]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Let the help of a settings class open with its fields."""
+        super().__pydantic_init_subclass__(**kwargs)
+        lines = [f"{n} : {_default(field)}\n    {field.description or ''}" for n, field in cls.model_fields.items()]
+        fields = "\n".join(["Fields", "------", *(line.rstrip() for line in lines)])
+        cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n\n{fields}" if lines else cls.__doc__
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_new_names(cls, given: Any) -> Any:
+        if not cls.renamed or not isinstance(given, Mapping) or cls.renamed.keys().isdisjoint(given):
+            return given
+        return {
+            cls.renamed.get(name, name): value for name, value in given.items() if cls.renamed.get(name) not in given
+        }
+
+
+def _default(field: FieldInfo) -> str:
+    return "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
 
 
 def _parse(value: Any) -> Any:

@@ -35,7 +35,7 @@ import numpy as np
 import rwta_sim
 from rwta_sim.analysis import draw_figures
 from rwta_sim.errors import RwtaSimError
-from rwta_sim.recording import record_episode
+from rwta_sim.lab.recording import record_episode
 
 #: Small, without spikes, with a checkpoint more than are kept; recorded as spikes in NumPy.
 EXPERIMENT = rwta_sim.preset("cue").changed(
@@ -71,7 +71,7 @@ Mutation = Callable[[Path, np.random.Generator], str]
 def make_run(folder: Path) -> None:
     """The run that is damaged: interrupted after its sixth episode, so that there is something left to do."""
 
-    def interrupt(progress: rwta_sim.training.Progress) -> None:
+    def interrupt(progress: rwta_sim.lab.training.Progress) -> None:
         if progress.episode == 6:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -300,7 +300,7 @@ class _Enough(Exception):
 
 
 def resume(folder: Path) -> object:
-    def few(progress: rwta_sim.training.Progress) -> None:
+    def few(progress: rwta_sim.lab.training.Progress) -> None:
         if progress.episode > EXPERIMENT.training.episodes + 2:
             raise _Enough
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import rwta_sim
 from rwta_sim.analysis import draw_figures, save_film
-from rwta_sim.display import TrainingDisplay
-from rwta_sim.recording import record_episode
-from rwta_sim.runs import RunFolder
+from rwta_sim.lab.display import TrainingDisplay
+from rwta_sim.lab.recording import record_episode
+from rwta_sim.lab.runs import RunFolder
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 

@@ -20,12 +20,12 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from rwta_sim import __version__
+from rwta_sim.circuit.kernels import Exponential
+from rwta_sim.circuit.meanfield import MeanField, MeanFieldSpec
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.circuit.wiring import Weights, Wiring
 from rwta_sim.exact import ExactNetwork, ExactProcess, cosines, update_moments
-from rwta_sim.kernels import Exponential
 from rwta_sim.learning.rules import RSTDP, Feedback, LastStep, RMax, ScoreFunction, TraceSTDP
-from rwta_sim.meanfield import MeanField, MeanFieldSpec
-from rwta_sim.spec import NetworkSpec
-from rwta_sim.wiring import Weights, Wiring
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 #: Seeds of the networks that are drawn: one network each.

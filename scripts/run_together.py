@@ -26,7 +26,7 @@ from interruptions import TINY, begin_or_resume, end_of
 import rwta_sim
 from rwta_sim.analysis import draw_figures, save_film
 from rwta_sim.errors import RwtaSimError
-from rwta_sim.recording import record_episode
+from rwta_sim.lab.recording import record_episode
 
 #: With a file operation at every episode, so that two processes meet often.
 SLOW = TINY.changed({"training.episodes": 12, "training.checkpoint_every": 1, "engine.target": "numpy"})
@@ -66,7 +66,7 @@ def prepared(folder: Path) -> Path:
     class Enough(Exception):
         pass
 
-    def stop(progress: rwta_sim.training.Progress) -> None:
+    def stop(progress: rwta_sim.lab.training.Progress) -> None:
         if progress.episode == 6:
             raise Enough
 

@@ -21,7 +21,10 @@ def main() -> int:
     subprocess.run([*install, "--target", str(COPY), str(ROOT)], check=True)
     # From the copy's folder, so that `rwta_sim` is the copy and not the tree.
     line = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "-p", "rwta_sim"]
-    return subprocess.run([*line, "--cache-dir", str(ROOT / ".mypy_cache")], cwd=COPY).returncode
+    types = subprocess.run([*line, "--cache-dir", str(ROOT / ".mypy_cache")], cwd=COPY).returncode
+    linter = [sys.executable, "-c", "import sys; from importlinter.cli import lint_imports_command as c; c()"]
+    imports = subprocess.run([*linter, "--config", str(ROOT / ".importlinter"), "--no-cache"], cwd=COPY).returncode
+    return types or imports
 
 
 if __name__ == "__main__":

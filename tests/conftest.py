@@ -12,11 +12,11 @@ import pytest
 from brian2 import Hz, ms
 
 import rwta_sim
-from rwta_sim.arrays import NetworkArrays
+from rwta_sim.circuit.arrays import NetworkArrays
+from rwta_sim.circuit.kernels import Exponential
+from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.engines import RuntimeEngine
-from rwta_sim.kernels import Exponential
-from rwta_sim.network import RWTANetwork
-from rwta_sim.spec import NetworkSpec
 
 # Many tests build networks that never run.
 brian2.BrianLogger.suppress_name("unused_brian_object")

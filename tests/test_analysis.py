@@ -12,8 +12,8 @@ import rwta_sim
 from rwta_sim.analysis import circuit_rates, draw_figures, neuron_rates, plot_raster, save_film
 from rwta_sim.analysis.weights import full_matrix
 from rwta_sim.errors import EnvironmentFailure, RwtaSimError
-from rwta_sim.recording import record_episode
-from rwta_sim.runs import RunFolder
+from rwta_sim.lab.recording import record_episode
+from rwta_sim.lab.runs import RunFolder
 
 matplotlib.use("Agg")
 

@@ -7,8 +7,8 @@ import pytest
 from brian2 import ms
 from conftest import Loop, poisson_spec
 
-from rwta_sim.kernels import DoubleExponential, Exponential, Rectangular
-from rwta_sim.spec import NetworkSpec
+from rwta_sim.circuit.kernels import DoubleExponential, Exponential, Rectangular
+from rwta_sim.circuit.spec import NetworkSpec
 
 KERNELS = [Exponential(tau=5 * ms), DoubleExponential(tau=5 * ms, tau_rise=2 * ms), Rectangular(duration=4 * ms)]
 

@@ -21,7 +21,7 @@ def agent_for(env, cue, **changes):
 
 
 class Watcher:
-    """A learner that only looks."""
+    """A listener that only looks."""
 
     def __init__(self):
         self.seen = []
@@ -29,50 +29,53 @@ class Watcher:
     def begin_episode(self, features):
         self.seen.append(features)
 
-    def observe(self, decision, reward, features, terminated, rng):
-        self.seen.append((decision, reward, features, terminated))
-        return False
+    def learn(self, choice, reward, features, terminated, rng):
+        self.seen.append((choice.evidence, reward, features, terminated))
 
     def end_episode(self, rng):
-        return False
+        pass
 
 
 def play(agent, learner=None, greedy=False, number=0):
     seeds = episode_seeds(0, Purpose.TRAINING, number)
-    return agent.run(agent.bridge.episode(agent.env, seeds, learner, greedy))
+    return agent.run(agent.player.episode(seeds, learner, greedy))
 
 
 def test_a_decision(cue):
     """Traces, spikes and q belong together, the action is the last spike, and the drive is the observation."""
     observations = [[0.0, 1.0], [0.5, -1.0], [-0.5, 0.0], [1.0, 1.0]]
     agent = agent_for(Scripted(3, lambda step: observations[step]), cue)
-    agent.weights()["b"][:] = np.linspace(-1, 1, agent.network.n_neurons)
+    agent.weights()["b"][:] = np.linspace(-1, 1, agent.system.network.n_neurons)
     watcher = Watcher()
     result = play(agent, watcher)
     first, *decisions = watcher.seen
     np.testing.assert_allclose(first, [0.5, 1.0])
     assert (result.decisions, result.total) == (3, 3.0)
-    kappa = agent.network.spec.kernel.values(4, agent.network.spec.dt, agent.network.spec.circuit_rate)
+    kappa = agent.system.network.spec.kernel.values(
+        4, agent.system.network.spec.dt, agent.system.network.spec.circuit_rate
+    )
     for step, (decision, reward, features, terminated) in enumerate(decisions):
         np.testing.assert_allclose(decision.drive, (np.array(observations[step]) + 1) / 2)
         np.testing.assert_allclose(features, (np.array(observations[step + 1]) + 1) / 2)
         assert (reward, terminated) == (1.0, step == 2)
-        starts = agent.network.starts[:-1]
+        starts = agent.system.network.starts[:-1]
         np.testing.assert_array_equal(np.add.reduceat(decision.v, starts), 1)
         np.testing.assert_allclose(np.add.reduceat(decision.q, starts), 1)
         # Five steps from cleared traces: each circuit spiked four times before the last step.
         np.testing.assert_allclose(np.add.reduceat(decision.trace, starts), kappa.sum())
-        assert decision.v[agent.network.action][decision.action] == 1
+        assert decision.v[agent.system.network.action][decision.action] == 1
         assert decision.policy_entropy == pytest.approx(-(decision.policy * np.log(decision.policy)).sum())
         assert decision.surprise == pytest.approx(-np.log(decision.policy[decision.action]))
     full = decisions[0][0].input_trace
     assert full[1] == pytest.approx(kappa.sum())  # an input at 1 spikes in every step
-    assert result.rate == pytest.approx(1000 * 3 / agent.network.n_neurons)  # one spike per circuit and ms
+    assert result.numbers["rate_hz"] == pytest.approx(
+        1000 * 3 / agent.system.network.n_neurons
+    )  # one spike per circuit and ms
 
 
 def test_greedy_takes_the_most_probable_action(cue):
     agent = agent_for(Scripted(20), cue)
-    agent.weights()["b"][agent.network.action] = [0.0, 0.3]
+    agent.weights()["b"][agent.system.network.action] = [0.0, 0.3]
     assert play(agent, greedy=True).actions == [1] * 20
     assert set(play(agent).actions) == {0, 1}
 
@@ -80,7 +83,7 @@ def test_greedy_takes_the_most_probable_action(cue):
 def test_most_spikes_decoder(cue):
     """With bias ln 4 one action has q = .8 and nearly always most of the spikes of five steps."""
     agent = agent_for(Scripted(200), cue, **{"decision.decoder": "most_spikes"})
-    agent.weights()["b"][agent.network.action] = [0.0, np.log(4)]
+    agent.weights()["b"][agent.system.network.action] = [0.0, np.log(4)]
     share = np.mean(play(agent).actions)
     expected = sum(p * 0.8**k * 0.2 ** (5 - k) for k, p in ((3, 10), (4, 5), (5, 1)))  # binomial, k > 5/2
     assert abs(share - expected) < 3.9 * np.sqrt(expected * (1 - expected) / 200)
@@ -98,8 +101,8 @@ def test_traces_may_outlive_a_decision(cue):
     agent = agent_for(Scripted(4), cue, **{"decision.clear": "episode"})
     watcher = Watcher()
     play(agent, watcher)
-    sums = [decision.trace[agent.network.action].sum() for decision, *_ in watcher.seen[1:]]
-    spec = agent.network.spec
+    sums = [decision.trace[agent.system.network.action].sum() for decision, *_ in watcher.seen[1:]]
+    spec = agent.system.network.spec
     np.testing.assert_allclose(sums, np.cumsum(spec.kernel.values(19, spec.dt, spec.circuit_rate))[[3, 8, 13, 18]])
 
 
@@ -225,7 +228,7 @@ def test_steps_of_the_wrong_kind(cue):
 
 def test_divergence_is_named(cue):
     agent = agent_for(Scripted(), cue)
-    agent.weights()["b"][agent.network.action] = np.nan
+    agent.weights()["b"][agent.system.network.action] = np.nan
     with pytest.raises(DivergenceError, match="learning diverged: firing probabilities became nan"):
         play(agent)
 

@@ -20,12 +20,14 @@ from click.testing import CliRunner
 from filelock import FileLock
 
 from rwta_sim import cli
-from rwta_sim.engines import RuntimeEngine, cache, cache_folder
-from rwta_sim.engines._cache import private_cython
-from rwta_sim.engines.compiled import build as build_module
-from rwta_sim.engines.compiled.build import build, compiler
-from rwta_sim.engines.compiled.library import load
+from rwta_sim.engines import RuntimeEngine
 from rwta_sim.errors import EngineError
+from rwta_sim.memory import readable_size
+from rwta_sim.native import build as build_module
+from rwta_sim.native import cache, cache_folder
+from rwta_sim.native.build import build, compiler
+from rwta_sim.native.folder import private_cython
+from rwta_sim.native.loading import load
 
 KEY, BUSY, GONE = "a" * 64, "b" * 64, "c" * 64
 MODULE, BUSY_MODULE = "_cython_magic_" + "1" * 32, "_cython_magic_" + "2" * 32
@@ -305,7 +307,7 @@ def test_a_cache_that_is_read_only(folder, monkeypatch):
 
 
 def test_readable():
-    sizes = [cache.readable_size(size) for size in (0, 1023, 1536, 5 * 2**20, 3 * 2**30)]
+    sizes = [readable_size(size) for size in (0, 1023, 1536, 5 * 2**20, 3 * 2**30)]
     assert sizes == ["0 bytes", "1023 bytes", "1.5 KiB", "5.0 MiB", "3.0 GiB"]
     ages = [cache.readable_age(seconds) for seconds in (5, 60, 7200, 3 * 86400)]
     assert ages == ["less than a minute", "1 minute", "2 hours", "3 days"]

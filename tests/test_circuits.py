@@ -11,8 +11,8 @@ import pytest
 from brian2 import Hz, ms
 from conftest import Loop, poisson_spec
 
-from rwta_sim.kernels import Exponential
-from rwta_sim.spec import NetworkSpec
+from rwta_sim.circuit.kernels import Exponential
+from rwta_sim.circuit.spec import NetworkSpec
 
 #: Normal quantile of 1 - 1e-4, two-sided.
 Z = 3.891

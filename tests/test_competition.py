@@ -8,11 +8,11 @@ from brian2 import Network as BrianNetwork
 from brian2 import NeuronGroup, SpikeMonitor, Synapses, ms
 from conftest import poisson_spec
 
-from rwta_sim.arrays import NetworkArrays
+from rwta_sim.circuit.arrays import NetworkArrays
+from rwta_sim.circuit.kernels import Exponential, Rectangular
+from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.engines import CompiledEngine, RuntimeEngine
-from rwta_sim.kernels import Exponential, Rectangular
-from rwta_sim.network import RWTANetwork
-from rwta_sim.spec import NetworkSpec
 
 SPECS = {
     # Circuits of 3 and of 2 (the action circuit); potentials of a few nats.

@@ -30,14 +30,14 @@ from brian2 import (
 from conftest import poisson_spec
 
 import rwta_sim
-from rwta_sim.arrays import NetworkArrays
+from rwta_sim.circuit.arrays import NetworkArrays
+from rwta_sim.circuit.kernels import Exponential, Rectangular
+from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.engines import CompiledEngine, RuntimeEngine
-from rwta_sim.engines.compiled import build as build_module
 from rwta_sim.errors import EngineError
-from rwta_sim.kernels import Exponential, Rectangular
-from rwta_sim.network import RWTANetwork
-from rwta_sim.runs import RunFolder
-from rwta_sim.spec import NetworkSpec
+from rwta_sim.lab.runs import RunFolder
+from rwta_sim.native import build as build_module
 
 SPECS = {
     "one_hot": NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=5 * ms), weight_sd=1.0),

@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 from brian2 import Function, Network, NeuronGroup
 
-from rwta_sim.engines import CompiledEngine, EngineSpec, RuntimeEngine, native_function
-from rwta_sim.engines.compiled import build as build_module
-from rwta_sim.engines.compiled import library as library_module
-from rwta_sim.engines.compiled import scratch as scratch_module
-from rwta_sim.engines.compiled.build import CompilerError, build, can_build
-from rwta_sim.engines.compiled.library import load
-from rwta_sim.engines.compiled.scratch import clear_abandoned, scratch
+from rwta_sim.engines import CompiledEngine, EngineSpec, RuntimeEngine
 from rwta_sim.errors import EngineError
+from rwta_sim.native import build as build_module
+from rwta_sim.native import loading as library_module
+from rwta_sim.native import native_function
+from rwta_sim.native import scratch as scratch_module
+from rwta_sim.native.build import CompilerError, build, can_build
+from rwta_sim.native.loading import load
+from rwta_sim.native.scratch import clear_abandoned, scratch
 
 #: Writes 7 where it is told to.
 SEVEN = 'extern "C" void seven(int *out) { *out = 7; }\n'
@@ -187,7 +188,7 @@ def test_full_disks_and_disks_without_execution(cache, tmp_path):
     (tmp_path / "disk").mkdir()
     code = (
         "import sys, rwta_sim.readout as r; from rwta_sim.errors import EngineError; import rwta_sim.engines as e\n"
-        "from rwta_sim.engines.compiled.build import build\n"
+        "from rwta_sim.native.build import build\n"
         "try: build({'a.cpp': 'char a[1 << 22] = {1};\\n'}); print('built', r._native() is not None)\n"
         "except EngineError as error: print(str(error))"
     )
@@ -209,7 +210,7 @@ def test_what_killed_processes_leave(tmp_path, monkeypatch):
     """Is deleted by the next build, or by `clear`; what is in use, young, or nobody knows stays."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    code = "import os, rwta_sim.engines.compiled.scratch as s; c = s.scratch(); print(c.__enter__(), flush=True)"
+    code = "import os, rwta_sim.native.scratch as s; c = s.scratch(); print(c.__enter__(), flush=True)"
     line = [sys.executable, "-c", f"{code}; os._exit(9)"]
     killed = Path(subprocess.run(line, capture_output=True, text=True).stdout.strip())
     mine = tmp_path / "rwta_sim-code-mine"

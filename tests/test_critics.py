@@ -14,20 +14,20 @@ from conftest import Loop
 from test_learning import SPEC, decision_for, learner_for
 
 import rwta_sim
-from rwta_sim.config import ConfigError
-from rwta_sim.critics import CriticInputs, Fourier, Network, Rates, Tabular, Transitions
-from rwta_sim.critics import network as network_module
-from rwta_sim.critics.base import advantages
-from rwta_sim.errors import RwtaSimError
+from rwta_sim.circuit.kernels import Exponential
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.circuit.wiring import Wiring
+from rwta_sim.errors import ConfigError, RwtaSimError
 from rwta_sim.exact import ExactProcess
-from rwta_sim.kernels import Exponential
+from rwta_sim.lab.runs import RunFolder
+from rwta_sim.lab.training import Trainer
+from rwta_sim.learning.critics import CriticInputs, Fourier, Network, Rates, Tabular, Transitions
+from rwta_sim.learning.critics import network as network_module
+from rwta_sim.learning.critics.base import advantages
 from rwta_sim.learning.modulation import EpisodeAdvantage, Scale
-from rwta_sim.rate import finish
-from rwta_sim.runs import RunFolder
+from rwta_sim.loop.players import OnePlayer
+from rwta_sim.loop.session import finish
 from rwta_sim.seeding import Purpose, episode_seeds
-from rwta_sim.spec import NetworkSpec
-from rwta_sim.training import Trainer
-from rwta_sim.wiring import Wiring
 
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch, the extra 'torch', is not installed")
 RATE = {"dynamics": "rate", "learning.rule.kind": "mean_field"}
@@ -79,7 +79,7 @@ def test_td_errors_on_firing_rates_by_hand(terminated):
     Observations are not looked at: here they are no numbers at all.
     """
     gamma, rate = 0.5, 0.1
-    critic = Rates(gamma=gamma, trace=0.0, rate=rate).make(CriticInputs(1, n_hidden=2))
+    critic = Rates(gamma=gamma, lam=0.0, rate=rate).make(CriticInputs(1, n_hidden=2))
     rates = [np.array([0.2, 0.8, 0.3]), np.array([0.6, 0.4, 0.7])]  # the third neuron is of the action circuit
     seen = [np.array([0.2, 0.8, 1.0]), np.array([0.6, 0.4, 1.0])]
     theta, expected = np.zeros(3), []
@@ -100,7 +100,7 @@ def test_values_of_a_random_walk_from_firing_rates():
     A hidden neuron per state, which fires in 60 % of the steps. Mean of the estimates after 500 to 2,000 episodes: it
     errs by 0.016 at the most (root mean square over 20 seeds, measured), so that 0.07 is 4.5 standard deviations.
     """
-    critic = Rates(gamma=1.0, trace=0.8, rate=0.02).make(CriticInputs(1, n_hidden=5))
+    critic = Rates(gamma=1.0, lam=0.8, rate=0.02).make(CriticInputs(1, n_hidden=5))
     rng, eye, nothing, estimates = np.random.default_rng(8), 0.6 * np.eye(5), np.zeros(1), []
     for n in range(2000):
         path, end = random_walk(rng)
@@ -116,7 +116,7 @@ def test_values_of_a_random_walk_from_firing_rates():
 def test_values_of_a_cycle_from_a_network(trace):
     """Three states in a circle, cut short after four decisions: V = (1 - gamma P)^-1 r, from which a network that took
     the end for a terminal state would be 0.7 or more away; a fourth state ends the episode, and is worth its reward."""
-    critic = Network(gamma=0.7, trace=trace, rate=0.005, hidden=(16,)).make(CriticInputs(4, True))
+    critic = Network(gamma=0.7, lam=trace, rate=0.005, hidden=(16,)).make(CriticInputs(4, True))
     eye, rewards, rng = np.eye(4), np.array([1.0, -1.0, 2.0]), np.random.default_rng(0)
     exact = np.linalg.solve(np.eye(3) - 0.7 * np.roll(np.eye(3), 1, axis=1), rewards)
     for n in range(100):
@@ -161,7 +161,7 @@ def test_the_step_of_the_network_is_the_gradient(shape, layers, terminated):
 
     Adam's first moment after one step is 0.1 times the gradient, and its first step the rate times the sign of it.
     """
-    settings = Network(gamma=0.9, trace=0.6, rate=1e-3, hidden=(4, 3), channels=(2,), kernel=3, stride=4, epochs=1)
+    settings = Network(gamma=0.9, lam=0.6, rate=1e-3, hidden=(4, 3), channels=(2,), kernel=3, stride=4, epochs=1)
     n_features, rng = int(np.prod(shape)), np.random.default_rng(3)
     critic = settings.make(CriticInputs(n_features, False, shape))
     state = critic.state()
@@ -241,16 +241,16 @@ def test_firing_rates_of_decisions(cue, firing):
     changes = {"network.weight_sd": 0.5, "network.firing": firing}
     changes |= {"network.rho_hat": "300 Hz"} if firing == "poisson" else {}
     agent = rwta_sim.Agent(cue.changed(changes), record=True)
-    decisions, decide = [], agent.actor.decide
+    decisions, decide = [], agent.system.actor.decide
 
     def remembering(*args):
         decision = yield from decide(*args)
         decisions.append(decision)
         return decision
 
-    agent.actor.decide = remembering
+    agent.system.actor.decide = remembering
     agent.play(3)
-    steps, network = agent.experiment.decision.steps, agent.network
+    steps, network = agent.experiment.decision.steps, agent.system.network
     monitor = network.neuron_spikes
     when = np.rint(np.asarray(monitor.t) / float(agent.experiment.network.dt)).astype(int)
     expected = np.zeros((60, network.n_neurons))
@@ -290,8 +290,8 @@ def test_firing_rates_do_not_bias_what_last_spikes_teach():
 def test_firing_rates_without_spikes_are_probabilities(cue):
     agent = rwta_sim.Agent(cue, dynamics="rate")
     seeds = episode_seeds(0, Purpose.TRAINING, 0)
-    agent.actor.begin_episode(seeds)
-    decision = finish(agent.actor.decide(np.eye(4)[0], True, seeds.choices))
+    agent.system.actor.begin_episode(seeds)
+    decision = finish(agent.system.actor.decide(np.eye(4)[0], True, seeds.choices))
     np.testing.assert_array_equal(decision.rates, decision.q)
 
 
@@ -300,9 +300,9 @@ def test_a_learner_asks_at_the_end_of_the_episode(terminated):
     """SGD at rate 1: the biases change by sum_t A_t (v_t - q_t), A from the TD errors of the rates, by hand."""
     loop, rng = Loop(SPEC), np.random.default_rng(4)
     inputs = CriticInputs(2, n_hidden=6)
-    learner = learner_for(loop, modulation=EpisodeAdvantage(trace=0.5))
-    learner.credit.critic = Rates(gamma=0.8, trace=0.3, rate=0.1).make(inputs)
-    other = Rates(gamma=0.8, trace=0.3, rate=0.1).make(inputs)
+    learner = learner_for(loop, modulation=EpisodeAdvantage(lam=0.5))
+    learner.credit.critic = Rates(gamma=0.8, lam=0.3, rate=0.1).make(inputs)
+    other = Rates(gamma=0.8, lam=0.3, rate=0.1).make(inputs)
     nothing = np.zeros(2)
     for _ in range(2):
         decisions = [decision_for(loop.network, rng, rates=rng.random(8)) for _ in range(3)]
@@ -365,10 +365,11 @@ def play_rooms(cue, folder, kind, sign, **changes):
     """Mean return of ten greedy episodes after training with the critic's TD errors times `sign`."""
     critic = {"critic.kind": kind, "critic.gamma": 1.0, "critic.rate": 0.05 if kind == "rates" else 0.02}
     agent = rwta_sim.Agent(cue.changed({**ROOMS, **critic, **changes}), env=TwoRooms(picture=kind == "network"))
-    learner = agent.learner()
+    agent.system.prepare_learning()
+    learner = agent.system.learner
     truth = learner.credit.critic.td_errors
     learner.credit.critic.td_errors = lambda episode, rng: sign * truth(episode, rng)
-    Trainer(agent, learner, RunFolder.create(folder, agent.experiment)).train()
+    Trainer(agent, OnePlayer(agent.player, agent.experiment.seed), RunFolder.create(folder, agent.experiment)).train()
     return np.mean([e.total for e in agent.play(10)])
 
 
@@ -441,7 +442,7 @@ def test_resume_continues_the_network_exactly(cue, tmp_path, changes):
 def test_without_pytorch_nothing_begins(cue, tmp_path, monkeypatch):
     """One line; and what needs no critic goes on: the settings are valid."""
     monkeypatch.setattr(network_module, "find_spec", lambda name: None)
-    monkeypatch.setattr(rwta_sim.training, "assemble", None)
+    monkeypatch.setattr(rwta_sim.lab.training, "assemble", None)
     experiment = cue.changed({"critic.kind": "network", **EPISODE})
     message = r"^critic.kind = 'network' needs PyTorch: pip install 'rwta-sim\[torch\]'$"
     with pytest.raises(RwtaSimError, match=message):

@@ -16,16 +16,15 @@ from conftest import Loop, poisson_spec
 from pydantic import ValidationError
 
 import rwta_sim
-from rwta_sim.agent import Agent
-from rwta_sim.arrays import NetworkArrays
-from rwta_sim.config import ConfigError
+from rwta_sim.circuit.arrays import NetworkArrays
+from rwta_sim.circuit.kernels import DoubleExponential, Exponential, Rectangular
+from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.spec import BLOCKS, NetworkSpec
+from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.engines import CompiledEngine, RuntimeEngine
-from rwta_sim.errors import CheckpointError
-from rwta_sim.kernels import DoubleExponential, Exponential, Rectangular
-from rwta_sim.network import RWTANetwork
-from rwta_sim.runs import RunFolder
-from rwta_sim.spec import BLOCKS, NetworkSpec
-from rwta_sim.wiring import Wiring
+from rwta_sim.errors import CheckpointError, ConfigError
+from rwta_sim.lab.agent import Agent
+from rwta_sim.lab.runs import RunFolder
 
 EXPONENTIAL, DOUBLE = Exponential(tau=5 * ms), DoubleExponential(tau=5 * ms, tau_rise=2 * ms)
 RECTANGULAR = Rectangular(duration=4 * ms)
@@ -245,12 +244,12 @@ def test_learning_respects_sparsity(cue, tmp_path, optimiser):
     rwta_sim.train(experiment, tmp_path / "run")
     fresh, loaded = Agent(experiment), Agent.load(RunFolder.open(tmp_path / "run"))
     changed = existing = 0
-    for p, q in zip(fresh.network.projections, loaded.network.projections, strict=True):
+    for p, q in zip(fresh.system.network.projections, loaded.system.network.projections, strict=True):
         np.testing.assert_array_equal(p.mask, q.mask)
-        w = loaded.actor.weights.weights[q.name]
+        w = loaded.system.actor.weights.weights[q.name]
         assert not w[~q.mask].any()
         existing += q.mask.sum()
-        changed += np.count_nonzero(w - fresh.actor.weights.weights[p.name])
+        changed += np.count_nonzero(w - fresh.system.actor.weights.weights[p.name])
     assert changed > existing / 2
 
 
@@ -347,7 +346,7 @@ def test_greedy_choices_disregard_refractoriness(cue):
     agent = Agent(
         cue.changed({"network.refractory": "1 ms", "network.hidden_size": 3, "environment.kwargs": {"n_cues": 3}})
     )
-    agent.weights()["b"][agent.network.action] = [0.0, 50.0, 0.0]
+    agent.weights()["b"][agent.system.network.action] = [0.0, 50.0, 0.0]
     assert {action for episode in agent.play(2) for action in episode.actions} == {1}
 
 

@@ -10,9 +10,15 @@ import numpy as np
 import pytest
 from conftest import Scripted
 
-from rwta_sim.decoders import action_count, choose_action
-from rwta_sim.encoders import EncoderSpec, make_encoder
+from rwta_sim.circuit.decision import choose_action
 from rwta_sim.errors import EnvironmentFailure
+from rwta_sim.loop.encoders import EncoderSpec
+from rwta_sim.loop.encoders import make_encoder as encoder_for
+from rwta_sim.loop.spaces import Spaces
+
+
+def make_encoder(env, spec):
+    return encoder_for(Spaces.of(env), spec)
 
 
 def env_with(observation=None, action=None):
@@ -133,9 +139,9 @@ def test_unusable_observation_spaces(space, spec, message):
 
 
 def test_actions_must_be_discrete():
-    assert action_count(env_with(action=gym.spaces.Discrete(7))) == 7
+    assert Spaces.of(env_with(action=gym.spaces.Discrete(7))).n_actions == 7
     with pytest.raises(EnvironmentFailure, match="supported action spaces: Discrete"):
-        action_count(env_with(action=gym.spaces.Box(-1, 1, (1,))))
+        Spaces.of(env_with(action=gym.spaces.Box(-1, 1, (1,))))
 
 
 def test_decoders():

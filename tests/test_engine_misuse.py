@@ -11,9 +11,8 @@ import pytest
 from brian2 import Clock, Network, NeuronGroup, PoissonGroup, StateMonitor, Synapses, ms, second
 
 import rwta_sim
-from rwta_sim.config import ConfigError
 from rwta_sim.engines import CompiledEngine, RuntimeEngine
-from rwta_sim.errors import EngineError
+from rwta_sim.errors import ConfigError, EngineError
 
 ENGINES = {"runtime": lambda: RuntimeEngine("numpy"), "compiled": CompiledEngine}
 
@@ -188,6 +187,6 @@ def test_a_forgotten_dt_is_warned_of():
 
 
 def test_an_environment_is_not_a_name(tmp_path, cue):
-    with pytest.raises(ConfigError, match=r"env = 'CartPole-v1': expected an environment, .*environment\.id"):
+    with pytest.raises(ConfigError, match=r"env = 'CartPole-v1': expected a gymnasium.Env, .*environment\.id"):
         rwta_sim.train(cue, tmp_path / "run", env="CartPole-v1")
     assert not (tmp_path / "run").exists()

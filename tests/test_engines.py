@@ -13,13 +13,13 @@ from brian2 import Hz, Network, NeuronGroup, SpikeMonitor, Synapses, ms
 from conftest import Loop, poisson_spec
 
 import rwta_sim
+from rwta_sim.circuit.kernels import DoubleExponential, Exponential, Rectangular
+from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.engines import CompiledEngine, EngineSpec, RuntimeEngine, make_engine
 from rwta_sim.engines import runtime as runtime_module
-from rwta_sim.engines.compiled import build as build_module
 from rwta_sim.errors import EngineError
-from rwta_sim.kernels import DoubleExponential, Exponential, Rectangular
-from rwta_sim.runs import RunFolder
-from rwta_sim.spec import NetworkSpec
+from rwta_sim.lab.runs import RunFolder
+from rwta_sim.native import build as build_module
 
 SPECS = [
     NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=5 * ms), weight_sd=1.0),
@@ -40,8 +40,8 @@ def make_loop(spec, target="numpy"):
 
 class CythonLoop(Loop):
     def __init__(self, spec, seed):
-        from rwta_sim.arrays import NetworkArrays
-        from rwta_sim.network import RWTANetwork
+        from rwta_sim.circuit.arrays import NetworkArrays
+        from rwta_sim.circuit.network import RWTANetwork
 
         self.engine = RuntimeEngine("cython")
         self.network = RWTANetwork(spec, 3, 2, rng=np.random.default_rng(seed))

@@ -16,17 +16,17 @@ from brian2 import Hz, ms
 from conftest import Loop
 from scipy import stats
 
-from rwta_sim.critics.linear import LinearTD, TDSettings
-from rwta_sim.decoders import choose_action
+from rwta_sim.circuit.decision import choose_action
+from rwta_sim.circuit.evidence import History
+from rwta_sim.circuit.kernels import DoubleExponential, Exponential, Rectangular
+from rwta_sim.circuit.meanfield import MeanField, MeanFieldSpec
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.circuit.wiring import Weights, Wiring
 from rwta_sim.exact import ExactNetwork, ExactProcess, cosines, update_moments
-from rwta_sim.kernels import DoubleExponential, Exponential, Rectangular
 from rwta_sim.learning import Decision
-from rwta_sim.learning.decision import History
+from rwta_sim.learning.critics.linear import LinearTD, TDSettings
 from rwta_sim.learning.learner import Learner, LearningSpec
 from rwta_sim.learning.rules import RSTDP, LastStep, RMax, ScoreFunction, TraceSTDP
-from rwta_sim.meanfield import MeanField, MeanFieldSpec
-from rwta_sim.spec import NetworkSpec
-from rwta_sim.wiring import Weights, Wiring
 
 FEED_FORWARD = {"blocks": ("sh", "ha"), "symmetric": False}
 SETTLED = MeanFieldSpec(iterations=10_000, tolerance=1e-14, damping=0.5)

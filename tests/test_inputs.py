@@ -9,16 +9,16 @@ from brian2 import ms
 from conftest import poisson_spec
 
 import rwta_sim
-from rwta_sim.arrays import NetworkArrays
-from rwta_sim.config import ConfigError
+from rwta_sim.circuit.arrays import NetworkArrays
+from rwta_sim.circuit.kernels import DoubleExponential, Exponential, Rectangular
+from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.circuit.spikes import SpikeRows
 from rwta_sim.engines import CompiledEngine, RuntimeEngine
-from rwta_sim.kernels import DoubleExponential, Exponential, Rectangular
+from rwta_sim.errors import ConfigError
+from rwta_sim.lab.recording import record_episode
+from rwta_sim.lab.runs import RunFolder
 from rwta_sim.learning import outer
-from rwta_sim.learning.spikes import SpikeRows
-from rwta_sim.network import RWTANetwork
-from rwta_sim.recording import record_episode
-from rwta_sim.runs import RunFolder
-from rwta_sim.spec import NetworkSpec
 
 STEPS = 12
 SPEC = NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=3 * ms), weight_sd=0.8)
@@ -173,7 +173,7 @@ def test_currents_learn_as_constant_rows(rule):
     experiment = rwta_sim.preset("cue").changed({k: v for k, v in changes.items() if k != "network"})
     experiment = experiment.model_copy(update={"network": spec})
     agent = rwta_sim.Agent(experiment)
-    learner = agent.learner()
+    learner = agent.system.make_learner()
     decision = agent.run(_decide(agent))
     factors = learner.rule.factors(decision)
     if decision.history is not None:
@@ -181,15 +181,15 @@ def test_currents_learn_as_constant_rows(rule):
         expected = repeated.T @ factors.post
     else:
         expected = np.outer(decision.drive, factors.post[0])
-    gradient = dict(zip([p.name for p in agent.network.projections], learner.gradient(factors), strict=False))
+    gradient = dict(zip([p.name for p in agent.system.network.projections], learner.gradient(factors), strict=False))
     np.testing.assert_allclose(gradient["s"], expected, atol=1e-14)
     assert np.abs(expected).max() > 0.01
 
 
 def _decide(agent):
     seeds = rwta_sim.seeding.episode_seeds(0, rwta_sim.seeding.Purpose.TRAINING, 0)
-    agent.actor.begin_episode(seeds)
-    return (yield from agent.actor.decide(np.array([0.3, 0.9, 0.5, 0.1]), False, seeds.choices))
+    agent.system.actor.begin_episode(seeds)
+    return (yield from agent.system.actor.decide(np.array([0.3, 0.9, 0.5, 0.1]), False, seeds.choices))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def _decide(agent):
 )
 def test_what_currents_cannot_do_is_said(cue, changes, message):
     with pytest.raises((ConfigError, ValueError), match=message):
-        rwta_sim.Agent(cue.changed({"network.inputs": "current", **changes})).learner()
+        rwta_sim.Agent(cue.changed({"network.inputs": "current", **changes})).system.prepare_learning()
 
 
 def test_a_recording_without_input_spikes(cue, tmp_path):
@@ -241,7 +241,7 @@ def test_drives_are_standardised(cue, tmp_path):
     run = tmp_path / "run"
     rwta_sim.train(experiment, run, env=Noisy())
     agent = rwta_sim.Agent.load(RunFolder.open(run), env=Noisy())
-    encoder = agent.bridge.encoder
+    encoder = agent.system.encoder
     rng = np.random.default_rng(0)
     drives = np.array([encoder.drive(encoder.features(x)) for x in rng.normal((1, 5), (0.1, 0.3), (4000, 2))])
     sd = np.array([0.1, 0.3]) / np.sqrt(0.05)

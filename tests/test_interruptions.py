@@ -12,8 +12,8 @@ from interruptions import SPIKING, TINY, attempt, begin_or_resume, end_of, full,
 
 import rwta_sim
 from rwta_sim.errors import RunError
-from rwta_sim.files import is_leftover
-from rwta_sim.runs import RunFolder
+from rwta_sim.lab.files import is_leftover
+from rwta_sim.lab.runs import RunFolder
 
 sys.path.append(str(Path(__file__).parent.parent / "scripts"))
 from fuzz_runs import fuzz

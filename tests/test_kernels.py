@@ -8,8 +8,8 @@ from brian2 import Hz, ms, second, us
 from conftest import Loop, poisson_spec
 from pydantic import ValidationError
 
-from rwta_sim.kernels import DoubleExponential, Exponential, Rectangular
-from rwta_sim.spec import NetworkSpec
+from rwta_sim.circuit.kernels import DoubleExponential, Exponential, Rectangular
+from rwta_sim.circuit.spec import NetworkSpec
 
 KERNELS = [
     Exponential(tau=5 * ms),

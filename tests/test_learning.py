@@ -9,16 +9,16 @@ import pytest
 from brian2 import ms
 from conftest import Loop, poisson_spec
 
-from rwta_sim.critics import Constant, CriticInputs, Fourier, Tabular
-from rwta_sim.critics.base import advantages
+from rwta_sim.circuit.kernels import Exponential
+from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.errors import EnvironmentFailure
-from rwta_sim.kernels import Exponential
 from rwta_sim.learning import Decision, Factors, Learner, LearningSpec
+from rwta_sim.learning.critics import Constant, CriticInputs, Fourier, Tabular
+from rwta_sim.learning.critics.base import advantages
 from rwta_sim.learning.modulation import EpisodeAdvantage, Shuffle
 from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
 from rwta_sim.learning.rms_update import available
 from rwta_sim.learning.rules import Feedback, LastStep
-from rwta_sim.spec import NetworkSpec
 
 SPEC = NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=5 * ms))
 
@@ -145,7 +145,7 @@ def test_entropy_bonus_is_the_gradient_of_the_entropy():
 def test_modulation_per_decision():
     """SGD at rate 1: the bias changes by (delta + entropy bonus) (v - q), the TD error worked out by hand."""
     loop, rng = Loop(SPEC), np.random.default_rng(4)
-    learner = learner_for(loop, Tabular(gamma=0.5, trace=0.0, rate=0.1), entropy=0.3)
+    learner = learner_for(loop, Tabular(gamma=0.5, lam=0.0, rate=0.1), entropy=0.3)
     decision = decision_for(loop.network, rng)
     learner.begin_episode(np.eye(2)[0])
     assert learner.observe(decision, 2.0, np.eye(2)[1], False, rng)
@@ -160,7 +160,7 @@ def test_modulation_per_decision():
 def test_modulation_at_the_end_of_the_episode():
     """The sum over decisions of A_t x post_t, with A from the TD errors; nothing changes before."""
     loop, rng = Loop(SPEC), np.random.default_rng(5)
-    learner = learner_for(loop, Tabular(gamma=0.5, trace=0.0, rate=1e-12), modulation=EpisodeAdvantage(trace=0.8))
+    learner = learner_for(loop, Tabular(gamma=0.5, lam=0.0, rate=1e-12), modulation=EpisodeAdvantage(lam=0.8))
     decisions = [decision_for(loop.network, rng) for _ in range(4)]
     rewards = [1.0, 0.0, -2.0, 3.0]
     learner.begin_episode(np.eye(2)[0])
@@ -223,7 +223,7 @@ def test_optimisers_against_their_definitions():
 
 def test_td_lambda_finds_the_values_of_a_random_walk():
     """Five states, exit right pays 1: the values are 1/6 ... 5/6 (Sutton and Barto, example 6.2)."""
-    critic = Tabular(gamma=1.0, trace=0.8, rate=0.01).make(CriticInputs(5, True))
+    critic = Tabular(gamma=1.0, lam=0.8, rate=0.01).make(CriticInputs(5, True))
     rng, eye = np.random.default_rng(8), np.eye(5)
     estimates = []
     for episode in range(4000):
@@ -249,7 +249,7 @@ def test_constant_critic_is_the_running_mean():
 
 
 def test_fourier_critic():
-    critic = Fourier(order=2, gamma=0.9, trace=0.0, rate=0.1).make(CriticInputs(2, False))
+    critic = Fourier(order=2, gamma=0.9, lam=0.0, rate=0.1).make(CriticInputs(2, False))
     assert critic.theta.size == 9
     # An update at s with TD error d raises V(s) by d * sum rate/|c| cos^2: by hand for s = (0, 1).
     s = np.array([0.0, 1.0])

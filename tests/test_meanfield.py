@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rwta_sim.meanfield import MeanField, MeanFieldSpec
-from rwta_sim.spec import BLOCKS, NetworkSpec
-from rwta_sim.wiring import Wiring
+from rwta_sim.circuit.meanfield import MeanField, MeanFieldSpec
+from rwta_sim.circuit.spec import BLOCKS, NetworkSpec
+from rwta_sim.circuit.wiring import Wiring
 
 EXACT = MeanFieldSpec(iterations=5000, tolerance=1e-14)
 SUBSETS = [BLOCKS, ("sh", "sa"), ("sh", "hh"), ("sh", "ha", "ah"), ("sa", "hh", "ha", "ah"), ("sh", "sa", "ha", "ah")]

@@ -10,16 +10,16 @@ import pytest
 
 import rwta_sim
 from rwta_sim import cli, memory
+from rwta_sim.agents.rwta.needs import network_needs, training_needs
 from rwta_sim.errors import NotEnoughMemory
 from rwta_sim.memory import Need, available, require
-from rwta_sim.needs import network_needs, training_needs
 
 resource = pytest.importorskip("resource")
 
 TRAIN = """
 import json, re, sys
 import rwta_sim, rwta_sim.cli
-from rwta_sim.needs import training_needs
+from rwta_sim.agents.rwta.needs import training_needs
 task, changes, folder = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
 small = {"engine.target": "numpy", "training.episodes": 1, "training.validation_episodes": 1}
 experiment = rwta_sim.preset(task).changed({**small, **changes})
@@ -53,9 +53,9 @@ def test_a_closed_form():
     changes = {"network.hidden_circuits": 0, "network.blocks": ["sa"], "learning.optimiser.kind": "sgd"}
     experiment = rwta_sim.preset("cue").changed(changes)
     weights = 1000 * 500
-    need = network_needs(experiment, 1000, 500, "spiking")
+    need = network_needs(experiment, 1000, 500)
     assert [n.bytes for n in need] == [weights * (8 + 8 + 4) + 500 * 100]
-    assert network_needs(experiment, 1000, 500, "rate")[0].bytes == weights * 4
+    assert network_needs(experiment.with_dynamics("rate"), 1000, 500)[0].bytes == weights * 4
     more = training_needs(experiment, 1000, 500)
     assert sum(n.bytes for n in more) == need[0].bytes + weights * 8
     replicas = {"training.replicas": 5, "learning.batch": 5, "learning.modulation.kind": "episode_advantage"}
@@ -92,7 +92,7 @@ def test_what_does_not_fit_is_told_before_anything_is_built(cue, tmp_path, chang
 def test_evaluation_needs_no_learner(cue, tmp_path, monkeypatch):
     """A run that could be evaluated is, even where it could not be trained."""
     rwta_sim.train(cue.changed({"training.episodes": 1, "training.validation_episodes": 1}), tmp_path / "run")
-    playing = sum(need.bytes for need in network_needs(cue, 4, 4, "spiking"))
+    playing = sum(need.bytes for need in network_needs(cue, 4, 4))
     monkeypatch.setattr(memory, "available", lambda: playing)
     rwta_sim.Agent.load(rwta_sim.RunFolder.open(tmp_path / "run"))
     with pytest.raises(NotEnoughMemory):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import rwta_sim
-from rwta_sim.config import Experiment, from_toml, to_toml
+from rwta_sim.lab.config import from_toml, to_toml
+from rwta_sim.lab.runs import RunFolder
+from rwta_sim.loop.experiment import Experiment
 from rwta_sim.models import MODELS, tasks
-from rwta_sim.runs import RunFolder
 
 
 @pytest.mark.parametrize("preset", tasks(), ids=lambda p: f"{p.task}-{p.model}")
@@ -23,7 +24,7 @@ def test_presets_know_their_names_and_survive_toml(preset, tmp_path):
 
 def test_the_same_weights_run_as_spikes_and_without():
     """Presets of one task that differ in their dynamics have networks of the same shape."""
-    for task in MODELS["svpg-rate"]:
+    for task in MODELS["svpg-rate"][1]:
         spiking, rate = rwta_sim.preset(task), rwta_sim.preset(task, "svpg-rate")
         assert (spiking.network, spiking.encoder, spiking.environment) == (rate.network, rate.encoder, rate.environment)
         assert (spiking.dynamics, rate.dynamics) == ("spiking", "rate")

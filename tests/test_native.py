@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 from brian2 import Hz, ms
 
-from rwta_sim import arrays as arrays_module
-from rwta_sim.actor import DecisionSpec, SpikingActor
-from rwta_sim.bridge import drive
-from rwta_sim.critics import Constant, CriticInputs
-from rwta_sim.engines import CompiledEngine, address
-from rwta_sim.kernels import Exponential
+from rwta_sim.agents.rwta.spiking import SpikingActor
+from rwta_sim.circuit import arrays as arrays_module
+from rwta_sim.circuit.decision import DecisionSpec
+from rwta_sim.circuit.kernels import Exponential
+from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.engines import CompiledEngine, drive
 from rwta_sim.learning import Learner, LearningSpec, ascent
+from rwta_sim.learning.critics import Constant, CriticInputs
 from rwta_sim.learning.optimisers import SGD
 from rwta_sim.learning.rules import LastStep, ScoreFunction, score_function
-from rwta_sim.network import RWTANetwork
-from rwta_sim.spec import NetworkSpec
+from rwta_sim.native import address
 
 STEPS, DECISIONS = 6, 12
 QUIET = {"firing": "poisson", "rho_hat": 150 * Hz}  # 0.9 spikes of a circuit in a decision: some are silent

@@ -10,9 +10,9 @@ from brian2 import Hz, ms
 from conftest import Loop, poisson_spec
 from pydantic import ValidationError
 
-from rwta_sim.kernels import Exponential
-from rwta_sim.network import RWTANetwork
-from rwta_sim.spec import BLOCKS, NetworkSpec
+from rwta_sim.circuit.kernels import Exponential
+from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.spec import BLOCKS, NetworkSpec
 
 SMALL = {"hidden_circuits": 2, "hidden_size": 3}
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 
-from rwta_sim.agent import reset_options
 from rwta_sim.envs.starts import StartTask
 from rwta_sim.errors import CameraError
+from rwta_sim.loop.splits import reset_options
 
 pybullet = pytest.importorskip("pybullet")  # has no wheel for Python 3.12 and later
 panda = pytest.importorskip("rwta_sim.envs.panda_reach")

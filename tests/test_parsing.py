@@ -10,14 +10,14 @@ from brian2 import Hz, ms
 from conftest import poisson_spec
 
 from rwta_sim import Agent
-from rwta_sim.config import ConfigError
-from rwta_sim.errors import EngineError
-from rwta_sim.kernels import DoubleExponential, Rectangular
-from rwta_sim.learning import PlasticSynapse, parsing
-from rwta_sim.learning.names import check_names, names_of
+from rwta_sim.circuit import parsing
+from rwta_sim.circuit.kernels import DoubleExponential, Rectangular
+from rwta_sim.circuit.names import check_names, names_of
+from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.errors import ConfigError, EngineError
+from rwta_sim.learning import PlasticSynapse
 from rwta_sim.learning.rules import RSTDP, RMax, ScoreFunction, TraceSTDP
-from rwta_sim.network import RWTANetwork
-from rwta_sim.spec import NetworkSpec
 
 RULES = [TraceSTDP(tau_e=20 * ms), ScoreFunction(), RMax(), RSTDP()]
 SMALL = {"hidden_circuits": 1, "hidden_size": 4}
@@ -67,7 +67,7 @@ def test_rules_mean_what_they_say(rule, network):
             return super().__new__(cls)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rwta_sim.learning.equations.PlasticSynapse", Recorded)
+        patch.setattr("rwta_sim.circuit.plasticity.PlasticSynapse", Recorded)
         rendered = rule.equations(network)
     for part, text in texts[0].items():
         if text and part not in ("synapse", "neuron"):

@@ -18,13 +18,13 @@ from gymnasium.utils.env_checker import check_env
 from scipy.stats import chi2
 
 import rwta_sim.envs.mnist
-from rwta_sim.agent import reset_options
 from rwta_sim.envs.digits import Digits, _load
 from rwta_sim.envs.idx import read_idx
 from rwta_sim.envs.mnist import MNIST
 from rwta_sim.envs.parity import Parity
 from rwta_sim.envs.patterns import SPLITS, Patterns, PatternTask
 from rwta_sim.errors import EnvironmentFailure
+from rwta_sim.loop.splits import reset_options
 
 
 def shown(env: PatternTask, split: str, index: int) -> tuple[np.ndarray, int]:

@@ -8,14 +8,15 @@ from brian2 import Hz, StateMonitor, ms
 from conftest import poisson_spec
 
 import rwta_sim
-from rwta_sim.arrays import NetworkArrays
-from rwta_sim.config import ConfigError, from_toml, to_toml
+from rwta_sim.circuit.arrays import NetworkArrays
+from rwta_sim.circuit.kernels import DoubleExponential, Exponential, Rectangular
+from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.engines import CompiledEngine, RuntimeEngine
-from rwta_sim.kernels import DoubleExponential, Exponential, Rectangular
+from rwta_sim.errors import ConfigError
+from rwta_sim.lab.config import from_toml, to_toml
 from rwta_sim.learning import Decision, Learner, LearningSpec, PlasticSynapse
 from rwta_sim.learning.rules import RSTDP, LastStep, RMax, ScoreFunction, TraceSTDP
-from rwta_sim.network import RWTANetwork
-from rwta_sim.spec import NetworkSpec
 
 STEPS = 12
 ONE_HOT = NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=3 * ms), weight_sd=0.8)
@@ -263,8 +264,8 @@ def test_equations_of_an_experiment(cue, tmp_path):
     assert equations.on_post == "balance += 1"
     assert equations.on_pre == RMax().equations(changed.network).on_pre == "balance += kappa_0 * B_post"
     assert "on_post:\n    balance += 1\n" in str(equations)
-    assert rwta_sim.Agent(changed).network.plasticity == equations
-    assert rwta_sim.Agent(cue).network.plasticity is None
+    assert rwta_sim.Agent(changed).system.network.plasticity == equations
+    assert rwta_sim.Agent(cue).system.network.plasticity is None
 
 
 # -- errors ------------------------------------------------------------------------------------------------
@@ -297,9 +298,11 @@ def test_what_synapses_cannot_do(cue, changes, message):
 def test_a_network_without_plasticity(cue):
     agent = rwta_sim.Agent(cue)
     with pytest.raises(ValueError, match="has no plasticity"):
-        agent.actor.arrays.gate(np.zeros(4, int), np.zeros(4, int), 3)
+        agent.system.actor.arrays.gate(np.zeros(4, int), np.zeros(4, int), 3)
     spec = LearningSpec.model_construct(apply="synapses")
     decision = Plastic(ONE_HOT, TraceSTDP()).start().decisions(1)[0]._replace(eligibility=None)
-    learner = Learner(spec, None, agent.actor.arrays, TraceSTDP().make(agent.network, STEPS, "last_spike"))
+    learner = Learner(
+        spec, None, agent.system.actor.arrays, TraceSTDP().make(agent.system.network, STEPS, "last_spike")
+    )
     with pytest.raises(ValueError, match="needs a network with plasticity"):
         learner.factors(decision)

@@ -13,26 +13,25 @@ from click.testing import CliRunner
 from conftest import Loop
 
 import rwta_sim
-import rwta_sim.rate
-from rwta_sim import agent as agent_module
+from rwta_sim.agents.rwta import system as system_module
+from rwta_sim.agents.rwta.rate import RateActor
+from rwta_sim.circuit.kernels import Exponential
+from rwta_sim.circuit.meanfield import MeanField, MeanFieldSpec
+from rwta_sim.circuit.spec import BLOCKS, NetworkSpec
+from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.cli import cli
-from rwta_sim.config import ConfigError
-from rwta_sim.critics import CriticInputs, Tabular
-from rwta_sim.errors import DivergenceError
-from rwta_sim.kernels import Exponential
+from rwta_sim.errors import ConfigError, DivergenceError
+from rwta_sim.lab.runs import RunFolder
 from rwta_sim.learning import Decision, Factors, Learner, LearningSpec, RolloutLearner
+from rwta_sim.learning.critics import CriticInputs, Tabular
 from rwta_sim.learning.modulation import EpisodeAdvantage, TDError
 from rwta_sim.learning.modulation.ppo import PPO, clipped_modulation
 from rwta_sim.learning.optimisers import SGD, Adam
 from rwta_sim.learning.rollout import Rollout
 from rwta_sim.learning.rules import MeanFieldRule
 from rwta_sim.learning.rules.mean_field import MeanFieldReplay
-from rwta_sim.meanfield import MeanField, MeanFieldSpec
-from rwta_sim.rate import RateActor
-from rwta_sim.runs import RunFolder
+from rwta_sim.loop.session import finish
 from rwta_sim.seeding import Purpose, episode_seeds
-from rwta_sim.spec import BLOCKS, NetworkSpec
-from rwta_sim.wiring import Wiring
 
 RATE = {"dynamics": "rate", "learning.rule.kind": "mean_field"}
 
@@ -55,7 +54,7 @@ def decided(actor, drive, action=None):
     """A decision of the actor, or the same with another action."""
     seeds = episode_seeds(0, Purpose.TRAINING, 0)
     actor.begin_episode(seeds)
-    decision = rwta_sim.rate.finish(actor.decide(drive, False, seeds.choices))
+    decision = finish(actor.decide(drive, False, seeds.choices))
     return decision if action is None else decision._replace(action=action)
 
 
@@ -77,7 +76,7 @@ def copied(actor):
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize(
     ("modulation", "batch", "scale"),
-    [(TDError(), 1, 1.0), (EpisodeAdvantage(trace=0.0), 2, 0.5), (PPO(trace=0.0, epochs=1), 2, 0.25)],
+    [(TDError(), 1, 1.0), (EpisodeAdvantage(lam=0.0), 2, 0.5), (PPO(lam=0.0, epochs=1), 2, 0.25)],
     ids=["td_error", "episode_advantage", "ppo"],
 )
 def test_a_step_is_the_gradient_of_the_objective(modulation, batch, scale, symmetric):
@@ -223,18 +222,18 @@ def test_decisions():
     actor = actor_for(sd=1.5, tolerance=1e-4)
     drive, seeds = np.array([0.9, 0.1, 0.5]), episode_seeds(0, Purpose.TRAINING, 3)
     actor.begin_episode(seeds)
-    found = [rwta_sim.rate.finish(actor.decide(drive, False, seeds.choices)) for _ in range(2000)]
+    found = [finish(actor.decide(drive, False, seeds.choices)) for _ in range(2000)]
     policy = found[0].policy
     share = np.mean([d.action == 0 for d in found])
     assert abs(share - policy[0]) < 4.5 * np.sqrt(policy[0] * policy[1] / 2000)
-    greedy = rwta_sim.rate.finish(actor.decide(drive, True, seeds.choices))
+    greedy = finish(actor.decide(drive, True, seeds.choices))
     assert greedy.action == policy.argmax() and isinstance(greedy, Decision)
     assert greedy.policy_entropy == pytest.approx(-(policy * np.log(policy)).sum(), rel=1e-5)
     np.testing.assert_array_equal(greedy.v[-2:], np.eye(2)[greedy.action])
     assert actor.decisions == 2001 and actor.unconverged == 0
     actor.weights.b[0] = np.nan
     with pytest.raises(DivergenceError, match="nan"):
-        rwta_sim.rate.finish(actor.decide(drive, True, seeds.choices))
+        finish(actor.decide(drive, True, seeds.choices))
 
 
 def test_decisions_that_do_not_converge_are_counted():
@@ -251,10 +250,10 @@ def test_no_engine_and_no_network_of_brian2(cue, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("made for a network without spikes")
 
-    monkeypatch.setattr(agent_module, "make_engine", never)
-    monkeypatch.setattr(agent_module, "RWTANetwork", never)
+    monkeypatch.setattr(system_module, "make_engine", never)
+    monkeypatch.setattr(system_module, "RWTANetwork", never)
     agent = rwta_sim.Agent(cue.changed(RATE))
-    assert agent.engine is None and agent.engine_name == "none"
+    assert agent.system.actor.engine is None and agent.engine_name == "none"
     assert agent.play(1)[0].decisions == 20
 
 
@@ -354,7 +353,7 @@ def test_what_does_not_go_together_is_said(cue):
         with pytest.raises(ConfigError, match=message):
             cue.changed(changes)
     with pytest.raises(ValueError, match="cannot learn with dynamics = 'rate'"):
-        rwta_sim.Agent(cue, dynamics="rate").learner()
+        rwta_sim.Agent(cue, dynamics="rate").system.prepare_learning()
     assert set(BLOCKS) <= set(rwta_sim.Agent(cue, dynamics="rate").weights())
 
 
@@ -443,7 +442,7 @@ def test_the_mean_field_knows_nothing_of_half_the_drive():
     gradients = []
     for published in (False, True):
         actor = actor_for(published_code=published)
-        learner = learner_for(actor, modulation=EpisodeAdvantage(trace=0.0))
+        learner = learner_for(actor, modulation=EpisodeAdvantage(lam=0.0))
         before = {name: w.copy() for name, w in actor.weights.weights.items()}
         episode(learner, [decided(actor, np.array([0.2, 0.9, 0.5]), 0)], [1.0])
         gradients.append({name: w - before[name] for name, w in actor.weights.weights.items()})

@@ -14,8 +14,8 @@ from PIL import Image
 import rwta_sim
 from rwta_sim.analysis import save_film
 from rwta_sim.errors import EnvironmentFailure, RwtaSimError
-from rwta_sim.recording import record_episode
-from rwta_sim.runs import RunFolder
+from rwta_sim.lab.recording import record_episode
+from rwta_sim.lab.runs import RunFolder
 
 
 class Pictures(Scripted):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import rwta_sim
-from rwta_sim.config import ConfigError
+from rwta_sim.errors import ConfigError
+from rwta_sim.lab.runs import RunFolder
 from rwta_sim.learning import RolloutLearner
 from rwta_sim.learning.modulation.ppo import PPO
 from rwta_sim.learning.optimisers import SGD
 from rwta_sim.learning.updater import Updater
-from rwta_sim.runs import RunFolder
 from rwta_sim.seeding import Purpose, episode_seeds
 
 REPLAY = {"learning.rule.kind": "feedback", "learning.modulation.kind": "ppo", "critic.kind": "constant"}
@@ -30,11 +30,11 @@ def decisions_of(agent, count):
     made = []
     for number in range(count):
         seeds = episode_seeds(0, Purpose.TRAINING, number)
-        agent.actor.begin_episode(seeds)
-        drive = np.random.default_rng(number).random(agent.network.n_inputs)
+        agent.system.actor.begin_episode(seeds)
+        drive = np.random.default_rng(number).random(agent.system.network.n_inputs)
 
         def decide(seeds=seeds, drive=drive):
-            return (yield from agent.actor.decide(drive, False, seeds.choices))
+            return (yield from agent.system.actor.decide(drive, False, seeds.choices))
 
         made.append(agent.run(decide()))
     return made
@@ -43,7 +43,7 @@ def decisions_of(agent, count):
 @pytest.mark.parametrize("changes", [{}, CURRENT, {"network.firing": "poisson", "network.rho_hat": "300 Hz"}])
 def test_with_the_same_weights_probabilities_are_those_played(cue, changes):
     agent = agent_for(cue, **changes)
-    learner = agent.learner()
+    learner = agent.system.make_learner()
     assert isinstance(learner, RolloutLearner)
     spread = 0.0
     for decision in decisions_of(agent, 8):
@@ -61,8 +61,8 @@ def test_the_gradient_at_the_action_circuit_is_that_of_the_objective(cue, entrop
     Single precision of potentials near 1 (6e-8) over steps of .01: to 1e-4.
     """
     agent = agent_for(cue, **CURRENT)
-    learner = agent.learner()
-    weights = agent.actor.weights
+    learner = agent.system.make_learner()
+    weights = agent.system.actor.weights
     learner.updater, learner.entropy = Updater(weights, SGD()), entropy
     learner.spec = learner.spec.model_copy(update={"optimiser": SGD(), "entropy": entropy})
     made = decisions_of(agent, 12)
@@ -70,7 +70,7 @@ def test_the_gradient_at_the_action_circuit_is_that_of_the_objective(cue, entrop
     rows["action"] = np.array([d.action for d in made])
     rng = np.random.default_rng(1)
     rows["probability"] = np.array([d.policy[d.action] for d in made]) * rng.uniform(0.7, 1.4, 12)
-    advantage, ppo, where = rng.normal(size=12), PPO(clip=0.2), agent.network.action
+    advantage, ppo, where = rng.normal(size=12), PPO(clip=0.2), agent.system.network.action
 
     def objective():
         policy = learner.replay.infer(rows, rng)[:, where].astype(float)
@@ -107,7 +107,7 @@ def test_the_gradient_at_the_action_circuit_is_that_of_the_objective(cue, entrop
 def test_steps_go_through_all_decisions(cue):
     """Two passes in minibatches of 3 of 7 decisions: three steps each, every decision once a pass."""
     agent = agent_for(cue, **{"learning.modulation.epochs": 2, "learning.modulation.minibatch": 3})
-    learner, parts = agent.learner(), []
+    learner, parts = agent.system.make_learner(), []
     learner._clipped_step = lambda ppo, rows, advantage, rng: parts.append(rows["number"])
     rows = {"number": np.arange(7), "advantage": np.ones(7)}
     learner._learn(rows, np.random.default_rng(0))

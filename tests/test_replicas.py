@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import closing
 
 import gymnasium as gym
 import numpy as np
@@ -14,13 +15,15 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from test_training import WHOLE, end_of
 
 import rwta_sim
-from rwta_sim.config import ConfigError
-from rwta_sim.engines.compiled.build import can_build
-from rwta_sim.errors import EnvironmentFailure
-from rwta_sim.replicas import assemble
-from rwta_sim.runs import RunFolder
+from rwta_sim.errors import ConfigError, EnvironmentFailure
+from rwta_sim.lab.assembly import assemble
+from rwta_sim.lab.runs import RunFolder
+from rwta_sim.loop.players import play_one
+from rwta_sim.loop.session import finish
+from rwta_sim.loop.transcript import Transcript
+from rwta_sim.loop.vector import Lockstep
+from rwta_sim.native.build import can_build
 from rwta_sim.seeding import Purpose
-from rwta_sim.vector import Lockstep
 
 compiled = pytest.mark.skipif(not can_build(), reason="needs a C++ compiler")
 
@@ -205,6 +208,12 @@ def test_failure_in_a_validation_is_repeated_exactly(cue, tmp_path):
     assert end_of(RunFolder.open(tmp_path / "run")) == trained(walk(cue, 1), tmp_path / "smooth")
 
 
+def played(players, numbers):
+    """Episodes of training, as their results."""
+    with closing(players.play(Purpose.TRAINING, numbers)) as game:
+        return list(iter(lambda: finish(game.next()), None))
+
+
 def test_long_and_short_episodes_balance(cue):
     """Whoever is free takes the next episode; while the first one lasts, the others play all the rest."""
     gate = threading.Event()
@@ -222,21 +231,22 @@ def test_long_and_short_episodes_balance(cue):
 
     experiment = walk(cue, 2)
     first = seed_of(experiment, 0)
-    _, replicas = assemble(experiment, Gated)
-    played = list(replicas.play(Purpose.TRAINING, range(6)))
-    assert [p.number for p in played] == list(range(6)) and all(p.error is None for p in played)
+    _, players = assemble(experiment, Gated)
+    assert len(played(players, range(6))) == 6
     assert sorted(map(len, by.values())) == [1, 5]
 
 
 def test_images_are_noted_once(cue):
     """A transcript keeps the features of each observation, and no drive or trace that can be made of them again."""
-    _, replicas = assemble(walk(cue, 2), Walk)
-    (played,) = replicas.play(Purpose.TRAINING, [0])
-    notes = list(played.transcript._notes)
-    assert len(notes) == played.result.decisions
-    for decision, _, features, _ in notes:
+    agent, players = assemble(walk(cue, 2), Walk)
+    transcript = Transcript(agent.system)
+    result = agent.run(play_one(agent.player, 0, Purpose.TRAINING, 0, transcript))
+    notes = list(transcript._notes)
+    assert len(notes) == len(transcript) == result.decisions
+    for choice, _, features, _ in notes:
         assert features.size == 2
-        assert decision.drive.size == decision.input_trace.size == 0
+        assert choice.evidence.drive.size == choice.evidence.input_trace.size == 0
+    players.close()
 
 
 def test_what_cannot_be_played_side_by_side(cue):
@@ -305,8 +315,9 @@ def test_environments_that_reset_themselves(cue, mode):
     """
     experiment = walk(cue, 3, **{"learning.batch": 7})
     vector = SyncVectorEnv([Asked] * 3, autoreset_mode=mode)
-    _, replicas = assemble(experiment, vector)
-    lengths = {p.number: p.result.decisions for p in replicas.play(Purpose.TRAINING, range(10, 17))}
+    _, players = assemble(experiment, vector)
+    numbers = range(10, 17)
+    lengths = dict(zip(numbers, [episode.decisions for episode in played(players, numbers)], strict=True))
     for first in range(3):
         alone = Walk()
         for k, number in enumerate(range(10 + first, 17, 3)):

@@ -10,9 +10,9 @@ import pytest
 from gymnasium.error import ResetNeeded
 from scipy.stats import chi2
 
-from rwta_sim.agent import reset_options
 from rwta_sim.envs.starts import StartTask
 from rwta_sim.errors import CameraError
+from rwta_sim.loop.splits import reset_options
 
 pytest.importorskip("pybullet")  # has no wheel for Python 3.12 and later
 navigation = pytest.importorskip("rwta_sim.envs.robot_navigation")

@@ -7,11 +7,11 @@ import pytest
 from brian2 import ms
 from conftest import Loop, poisson_spec
 
-from rwta_sim.kernels import Exponential, Rectangular
+from rwta_sim.circuit.kernels import Exponential, Rectangular
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.learning import Decision
 from rwta_sim.learning.rules import RSTDP, LastStep, RMax, ScoreFunction, TraceSTDP
-from rwta_sim.spec import NetworkSpec
-from rwta_sim.wiring import Wiring
 
 SPEC = NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=3 * ms), weight_sd=0.8)
 STEPS = 7

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 import rwta_sim
-from rwta_sim.agent import Agent
-from rwta_sim.config import ConfigError
-from rwta_sim.errors import CheckpointError, RunError
-from rwta_sim.metrics import MetricsFile
-from rwta_sim.npz import Arrays, packed
-from rwta_sim.runs import RunFolder, free_folder
-from rwta_sim.training import Trainer
+from rwta_sim.errors import CheckpointError, ConfigError, RunError
+from rwta_sim.lab.agent import Agent
+from rwta_sim.lab.metrics import MetricsFile
+from rwta_sim.lab.npz import Arrays, packed
+from rwta_sim.lab.runs import RunFolder, free_folder
+from rwta_sim.lab.training import Trainer
+from rwta_sim.loop.players import OnePlayer
 
 ROW = {"episode": 1, "return": 0.1, "decisions": 3, "entropy": 0.5, "rate_hz": 2.0, "learning_rate": 1e-3}
 ROW |= {"validation_return": None}
@@ -36,7 +36,7 @@ def run(tmp_path, cue):
 
 def trainer(experiment, run):
     agent = Agent(experiment)
-    return Trainer(agent, agent.learner(), run)
+    return Trainer(agent, OnePlayer(agent.player, experiment.seed), run)
 
 
 def save(run, episode=1, best=False, arrays=ARRAYS):
@@ -240,7 +240,7 @@ def test_metrics_rewind(run):
 def test_metrics_of_a_million_rows(tmp_path):
     """Memory in proportion to the arrays, 56 bytes a row (and as much again while they grow); here of a tenth."""
     rows = 100_000
-    metrics = MetricsFile(tmp_path / "metrics.csv")
+    metrics = MetricsFile(tmp_path / "metrics.csv", ("entropy", "rate_hz", "learning_rate"))
     metrics.restart()
     with open(metrics.path, "a") as file:
         file.write("1,2.0,3,4.0,5.0,6.0,\n" * rows)

@@ -13,10 +13,10 @@ import pytest
 from brian2 import Network, NeuronGroup, SpikeMonitor, Synapses, ms
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from rwta_sim import blas
 from rwta_sim.engines import CompiledEngine, RuntimeEngine
 from rwta_sim.engines._turns import Turn
 from rwta_sim.errors import EngineError
+from rwta_sim.lab import blas
 
 ENGINES = {"runtime": lambda: RuntimeEngine("numpy"), "compiled": CompiledEngine}
 

@@ -15,8 +15,9 @@ from conftest import Scripted
 import rwta_sim
 from rwta_sim.envs.cue_action import CueAction
 from rwta_sim.errors import EnvironmentFailure, RwtaSimError
-from rwta_sim.runs import RunFolder
-from rwta_sim.training import Trainer
+from rwta_sim.lab.runs import RunFolder
+from rwta_sim.lab.training import Trainer
+from rwta_sim.loop.players import OnePlayer
 
 #: No early stop: the whole course of learning.
 WHOLE = {"training.target": 1e9}
@@ -247,7 +248,7 @@ def test_training_in_a_thread_leaves_signals_alone(cue, tmp_path):
 def test_second_interrupt_stops_at_once(cue, tmp_path):
     experiment = cue.changed({"training.episodes": 50, **WHOLE})
     agent = rwta_sim.Agent(experiment)
-    trainer = Trainer(agent, agent.learner(), RunFolder.create(tmp_path / "run", experiment))
+    trainer = Trainer(agent, OnePlayer(agent.player, experiment.seed), RunFolder.create(tmp_path / "run", experiment))
     step = agent.env.unwrapped.step
     count = []
 

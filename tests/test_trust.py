@@ -10,10 +10,9 @@ from click.testing import CliRunner
 
 import rwta_sim
 from rwta_sim.cli import cli
-from rwta_sim.config import ConfigError
-from rwta_sim.errors import RunError
-from rwta_sim.recording import record_episode
-from rwta_sim.trust import check_trust
+from rwta_sim.errors import ConfigError, RunError
+from rwta_sim.lab.recording import record_episode
+from rwta_sim.lab.trust import check_trust
 
 MODULE = """
 import pathlib

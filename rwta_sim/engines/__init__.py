@@ -6,12 +6,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from rwta_sim.engines._cache import cache_folder
 from rwta_sim.engines.base import Engine
 from rwta_sim.engines.compiled import CompiledEngine
-from rwta_sim.engines.compiled.build import can_build
-from rwta_sim.engines.compiled.native import address, native_function
+from rwta_sim.engines.drive import drive
 from rwta_sim.engines.runtime import RuntimeEngine
+from rwta_sim.native.build import can_build
 from rwta_sim.settings import Settings
 
 __all__ = [
@@ -19,10 +18,8 @@ __all__ = [
     "Engine",
     "EngineSpec",
     "RuntimeEngine",
-    "address",
-    "cache_folder",
+    "drive",
     "make_engine",
-    "native_function",
 ]
 
 

@@ -33,11 +33,11 @@ from rwta_sim.engines._brian import (
     goes_on,
     seed_sequence,
 )
-from rwta_sim.engines._cache import private_cython, writable
 from rwta_sim.engines._random import BUFFER_SIZE, PrivateRandom
 from rwta_sim.engines._turns import Turn, in_turn
-from rwta_sim.engines.compiled.build import compiler
 from rwta_sim.errors import EngineError
+from rwta_sim.native.build import compiler
+from rwta_sim.native.folder import private_cython, writable
 
 __all__ = ["RuntimeEngine"]
 

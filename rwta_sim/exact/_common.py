@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rwta_sim.wiring import Wiring
+from rwta_sim.circuit.wiring import Wiring
 
 #: States of a network, or histories of a process, that are enumerated at the most: a few hundred MB.
 LIMIT = 2**18

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.exact._common import by_projection, check_count, check_vector, whole_matrices, winners
-from rwta_sim.wiring import Wiring
 
 __all__ = ["ExactNetwork"]
 

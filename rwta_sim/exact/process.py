@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from rwta_sim.decoders import Decoder
+from rwta_sim.circuit.decision import Decoder
+from rwta_sim.circuit.evidence import History
+from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.exact._common import by_projection, check_count, check_vector, whole_matrices, winners
-from rwta_sim.learning.decision import Decision, History
-from rwta_sim.wiring import Wiring
+from rwta_sim.learning.decision import Decision
 
 __all__ = ["ExactProcess"]
 
@@ -34,7 +35,7 @@ class ExactProcess:
     steps : int
         In a decision.
     decoder : {"last_spike", "most_spikes"}
-        As in `rwta_sim.decoders.choose_action`.
+        As in `rwta_sim.circuit.decision.choose_action`.
 
     Attributes
     ----------

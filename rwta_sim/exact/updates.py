@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.exact._common import by_projection, check_vector
 from rwta_sim.exact.process import ExactProcess
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.rules import Rule
-from rwta_sim.spec import NetworkSpec
-from rwta_sim.wiring import Wiring
 
 __all__ = ["Moments", "cosines", "update_moments"]
 

@@ -1,7 +1,8 @@
 """Learning: rules that turn what neurons did into factors, modulation, and optimisers."""
 
-from rwta_sim.learning.decision import Decision, Eligibility, Factors, History
-from rwta_sim.learning.equations import PlasticSynapse
+from rwta_sim.circuit.evidence import Eligibility, History
+from rwta_sim.circuit.plasticity import PlasticSynapse
+from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.learner import Learner
 from rwta_sim.learning.learner_base import LearnerBase
 from rwta_sim.learning.rollout_learner import RolloutLearner

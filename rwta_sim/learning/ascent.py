@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rwta_sim.engines import address, native_function
+from rwta_sim.circuit.spikes import SpikeRows
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.gradient import Gradient
-from rwta_sim.learning.spikes import SpikeRows
+from rwta_sim.native import address, native_function
 
 __all__ = ["Ascent"]
 

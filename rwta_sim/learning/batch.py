@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from rwta_sim.learning.decision import Eligibility, Factors
+from rwta_sim.circuit.evidence import Eligibility
+from rwta_sim.circuit.spikes import SpikeRows
+from rwta_sim.circuit.wiring import Wiring
+from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.rows import Rows
-from rwta_sim.learning.spikes import SpikeRows
-from rwta_sim.wiring import Wiring
 
 __all__ = ["Batch"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rwta_sim.critics.base import Critic, Transitions, advantages
+from rwta_sim.learning.critics.base import Critic, Transitions, advantages
 from rwta_sim.learning.modulation import Control, ModulationSpec, Shuffle
 
 __all__ = ["Credit"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from rwta_sim.learning.decision import Eligibility, Factors
+from rwta_sim.circuit.evidence import Eligibility
+from rwta_sim.circuit.wiring import Weights
+from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.outer import outer
-from rwta_sim.wiring import Weights
 
 __all__ = ["Gradient"]
 

@@ -12,15 +12,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rwta_sim.critics.base import Critic, advantages
+from rwta_sim.circuit.evidence import Eligibility
+from rwta_sim.circuit.spikes import SpikeRows
+from rwta_sim.circuit.wiring import Weights
 from rwta_sim.learning.batch import Batch
-from rwta_sim.learning.decision import Decision, Eligibility, Factors
+from rwta_sim.learning.critics.base import Critic, advantages
+from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.learner_base import LearnerBase
 from rwta_sim.learning.rules import Rule
 from rwta_sim.learning.spec import LearningSpec
-from rwta_sim.learning.spikes import SpikeRows
 from rwta_sim.learning.synaptic import synaptic_eligibility
-from rwta_sim.wiring import Weights
 
 __all__ = ["Learner"]
 

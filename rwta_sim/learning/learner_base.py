@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rwta_sim.critics.base import Critic
+from rwta_sim.circuit.wiring import Weights
 from rwta_sim.learning.credit import Credit
+from rwta_sim.learning.critics.base import Critic
 from rwta_sim.learning.decision import Decision
 from rwta_sim.learning.spec import LearningSpec
 from rwta_sim.learning.updater import Updater
-from rwta_sim.wiring import Weights
 
 __all__ = ["LearnerBase"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rwta_sim.engines import native_function
-from rwta_sim.learning.spikes import SpikeRows
+from rwta_sim.circuit.spikes import SpikeRows
+from rwta_sim.native import native_function
 
 __all__ = ["outer"]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from rwta_sim.circuit.meanfield import MeanField
+from rwta_sim.circuit.wiring import Weights
 from rwta_sim.learning.decision import Decision, Factors
-from rwta_sim.meanfield import MeanField
-from rwta_sim.wiring import Weights
 
 __all__ = ["Replay", "SpikeReplay"]
 

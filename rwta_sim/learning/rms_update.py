@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rwta_sim.engines import native_function
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.gradient import Gradient
+from rwta_sim.native import native_function
 
 __all__ = ["RMSUpdate", "available"]
 

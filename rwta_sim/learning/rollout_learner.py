@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rwta_sim.critics.base import Critic
+from rwta_sim.circuit.wiring import Weights
+from rwta_sim.learning.critics.base import Critic
 from rwta_sim.learning.decision import Decision
 from rwta_sim.learning.learner_base import LearnerBase
 from rwta_sim.learning.modulation import PPO
@@ -14,7 +15,6 @@ from rwta_sim.learning.modulation.ppo import clipped_modulation, minibatches
 from rwta_sim.learning.replay import Replay
 from rwta_sim.learning.rollout import Rollout
 from rwta_sim.learning.spec import LearningSpec
-from rwta_sim.wiring import Weights
 
 __all__ = ["RolloutLearner"]
 

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rwta_sim.learning.equations import PlasticSynapse
+from rwta_sim.circuit.names import check_names
+from rwta_sim.circuit.plasticity import PlasticSynapse
+from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.learning.modulation import Control, ModulationSpec, TDError
-from rwta_sim.learning.names import check_names
 from rwta_sim.learning.optimisers import OptimiserSpec, RMSNormalised
 from rwta_sim.learning.rules import LastStep, RuleSpec
 from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt, Settings
-from rwta_sim.spec import NetworkSpec
 
 __all__ = ["LearningSpec"]
 

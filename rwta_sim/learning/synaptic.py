@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from rwta_sim.learning.decision import Decision, Eligibility
+from rwta_sim.circuit.evidence import Eligibility
+from rwta_sim.circuit.wiring import Wiring
+from rwta_sim.learning.decision import Decision
 from rwta_sim.learning.rules import Rule
-from rwta_sim.wiring import Wiring
 
 __all__ = ["synaptic_eligibility"]
 

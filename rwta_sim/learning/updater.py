@@ -7,10 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
-from rwta_sim.learning.decision import Eligibility, Factors
+from rwta_sim.circuit.evidence import Eligibility
+from rwta_sim.circuit.wiring import Weights
+from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.gradient import Gradient
 from rwta_sim.learning.optimisers import OptimiserSpec, Shortcut
-from rwta_sim.wiring import Weights
 
 __all__ = ["Updater"]
 

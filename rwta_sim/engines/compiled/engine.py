@@ -29,11 +29,11 @@ from rwta_sim.engines._brian import (
 from rwta_sim.engines._random import seed_words
 from rwta_sim.engines._settings import Settings
 from rwta_sim.engines._turns import in_turn
-from rwta_sim.engines.compiled.build import build, require_compiler
 from rwta_sim.engines.compiled.device import CompiledDevice
 from rwta_sim.engines.compiled.library import Library
-from rwta_sim.engines.compiled.scratch import scratch
 from rwta_sim.errors import EngineError
+from rwta_sim.native.build import build, require_compiler
+from rwta_sim.native.scratch import scratch
 
 __all__ = ["CompiledEngine"]
 

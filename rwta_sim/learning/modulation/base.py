@@ -24,6 +24,7 @@ class Modulation(Settings):
 
     online: ClassVar[bool] = False
     replays: ClassVar[bool] = False
+    renamed: ClassVar[dict[str, str]] = {"trace": "lam"}
 
     def discount(self, gamma: float) -> float:
         """Of later TD errors in an advantage, per decision; `gamma` is that of rewards."""

@@ -30,11 +30,11 @@ class PPO(Modulation):
     minibatch: PositiveInt | None = Field(
         None, description="decisions in a step, about, drawn anew in each pass; default: all of the batch"
     )
-    trace: Fraction = Field(0.95, description="lambda of the advantage: 0 one-step TD error, 1 full return")
+    lam: Fraction = Field(0.95, description="lambda of the advantage: 0 one-step TD error, 1 full return")
     normalise: bool = Field(False, description="advantages of a batch to mean 0 and standard deviation 1")
 
     def discount(self, gamma: float) -> float:
-        return gamma * self.trace
+        return gamma * self.lam
 
     def normalised(self, advantage: np.ndarray) -> np.ndarray:
         """Advantages as they are used; shapes (n,)."""

@@ -10,13 +10,15 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from rwta_sim.decoders import Decoder
-from rwta_sim.learning.decision import Decision, Factors, History
-from rwta_sim.learning.equations import PlasticSynapse
+from rwta_sim.circuit.decision import Decoder
+from rwta_sim.circuit.evidence import History
+from rwta_sim.circuit.meanfield import MeanField
+from rwta_sim.circuit.plasticity import PlasticSynapse
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.circuit.wiring import Weights, Wiring
+from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.replay import Replay
 from rwta_sim.settings import PositiveInt, Settings, Time
-from rwta_sim.spec import NetworkSpec
-from rwta_sim.wiring import Weights, Wiring
 
 __all__ = ["HistoryRule", "HistorySettings", "Rule", "RuleSettings"]
 
@@ -95,8 +97,20 @@ class RuleSettings(Settings):
             "synapses' weights: set learning.apply = 'factors'"
         )
 
-    def replay(self, weights: Weights) -> Replay:
-        """For a modulation that goes through decisions more than once.
+    def check_published_code(self, published_code: bool) -> None:
+        """Raise ValueError if the slips of SVPG's published code cannot be made in it, and are asked for."""
+
+    def replay(self, weights: Weights, field: MeanField | None = None, published_code: bool = False) -> Replay:
+        """For a modulation that goes through decisions more than once, and for dynamics without spikes.
+
+        Parameters
+        ----------
+        weights : Weights
+            What learns.
+        field : MeanField, optional
+            What infers probabilities, without spikes.
+        published_code : bool
+            With the slips of SVPG's published code.
 
         Raises
         ------

@@ -7,12 +7,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from rwta_sim.decoders import Decoder
+from rwta_sim.circuit.decision import Decoder
+from rwta_sim.circuit.meanfield import MeanField
+from rwta_sim.circuit.wiring import Weights, Wiring
 from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.replay import Replay, SpikeReplay
 from rwta_sim.learning.rules.base import Rule, RuleSettings
-from rwta_sim.meanfield import MeanField
-from rwta_sim.wiring import Weights, Wiring
 
 __all__ = ["Feedback"]
 
@@ -40,8 +40,7 @@ class Feedback(RuleSettings):
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
         return _Feedback(self, network)
 
-    def replay(self, weights: Weights) -> Replay:
-        """For a modulation that goes through decisions more than once."""
+    def replay(self, weights: Weights, field: MeanField | None = None, published_code: bool = False) -> Replay:
         return SpikeReplay(weights, self.depth)
 
 

@@ -8,12 +8,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from rwta_sim.circuit.meanfield import MeanField
+from rwta_sim.circuit.wiring import Weights
 from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.replay import Replay
 from rwta_sim.learning.rules.base import RuleSettings
-from rwta_sim.meanfield import MeanField
 from rwta_sim.settings import PositiveInt
-from rwta_sim.wiring import Weights
 
 __all__ = ["MeanFieldReplay", "MeanFieldRule"]
 
@@ -41,6 +41,17 @@ class MeanFieldRule(RuleSettings):
             raise ValueError(f"hidden = 'sampled' belongs to the last-step rule, depth = 1, got depth = {self.depth}")
         return self
 
+    def check_published_code(self, published_code: bool) -> None:
+        if published_code and self.depth > 1:
+            raise ValueError(
+                f"learning.published_code goes with the published learning.rule.depth = 1, got {self.depth}"
+            )
+
+    def replay(self, weights: Weights, field: MeanField | None = None, published_code: bool = False) -> Replay:
+        if field is None:
+            raise ValueError("learning.rule.kind = 'mean_field' cannot learn with dynamics = 'spiking'")
+        return MeanFieldReplay(self, weights, field, published_code)
+
 
 class MeanFieldReplay(Replay):
     """A `MeanFieldRule` at work: the mean field is inferred anew for the decisions that are learned from.
@@ -59,8 +70,7 @@ class MeanFieldReplay(Replay):
     """
 
     def __init__(self, rule: MeanFieldRule, weights: Weights, field: MeanField, published_code: bool = False) -> None:
-        if published_code and rule.depth > 1:
-            raise ValueError(f"learning.published_code goes with learning.rule.depth = 1, got {rule.depth}")
+        rule.check_published_code(published_code)
         self.examples = {"drive": np.zeros(field.wiring.n_inputs, np.float32)}
         self._rule = rule
         self._field = field

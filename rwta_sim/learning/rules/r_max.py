@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rwta_sim.decoders import Decoder
+from rwta_sim.circuit.decision import Decoder
+from rwta_sim.circuit.plasticity import PlasticSynapse, independent_escape
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.learning.decision import Decision, Factors
-from rwta_sim.learning.equations import PlasticSynapse, independent_escape
 from rwta_sim.learning.rules.base import HistoryRule, HistorySettings, Rule
-from rwta_sim.spec import NetworkSpec
-from rwta_sim.wiring import Wiring
 
 __all__ = ["RMax"]
 

@@ -7,13 +7,13 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from rwta_sim.decoders import Decoder
+from rwta_sim.circuit.decision import Decoder
+from rwta_sim.circuit.plasticity import PlasticSynapse, pairs
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.learning.decision import Decision, Factors
-from rwta_sim.learning.equations import PlasticSynapse, pairs
 from rwta_sim.learning.rules.base import HistoryRule, HistorySettings, Rule
 from rwta_sim.settings import PositiveFloat
-from rwta_sim.spec import NetworkSpec
-from rwta_sim.wiring import Wiring
 
 __all__ = ["RSTDP"]
 

@@ -10,13 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from rwta_sim.decoders import Decoder
-from rwta_sim.engines import address, native_function
-from rwta_sim.learning.decision import Decision, Factors, History
-from rwta_sim.learning.equations import PlasticSynapse, winner_take_all
+from rwta_sim.circuit.decision import Decoder
+from rwta_sim.circuit.evidence import History
+from rwta_sim.circuit.plasticity import PlasticSynapse, winner_take_all
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.circuit.wiring import Wiring
+from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.rules.base import HistoryRule, HistorySettings, Rule
-from rwta_sim.spec import NetworkSpec
-from rwta_sim.wiring import Wiring
+from rwta_sim.native import address, native_function
 
 __all__ = ["ScoreFunction"]
 

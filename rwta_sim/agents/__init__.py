@@ -1,0 +1,1 @@
+"""Systems that sit in the loop, one package or file each."""

@@ -1,0 +1,90 @@
+"""Actors: what answers the drive of the inputs with an action, and tells a learning rule how it came about."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Self, TypeVar
+
+import numpy as np
+
+from rwta_sim.circuit.meanfield import MeanField
+from rwta_sim.circuit.wiring import Weights, Wiring
+from rwta_sim.engines import Engine
+from rwta_sim.learning import Decision
+from rwta_sim.loop.session import Session, finish
+from rwta_sim.loop.system import Probe
+from rwta_sim.seeding import EpisodeSeeds
+
+__all__ = ["Actor"]
+
+Result = TypeVar("Result")
+
+
+class Actor(ABC):
+    """Weights that answer the drive of the inputs with decisions.
+
+    Attributes
+    ----------
+    weights : Weights
+        What a learner changes.
+    network : Wiring
+    engine : Engine or None
+        What advances the network, if it spikes.
+    field : MeanField or None
+        What infers its probabilities, if it does not.
+    """
+
+    weights: Weights
+    network: Wiring
+    engine: Engine | None = None
+    field: MeanField | None = None
+
+    @abstractmethod
+    def begin_episode(self, seeds: EpisodeSeeds) -> None:
+        """Start afresh: nothing of the past is felt, and all randomness follows from `seeds`."""
+
+    @abstractmethod
+    def decide(self, drive: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Decision]:
+        """Answer a drive, as a generator that yields where a network has to advance by one decision.
+
+        Parameters
+        ----------
+        drive : ndarray, shape (n_inputs,)
+            In [0, 1].
+        greedy : bool
+            Take argmax of the action circuit's q instead of drawing an action.
+        rng : numpy.random.Generator
+            For what is drawn outside of the network.
+
+        Raises
+        ------
+        DivergenceError
+            If firing probabilities are no longer finite.
+        """
+
+    def weights_changed(self) -> None:  # noqa: B027
+        """Called after learning changed the weights in mid-episode."""
+
+    def run(self, session: Session[Result]) -> Result:
+        """Run a session with decisions of this actor to its end."""
+        return finish(session)
+
+    @abstractmethod
+    def follow(self, other: Self) -> None:
+        """Have the weights of `other`, an actor of the same settings, until they change."""
+
+    def recorded(self) -> dict[str, np.ndarray]:
+        """Every spike since it was built, if they are recorded."""
+        return {}
+
+    def probes(self) -> dict[str, Probe]:
+        """What can be watched, by name; read by `read` at the end of a decision."""
+        n = (self.network.n_neurons,)
+        return {
+            "q": Probe("1", n, "firing probability of each neuron within its circuit, in the last step"),
+            "x": Probe("1", n, "trace kappa*S of each neuron, as the last step's potentials saw it"),
+        }
+
+    @abstractmethod
+    def read(self, probe: str) -> np.ndarray:
+        """A copy of what a probe shows; raises KeyError for one that there is not."""

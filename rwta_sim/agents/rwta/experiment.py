@@ -1,0 +1,187 @@
+"""Settings of recurrent winner-take-all networks that act and learn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from rwta_sim.circuit.decision import DecisionSpec
+from rwta_sim.circuit.meanfield import MeanFieldSpec
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.engines import EngineSpec
+from rwta_sim.errors import ConfigError
+from rwta_sim.learning import LearningSpec
+from rwta_sim.learning.critics import CriticSpec, Fourier
+from rwta_sim.loop.encoders import EncoderSpec
+from rwta_sim.loop.experiment import Experiment
+from rwta_sim.loop.spaces import Spaces
+from rwta_sim.settings import Name, format_quantity
+
+if TYPE_CHECKING:
+    from rwta_sim.agents.rwta.system import RWTASystem
+
+__all__ = ["RWTAExperiment"]
+
+
+class RWTAExperiment(Experiment):
+    """A recurrent winner-take-all network, from spikes or as its mean field."""
+
+    model: Name = Field("svpg", description="published system whose preset this is")
+    encoder: EncoderSpec = EncoderSpec()
+    network: NetworkSpec = NetworkSpec()
+    decision: DecisionSpec = DecisionSpec()
+    learning: LearningSpec = LearningSpec()
+    critic: CriticSpec = Fourier()
+    engine: EngineSpec = EngineSpec()
+    dynamics: Literal["spiking", "rate"] = Field(
+        "spiking", description="spiking: the network in Brian2; rate: its mean field, without spikes, in NumPy"
+    )
+    mean_field: MeanFieldSpec = MeanFieldSpec()
+
+    logs: ClassVar[tuple[str, ...]] = ("entropy", "rate_hz", "learning_rate")
+    draws: ClassVar[tuple[str, ...]] = ("weights", "raster", "rates")
+
+    def build(self, spaces: Spaces, record: bool = False, trains: bool = False) -> RWTASystem:
+        from rwta_sim.agents.rwta.system import RWTASystem
+
+        return RWTASystem(self, spaces, record, trains)
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        return self.critic.libraries
+
+    def check_libraries(self) -> None:
+        self.critic.check_libraries()
+
+    def resolved(self) -> Self:
+        """The same with the engine by its name, not "auto"."""
+        return self.model_copy(update={"engine": self.engine.resolved()})
+
+    def with_dynamics(self, dynamics: str | None) -> Self:
+        if dynamics not in (None, "spiking", "rate"):
+            raise ConfigError(f"dynamics = {dynamics!r}: expected 'spiking' or 'rate'")
+        return self if dynamics is None else self.model_copy(update={"dynamics": dynamics})
+
+    @property
+    def dynamics_name(self) -> str:
+        return self.dynamics
+
+    def check_side_by_side(self, asked: str) -> None:
+        if self.learning.modulation.online:
+            raise ValueError(
+                f"{asked} needs weights that stay the same while episodes are played, and the TD error teaches at "
+                "once: set learning.modulation.kind = 'episode_advantage' or 'ppo'"
+            )
+        self.check_batch(asked, self.learning.batch)
+        if self.dynamics == "spiking" and self.engine.name == "runtime":
+            raise ValueError(
+                f"{asked} needs networks that can run in threads, which Brian2's own runtime cannot: set "
+                "engine.name = 'compiled', or dynamics = 'rate'"
+            )
+
+    @model_validator(mode="after")
+    def _details_fit(self) -> RWTAExperiment:
+        network, decision = self.network, self.decision
+        if network.published_code and self.learning.rule.follows_weights:
+            raise ValueError(
+                "learning.rule.kind = 'feedback' needs the drive that the weights say: leave network.published_code out"
+            )
+        if self.encoder.standardise and self.dynamics == "spiking" and network.inputs == "spikes":
+            raise ValueError(
+                "encoder.standardise makes drives below 0 and above 1, which are no probabilities: set "
+                "network.inputs = 'current', or leave it out"
+            )
+        if self.encoder.standardise and self.dynamics == "rate" and self.mean_field.effective().noise:
+            raise ValueError(
+                "encoder.standardise makes drives below 0 and above 1, which mean_field.noise would clip: leave one out"
+            )
+        if network.refractory is not None and decision.decoder == "most_spikes":
+            raise ValueError(
+                "network.refractory needs decision.decoder = 'last_spike': the firing probabilities that the "
+                "learning rule reads are those of a spike, not of a majority"
+            )
+        if network.delay is not None and decision.clear == "decision":
+            if network.delay_steps >= decision.steps - 1:
+                raise ValueError(
+                    f"network.delay = {format_quantity(network.delay)}: no spike arrives within a decision "
+                    f"({decision.steps} steps of {format_quantity(network.dt)}), which starts from cleared traces: "
+                    "shorten it, raise decision.steps, or set decision.clear = 'episode'"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _kernel_fits(self) -> RWTAExperiment:
+        length, decision = self.network.kernel.length, self.decision.steps * self.network.dt
+        if self.decision.clear == "decision" and float(length) > float(decision) * (1 + 1e-9):
+            raise ValueError(
+                f"the kernel ({format_quantity(length)}) is longer than a decision "
+                f"({self.decision.steps} steps of {format_quantity(self.network.dt)}), which starts from cleared "
+                "traces: shorten the kernel, raise decision.steps, or set decision.clear = 'episode'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _dynamics_fit(self) -> RWTAExperiment:
+        rule, learning = self.learning.rule, self.learning
+        if self.dynamics == "rate":
+            if rule.dynamics != "rate":
+                raise ValueError(
+                    f"learning.rule.kind = {rule.kind!r} learns from spikes, and dynamics = 'rate' has none: set "
+                    "learning.rule.kind = 'mean_field', or dynamics = 'spiking'"
+                )
+            rule.check_published_code(learning.published_code)
+            return self
+        for asked, found in (
+            ("learning.rule.kind = 'mean_field'", rule.dynamics == "rate"),
+            ("learning.published_code", learning.published_code),
+        ):
+            if found:
+                raise ValueError(f"{asked} needs the mean field: set dynamics = 'rate', or leave it out")
+        if learning.modulation.replays:
+            self._check_replay()
+        return self
+
+    def _check_replay(self) -> None:
+        """Raise ValueError unless probabilities of spikes played can be told from their traces and the weights."""
+        why = "learning.modulation.kind = 'ppo' replays spikes"
+        if not self.learning.rule.replayable:
+            raise ValueError(
+                f"{why}, for which learning.rule.kind has to be 'feedback', got {self.learning.rule.kind!r}"
+            )
+        if self.decision.decoder != "last_spike":
+            raise ValueError(f"{why}, and a majority of spikes has another probability: set decision.decoder")
+        for name in ("noise", "refractory"):
+            if getattr(self.network, name):
+                raise ValueError(f"{why}, whose probabilities network.{name} makes others: leave it out")
+
+    @model_validator(mode="after")
+    def _critic_fits(self) -> RWTAExperiment:
+        critic, modulation = self.critic, self.learning.modulation
+        if modulation.online and not critic.online:
+            raise ValueError(
+                f"critic.kind = {critic.kind!r} tells TD errors at the end of an episode: set learning.modulation.kind "
+                "= 'episode_advantage' (or, with dynamics = 'rate', 'ppo')"
+            )
+        if critic.reads_rates:
+            self._rates_can_be_read()
+        return self
+
+    def _rates_can_be_read(self) -> None:
+        rule = self.learning.rule
+        if self.network.n_hidden == 0:
+            raise ValueError(
+                "critic.kind = 'rates' reads hidden circuits, and this network has none: set network.hidden_circuits"
+            )
+        if rule.needs_history:
+            raise ValueError(
+                f"critic.kind = 'rates' reads the spikes that learning.rule.kind = {rule.kind!r} credits, and would "
+                "bias it: take 'last_step' or 'feedback', which credit last spikes, or another critic"
+            )
+        if self.dynamics == "spiking" and self.decision.steps == 1:
+            raise ValueError("critic.kind = 'rates' leaves each circuit's last spike out: raise decision.steps above 1")
+
+    @model_validator(mode="after")
+    def _synapses_can_learn(self) -> RWTAExperiment:
+        self.learning.plasticity(self.network)
+        return self

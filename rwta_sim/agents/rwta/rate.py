@@ -1,0 +1,88 @@
+"""`RateActor`: the mean field of a network answers observations; no spikes, no engine, nothing to compile."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rwta_sim.agents.rwta.actor import Actor
+from rwta_sim.circuit.meanfield import MeanField, MeanFieldSpec
+from rwta_sim.circuit.wiring import Weights, Wiring
+from rwta_sim.learning.decision import Decision
+from rwta_sim.loop.policy import policy_entropy
+from rwta_sim.loop.session import Session
+from rwta_sim.seeding import EpisodeSeeds
+
+__all__ = ["RateActor"]
+
+
+class RateActor(Actor):
+    """Weights in single precision whose mean field (see `rwta_sim.circuit.meanfield`) decides.
+
+    The action is drawn from q of the action circuit, or is its argmax. Every decision stands for itself, as spikes do
+    with ``decision.clear = "decision"``.
+
+    Parameters
+    ----------
+    wiring : Wiring
+    spec : MeanFieldSpec
+    rng : numpy.random.Generator, optional
+        Draws the initial weights; needed only if ``wiring.spec.weight_sd > 0``.
+
+    Attributes
+    ----------
+    field : MeanField
+    decisions, unconverged : int
+        Decisions so far, and those whose mean field had not converged.
+    """
+
+    def __init__(self, wiring: Wiring, spec: MeanFieldSpec, rng: np.random.Generator | None = None) -> None:
+        initial = {name: w.astype(np.float32) for name, w in wiring.initial_weights(rng).items()}
+        self.weights = Weights(wiring, initial, np.zeros(wiring.n_neurons, np.float32))
+        self.network = wiring
+        self.field: MeanField = MeanField(wiring, spec)
+        self._last = np.empty(0)
+        self.decisions = self.unconverged = 0
+        # A circuit fires at rho_hat whatever its weights: the rate that spikes of these probabilities would have.
+        self._rate = float(wiring.spec.circuit_rate) * (len(wiring.starts) - 1) / wiring.n_neurons
+        self._noise = np.random.default_rng(0)
+
+    def begin_episode(self, seeds: EpisodeSeeds) -> None:
+        self._noise = np.random.default_rng(seeds.spikes)
+
+    def decide(self, drive: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Decision]:
+        """As `Actor.decide`; never yields. What a decision says of spikes is what they have in the mean.
+
+        Traces are the drive and q; v is q in hidden circuits, and one-hot in the action circuit.
+        """
+        yield from ()
+        found = self.field.infer(drive[None], self.weights.weights, self.weights.b, self._noise)
+        self.decisions += 1
+        self.unconverged += not found.converged[0]
+        q, where = found.q[0], self.field.wiring.action
+        self._last = q
+        policy = q[where]
+        entropy = policy_entropy(policy)
+        probabilities = policy.astype(float)
+        action = int(policy.argmax() if greedy else rng.choice(policy.size, p=probabilities / probabilities.sum()))
+        v = q.copy()
+        v[where] = 0.0
+        v[where.start + action] = 1.0
+        return Decision(
+            drive=drive,
+            input_trace=drive,
+            trace=q,
+            q=q,
+            v=v,
+            spoke=np.ones_like(q),
+            action=action,
+            policy=policy,
+            policy_entropy=entropy,
+            rate=self._rate,
+            rates=q,
+        )
+
+    def follow(self, other: RateActor) -> None:
+        self.weights = other.weights
+
+    def read(self, probe: str) -> np.ndarray:
+        return {"q": self._last, "x": self._last}[probe].copy()

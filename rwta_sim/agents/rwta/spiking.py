@@ -1,0 +1,118 @@
+"""`SpikingActor`: a network in Brian2, on an engine."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+
+from rwta_sim.agents.rwta.actor import Actor
+from rwta_sim.circuit.arrays import NetworkArrays
+from rwta_sim.circuit.decision import DecisionSpec, choose_action
+from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.engines import Engine, drive
+from rwta_sim.learning import Decision
+from rwta_sim.loop.policy import policy_entropy
+from rwta_sim.loop.session import Session
+from rwta_sim.loop.system import Probe
+from rwta_sim.seeding import EpisodeSeeds
+
+__all__ = ["SpikingActor"]
+
+Result = TypeVar("Result")
+
+
+class SpikingActor(Actor):
+    """An `RWTANetwork` on an engine.
+
+    Parameters
+    ----------
+    network : RWTANetwork
+    engine : Engine
+        On which ``network.network`` has been prepared.
+    spec : DecisionSpec
+    """
+
+    network: RWTANetwork
+    engine: Engine
+
+    def __init__(self, network: RWTANetwork, engine: Engine, spec: DecisionSpec) -> None:
+        self.network = network
+        self.engine = engine
+        self.spec = spec
+        self.weights = self.arrays = NetworkArrays(network, engine)
+        self._each_decision = spec.clear == "decision"
+        self._per_spike = 1.0 / (spec.steps * float(network.spec.dt) * network.n_neurons)
+
+    def begin_episode(self, seeds: EpisodeSeeds) -> None:
+        self.engine.seed(seeds.spikes)
+        self.arrays.clear()
+
+    def decide(self, drive: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Decision]:
+        arrays, where = self.arrays, self.network.action
+        arrays.drive_inputs(drive)
+        if self._each_decision:
+            arrays.clear()
+        arrays.begin_decision()
+        yield
+        counts, v, rates, spoke, q, trace, input_trace = arrays.read(self.spec.steps)
+        policy = q[where]
+        entropy = policy_entropy(policy)
+        action = (
+            int(arrays.preference[where].argmax())
+            if greedy
+            else choose_action(self.spec.decoder, v[where], counts[where], policy, rng)
+        )
+        # In the action circuit the action that was taken counts as its spike, whoever took it.
+        v[where] = 0.0
+        v[where.start + action] = 1.0
+        return Decision(
+            drive=drive,
+            input_trace=input_trace if input_trace.size else drive,
+            trace=trace,
+            q=q,
+            v=v,
+            spoke=spoke,
+            action=action,
+            policy=policy,
+            policy_entropy=entropy,
+            rate=float(np.add.reduce(counts)) * self._per_spike,
+            rates=rates,
+            history=arrays.history(),
+            eligibility=arrays.eligibility(),
+        )
+
+    def run(self, session: Session[Result]) -> Result:
+        return drive(self.engine, session, self.spec.steps)
+
+    def follow(self, other: SpikingActor) -> None:
+        for name in self.network.current_weights:  # no Brian2 object holds its own
+            self.weights.weights[name] = other.weights.weights[name]
+        for name, weights in other.weights.weights.items():
+            if self.weights.weights[name] is not weights:
+                np.copyto(self.weights.weights[name], weights)
+        np.copyto(self.weights.b, other.weights.b)
+
+    def probes(self) -> dict[str, Probe]:
+        n = (self.network.n_neurons,)
+        return {**super().probes(), "spike_counts": Probe("1", n, "spikes of each neuron in the decision")}
+
+    def read(self, probe: str) -> np.ndarray:
+        arrays = self.arrays
+        return {"q": arrays.q.copy, "x": arrays.trace, "spike_counts": arrays.spike_counts}[probe]()
+
+    def recorded(self) -> dict[str, np.ndarray]:
+        """Every spike, where the network has monitors; see `rwta_sim.lab.recording.record_episode`."""
+        network, view = self.network, self.engine.view
+        silent = network.input_spikes is None
+        return {
+            "input_i": np.empty(0, np.int32) if silent else np.array(view(network.input_spikes, "i")),
+            "input_t": np.empty(0) if silent else np.array(view(network.input_spikes, "t")),
+            "neuron_i": np.array(view(network.neuron_spikes, "i")),
+            "neuron_t": np.array(view(network.neuron_spikes, "t")),
+            "n_inputs": np.array(0 if silent else network.n_inputs),
+        }
+
+    def weights_changed(self) -> None:
+        if not self._each_decision:
+            self.arrays.refresh_currents()

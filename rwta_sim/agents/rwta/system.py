@@ -1,0 +1,306 @@
+"""`RWTASystem`: an encoder, a network or its mean field, and a learner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+
+from rwta_sim.agents.rwta.actor import Actor
+from rwta_sim.agents.rwta.needs import network_needs, training_needs
+from rwta_sim.agents.rwta.rate import RateActor
+from rwta_sim.agents.rwta.spiking import SpikingActor
+from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.plasticity import explained
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.circuit.wiring import Wiring
+from rwta_sim.engines import make_engine
+from rwta_sim.learning import Decision, Learner, LearnerBase, RolloutLearner
+from rwta_sim.learning.critics import CriticInputs
+from rwta_sim.learning.rules import Rule
+from rwta_sim.loop.encoders import make_encoder
+from rwta_sim.loop.session import Session
+from rwta_sim.loop.spaces import Spaces
+from rwta_sim.loop.system import Arrays, Choice, Probe, System, fill
+from rwta_sim.memory import require
+from rwta_sim.seeding import EpisodeSeeds, critic_seed, initial_generator
+
+if TYPE_CHECKING:
+    from rwta_sim.agents.rwta.experiment import RWTAExperiment
+
+__all__ = ["RWTASystem", "blocks_saved"]
+
+Result = TypeVar("Result")
+_WEIGHT = "weight."
+_LEARNER = "learner."
+_FORGOTTEN = np.empty(0)
+
+
+class RWTASystem(System):
+    """A recurrent winner-take-all network that acts and learns, from spikes or as its mean field.
+
+    Parameters
+    ----------
+    experiment : RWTAExperiment
+    spaces : Spaces
+    record : bool
+        Give the network SpikeMonitors, if it spikes.
+    trains : bool
+        Whether it will learn: then there has to be memory for that, too.
+
+    Attributes
+    ----------
+    encoder : Encoder
+    actor : Actor
+        A `SpikingActor` or a `RateActor`.
+    network : Wiring
+        An `RWTANetwork`, if it spikes.
+    learner : LearnerBase or None
+        What `prepare_learning` makes.
+    """
+
+    numbers: ClassVar[tuple[str, ...]] = ("entropy", "rate_hz")
+    learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate",)
+
+    def __init__(self, experiment: RWTAExperiment, spaces: Spaces, record: bool = False, trains: bool = False) -> None:
+        self.experiment = experiment
+        self.gamma, self.batch = experiment.critic.gamma, experiment.learning.batch
+        self.encoder = make_encoder(spaces, experiment.encoder)
+        self.frames = self.encoder.frames
+        reckon = training_needs if trains else network_needs
+        require(reckon(experiment, self.encoder.n_inputs, spaces.n_actions))
+        self.actor = self._make_actor(spaces.n_actions, record)
+        self.network: Wiring = self.actor.network
+        self.learner: LearnerBase | None = None
+        self._before: Any = None
+        self._early_rule: Rule | None = None
+
+    # -- building ------------------------------------------------------------------------------------
+
+    def _make_actor(self, n_actions: int, record: bool) -> Actor:
+        experiment, n_inputs = self.experiment, self.encoder.n_inputs
+        rng = initial_generator(experiment.seed)
+        if experiment.dynamics == "rate":
+            return RateActor(Wiring(experiment.network, n_inputs, n_actions, rng), experiment.mean_field, rng)
+        engine, learning, decision = make_engine(experiment.engine), experiment.learning, experiment.decision
+        plasticity = learning.plasticity(experiment.network)
+        with explained(learning.equations):
+            with engine.building():
+                network = RWTANetwork(
+                    experiment.network,
+                    n_inputs,
+                    n_actions,
+                    rng=rng,
+                    record=record,
+                    history=decision.steps if learning.rule.needs_history and plasticity is None else 0,
+                    record_traces=decision.clear == "episode" or experiment.network.tau_spread > 0,
+                    plasticity=plasticity,
+                )
+            engine.prepare(network.network, namespace={})
+        actor = SpikingActor(network, engine, decision)
+        if plasticity is not None:
+            rule = self._rule(network)
+            actor.arrays.gate(rule.first, rule.last, decision.steps)
+        return actor
+
+    def _rule(self, network: Wiring) -> Rule:
+        decision = self.experiment.decision
+        rule = self.experiment.learning.rule
+        return rule.make(network, decision.steps, decision.decoder, lasting=decision.clear == "episode")
+
+    # -- deciding ------------------------------------------------------------------------------------
+
+    def perceive(self, observation: Any) -> np.ndarray:
+        return self.encoder.features(observation)
+
+    def calibrate(self, features: Sequence[np.ndarray]) -> None:
+        self.encoder.calibrate(features)
+
+    def begin(self, seeds: EpisodeSeeds) -> None:
+        self.actor.begin_episode(seeds)
+
+    def decide(self, features: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Choice]:
+        decision = yield from self.actor.decide(self.encoder.drive(features), greedy, rng)
+        return Choice(decision.action, decision.policy, (decision.policy_entropy, decision.rate), decision)
+
+    def run(self, session: Session[Result]) -> Result:
+        with explained(self.experiment.learning.equations):
+            return self.actor.run(session)
+
+    @property
+    def engine_name(self) -> str:
+        return "none" if self.actor.engine is None else self.experiment.engine.name
+
+    # -- learning ------------------------------------------------------------------------------------
+
+    def prepare_learning(self) -> None:
+        """Make the learner.
+
+        Raises
+        ------
+        ValueError
+            If the experiment's rule is for other dynamics.
+        RwtaSimError
+            If its critic cannot read these observations or this network, or needs a package that is not installed.
+        """
+        self.learner = self.make_learner()
+
+    def make_learner(self) -> LearnerBase:
+        """A new learner of the network's weights; errors as for `prepare_learning`."""
+        experiment, encoder = self.experiment, self.encoder
+        learning, weights = experiment.learning, self.actor.weights
+        n_hidden, seed = experiment.network.n_hidden, critic_seed(experiment.seed)
+        critic = experiment.critic.make(
+            CriticInputs(encoder.n_features, encoder.discrete, encoder.shape, n_hidden, seed)
+        )
+        if learning.rule.dynamics != experiment.dynamics:
+            raise ValueError(
+                f"learning.rule.kind = {learning.rule.kind!r} cannot learn with dynamics = {experiment.dynamics!r}"
+            )
+        if experiment.dynamics == "rate" or learning.modulation.replays:
+            replay = learning.rule.replay(weights, self.actor.field, learning.published_code)
+            return RolloutLearner(learning, critic, weights, replay)
+        return Learner(learning, critic, weights, self._rule(self.network))
+
+    def _learning(self) -> LearnerBase:
+        if self.learner is None:
+            self.prepare_learning()
+        assert self.learner is not None
+        return self.learner
+
+    def anneal(self, progress: float) -> tuple[float, ...]:
+        learner = self._learning()
+        learner.anneal(progress)
+        return (learner.rate,)
+
+    def begin_episode(self, features: np.ndarray) -> None:
+        self._before = features
+        self._learning().begin_episode(features)
+
+    def learn(
+        self, choice: Choice, reward: float, features: np.ndarray, terminated: bool, rng: np.random.Generator
+    ) -> None:
+        decision: Decision = choice.evidence
+        if decision.drive is _FORGOTTEN and decision.factors is None:
+            decision = self._with_drive(decision)
+        assert self.learner is not None  # of `begin_episode`
+        if self.learner.observe(decision, reward, features, terminated, rng):
+            self.actor.weights_changed()
+        self._before = features
+
+    def end_episode(self, rng: np.random.Generator) -> None:
+        assert self.learner is not None
+        self.learner.end_episode(rng)
+
+    # -- copies that play side by side ---------------------------------------------------------------
+
+    def note(self, choice: Choice) -> Choice:
+        """Features are kept by who takes notes, and the drive of the inputs is made of them again; of a rule that
+        makes nothing but factors of a decision, the factors, so that its history need not be kept."""
+        decision: Decision = choice.evidence
+        rule = self._rule_of_factors()
+        return choice._replace(evidence=_without_drive(decision) if rule is None else _factors_alone(decision, rule))
+
+    def _rule_of_factors(self) -> Rule | None:
+        """A rule on the network's weights, if its factors are all that a learner makes of a decision."""
+        learning = self.experiment.learning
+        if learning.apply != "factors" or learning.modulation.replays or self.experiment.dynamics == "rate":
+            return None
+        if self._early_rule is None:
+            self._early_rule = self._rule(self.network)
+            self._early_rule.attach(self.actor.weights)
+        return self._early_rule
+
+    def _with_drive(self, decision: Decision) -> Decision:
+        drive = self.encoder.drive(self._before)
+        return decision._replace(
+            drive=drive, input_trace=drive if decision.input_trace is _FORGOTTEN else decision.input_trace
+        )
+
+    def follow(self, other: System) -> None:
+        assert isinstance(other, RWTASystem)  # of the same settings
+        self.actor.follow(other.actor)
+        if self.encoder is not other.encoder:
+            fill(self.encoder.state(), other.encoder.state(), "another copy")
+
+    # -- saving --------------------------------------------------------------------------------------
+
+    def signature(self) -> dict[str, Any]:
+        spec = self.experiment.network
+        return {
+            "inputs": self.network.n_inputs,
+            "actions": self.network.n_actions,
+            "network": spec.model_dump(mode="json"),
+            **({"structure": self.experiment.seed} if spec.random_structure else {}),
+        }
+
+    def completed(self, signature: dict[str, Any]) -> dict[str, Any]:
+        network = signature.get("network")
+        known = NetworkSpec().model_dump(mode="json")
+        return {**signature, "network": {**known, **network}} if isinstance(network, dict) else signature
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Weights by projection, and biases; and what an encoder was calibrated to. Views, not copies."""
+        arrays = self.actor.weights
+        encoder = {f"encoder.{name}": a for name, a in self.encoder.state().items()}
+        return {**{_WEIGHT + name: w for name, w in arrays.weights.items()}, "bias": arrays.b, **encoder}
+
+    def set_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
+        super().set_state(arrays, name)
+        self.actor.weights_changed()
+
+    def learning_state(self) -> dict[str, np.ndarray]:
+        return {_LEARNER + name: array for name, array in self._learning().state().items()}
+
+    def set_learning_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
+        saved = {key.removeprefix(_LEARNER): a for key, a in arrays.items() if key.startswith(_LEARNER)}
+        self._learning().make_room(saved)
+        super().set_learning_state(arrays, name)
+
+    # -- looking -------------------------------------------------------------------------------------
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Views of the weight blocks ("sh", "sa", "hh", "ha", "ah") and the biases "b"."""
+        return self.actor.weights.blocks()
+
+    def probes(self) -> dict[str, Probe]:
+        return self.actor.probes()
+
+    def read(self, probe: str) -> np.ndarray:
+        return self.actor.read(probe)
+
+    def recorded(self) -> dict[str, np.ndarray]:
+        return {**self.actor.recorded(), "starts": self.network.starts, **self._times()}
+
+    def _times(self) -> dict[str, np.ndarray]:
+        dt, steps = float(self.experiment.network.dt), self.experiment.decision.steps
+        return {"dt": np.array(dt), "decision_time": np.array(steps * dt)}
+
+
+def _without_drive(decision: Decision) -> Decision:
+    trace = _FORGOTTEN if decision.input_trace is decision.drive else decision.input_trace
+    return decision._replace(drive=_FORGOTTEN, input_trace=trace)
+
+
+def _factors_alone(decision: Decision, rule: Rule) -> Decision:
+    return Decision(
+        drive=_FORGOTTEN,
+        input_trace=_FORGOTTEN,
+        trace=_FORGOTTEN,
+        q=_FORGOTTEN,
+        v=_FORGOTTEN,
+        spoke=_FORGOTTEN,
+        action=decision.action,
+        policy=decision.policy.copy(),  # a view of all that a readout tells
+        policy_entropy=decision.policy_entropy,
+        rate=decision.rate,
+        rates=None if decision.rates is None else decision.rates.copy(),
+        factors=rule.factors(decision),
+    )
+
+
+def blocks_saved(spec: NetworkSpec, arrays: Arrays) -> dict[str, np.ndarray]:
+    """The weight blocks in a checkpoint of a network with this spec."""
+    prefix = len(_WEIGHT)
+    return spec.split_blocks({n[prefix:]: a for n, a in arrays.items() if n.startswith(_WEIGHT)})

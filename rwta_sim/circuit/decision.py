@@ -1,0 +1,49 @@
+"""How a decision is taken: its steps, and the action that the spikes of the action circuit choose."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from rwta_sim.settings import PositiveInt, Settings
+
+__all__ = ["DecisionSpec", "Decoder", "choose_action"]
+
+Decoder = Literal["last_spike", "most_spikes"]
+
+
+class DecisionSpec(Settings):
+    """How a decision is taken."""
+
+    steps: PositiveInt = Field(10, le=1_000_000, description="time steps in a decision")
+    decoder: Decoder = Field("last_spike", description="last_spike or most_spikes of the action circuit")
+    clear: Literal["decision", "episode"] = Field(
+        "decision", description="when traces and currents start from zero: at each decision or each episode"
+    )
+
+
+def choose_action(
+    decoder: Decoder, last: np.ndarray, counts: np.ndarray, q: np.ndarray, rng: np.random.Generator
+) -> int:
+    """Index of the chosen action neuron.
+
+    Parameters
+    ----------
+    decoder : {"last_spike", "most_spikes"}
+    last : ndarray, shape (n_actions,)
+        Who fired last in the action circuit (ties share the one, all zero if silent).
+    counts : ndarray, shape (n_actions,)
+        Spikes of the decision.
+    q : ndarray, shape (n_actions,)
+        Firing probabilities: who would fire next, asked where the circuit stayed silent.
+    rng : numpy.random.Generator
+        Breaks ties.
+    """
+    score = (last if decoder == "last_spike" else counts).tolist()  # a handful: faster than NumPy
+    best = max(score)
+    if best <= 0:
+        return int(rng.choice(q.size, p=q / q.sum()))
+    winners = [i for i, value in enumerate(score) if value == best]
+    return winners[0] if len(winners) == 1 else int(rng.choice(winners))

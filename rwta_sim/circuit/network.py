@@ -1,0 +1,467 @@
+"""`RWTANetwork`: inputs, hidden circuits and one action circuit, wired from a validated spec.
+
+All neurons that compete live in one NeuronGroup (hidden circuits first, the action circuit last), because in
+Brian2 every object costs time in every step. A projection is one all-to-all Synapses object whose weights
+are seen as a matrix; a connection that must not exist inside it (within a circuit) is held at zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import pairwise
+
+import numpy as np
+from brian2 import Clock, Network, NeuronGroup, Quantity, SpikeMonitor, Synapses, linked_var, ms, prefs, second
+from brian2.core.base import BrianObject
+
+from rwta_sim.circuit import equations as circuits
+from rwta_sim.circuit.competition import competition, fires
+from rwta_sim.circuit.history import HistoryRecorder
+from rwta_sim.circuit.plasticity import GATE, LAST_STEP, PlasticSynapse
+from rwta_sim.circuit.spec import NetworkSpec
+from rwta_sim.circuit.wiring import Origin, Projection, Wiring
+
+__all__ = ["RWTANetwork"]
+
+
+@contextmanager
+def _quick_setup() -> Iterator[None]:
+    """Run the code that Brian2 needs once, to create synapses, in NumPy instead of compiling it."""
+    saved = prefs.codegen.target
+    prefs.codegen.target = "numpy"
+    try:
+        yield
+    finally:
+        prefs.codegen.target = saved
+
+
+class RWTANetwork(Wiring):
+    """A recurrent winner-take-all network as Brian2 objects.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The validated description.
+    n_inputs, n_actions : int
+        Numbers of input neurons and of neurons in the action circuit.
+    rng : numpy.random.Generator, optional
+        Draws the initial weights and whatever else of the network is random; needed only if ``spec.weight_sd > 0`` or
+        ``spec.random_structure``.
+    record : bool
+        Add SpikeMonitors `input_spikes` (None where inputs are currents) and `neuron_spikes`; they keep 12 bytes per
+        spike.
+    history : int
+        Steps of a decision of which a `HistoryRecorder` keeps traces, spikes and probabilities; 0: none.
+    record_traces : bool
+        Whether the history holds traces as they were. If not, they are made from the spikes of each decision: right
+        where decisions start without traces and all neurons have the kernel of the spec, and quicker.
+    plasticity : PlasticSynapse, optional
+        Equations of a learning rule, whose eligibility the synapses then keep: ``synapses["s"].eligibility``.
+
+    Attributes
+    ----------
+    history : HistoryRecorder or None
+    inputs, neurons, inhibition : NeuronGroup
+        Inputs, all competing neurons (hidden circuits, then the action circuit), inhibitory units. `inputs` is None
+        where they are currents: then ``neurons.I_in`` holds what they send.
+    synapses : dict of Synapses
+        Of each projection that carries spikes, by name: ``synapses["s"].w`` are its weights, see `Projection`.
+    current_weights : dict of ndarray
+        The weights of the projections that carry currents, by name.
+    network : brian2.Network
+        Everything together: ``net.network.run(100*ms)`` works, as does any Brian2 monitor added to it.
+
+    Raises
+    ------
+    ValueError
+        For sizes that are not positive, a circuit too large for the inhibition or too small for the refractory time,
+        random weights or structure without `rng`, or a history without traces of neurons whose kernels differ.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        n_inputs: int,
+        n_actions: int,
+        rng: np.random.Generator | None = None,
+        record: bool = False,
+        history: int = 0,
+        record_traces: bool = True,
+        plasticity: PlasticSynapse | None = None,
+    ) -> None:
+        super().__init__(spec, n_inputs, n_actions, rng)
+        if not record_traces and spec.tau_spread > 0:
+            raise ValueError("record_traces = False needs one kernel for all neurons: leave tau_spread out")
+        weights = self.initial_weights(rng)
+        self.plasticity = plasticity
+        self.kappa_0 = spec.kernel.amplitude(spec.dt, spec.circuit_rate)
+        own_kernels = tuple(spec.kernel.namespace()) if spec.tau_spread > 0 else ()
+        self._details = circuits.Details(
+            refractory=spec.refractory is not None,
+            noise=spec.noise > 0,
+            input_current=spec.inputs == "current",
+            own_kernels=own_kernels,
+            currents=tuple(p.name for p in self.spiking_projections) if own_kernels else (),
+        )
+        self._namespace = self._constants()
+        self._float = np.float32 if spec.precision == "single" else np.float64
+        self.clock = Clock(dt=spec.dt, name="rwta_clock")
+        with _quick_setup():
+            self._build_neurons()
+            self._build_inhibition()
+            self.synapses = {p.name: self._project(p, weights[p.name]) for p in self.spiking_projections}
+            self._build_traces()
+            self._build_memory()
+            self.circuit_plasticity = self._depress() if plasticity is not None and plasticity.on_circuit else None
+        carried = self.synapses.keys()
+        self.current_weights = {n: w.astype(self._float) for n, w in weights.items() if n not in carried}
+        objects: list[BrianObject] = [
+            *self._populations.values(),
+            self.inhibition,
+            *self._circuit_synapses,
+            *self.synapses.values(),
+            *self.trace_synapses,
+        ]
+        self.history = HistoryRecorder(self._populations, history, self.clock, record_traces) if history else None
+        if self.circuit_plasticity is not None:
+            objects.append(self.circuit_plasticity)
+        if self.history is not None:
+            objects += self.history.groups.values()
+        if record:
+            self.neuron_spikes = SpikeMonitor(self.neurons, name="rwta_neuron_spikes")
+            self.input_spikes: SpikeMonitor | None = None
+            if self.inputs is not None:
+                self.input_spikes = SpikeMonitor(self.inputs, name="rwta_input_spikes")
+                objects.append(self.input_spikes)
+            objects.append(self.neuron_spikes)
+        self.network = Network(*objects, name="rwta_network")
+
+    def __repr__(self) -> str:
+        sizes = f"{self.n_inputs} inputs, {self.spec.hidden_circuits} circuits of {self.spec.hidden_size}"
+        return f"RWTANetwork({sizes}, {self.n_actions} actions, firing={self.spec.firing!r})"
+
+    # -- building ------------------------------------------------------------------------------------
+
+    def _constants(self) -> dict[str, object]:
+        """What the equations name and no group has."""
+        spec, details = self.spec, self._details
+        constants = {**circuits.CONSTANTS, "rho_hat": spec.circuit_rate, "fires": fires}
+        if not details.own_kernels:
+            constants |= {**spec.kernel.namespace(), "kappa_0": self.kappa_0}
+        if spec.refractory is not None:
+            # Half a step more, because times are multiples of dt only up to rounding.
+            constants |= {**circuits.BARRED_CONSTANTS, "refractory_time": spec.refractory + 0.5 * spec.dt}
+        if details.noise:
+            kept = 0.0 if spec.noise_tau is None else np.exp(-float(spec.dt) / float(spec.noise_tau))
+            constants |= {"noise_sd": spec.noise, "noise_kept": kept}
+        return constants
+
+    def _group(self, n: int, model: str, name: str, **kwargs: object) -> NeuronGroup:
+        return NeuronGroup(n, model, method="exact", clock=self.clock, namespace=self._namespace, name=name, **kwargs)
+
+    def _synapses(self, source: object, target: object, model: str, name: str, **kwargs: object) -> Synapses:
+        return Synapses(source, target, model, clock=self.clock, namespace=self._namespace, name=name, **kwargs)
+
+    def _build_neurons(self) -> None:
+        kernel, firing = self.spec.kernel, self.spec.firing
+        details, fused = self._details, self.spec.inhibition == "fused"
+        trace = "" if self.spec.delay is not None else kernel.jump("x", "kappa_0")
+        threshold = circuits.NEURON_THRESHOLD[self.spec.inhibition, firing]
+        if details.refractory and (firing, fused) == ("one_hot", False):
+            threshold = circuits.NEURON_THRESHOLD_REFRACTORY
+        currents = [] if details.own_kernels else kernel.variables("I")
+        model = circuits.neuron_equations(kernel, firing, self.spec.inhibition, details)
+        reset = trace + circuits.COUNT_SPIKES
+        plasticity, settling = self.plasticity, {}
+        if plasticity is not None:
+            model += f"{GATE}\n{plasticity.neuron or ''}"
+            reset += plasticity.on_spike or ""
+            if plasticity.settle:
+                settling["events"] = {"settle": " or ".join(filter(None, [LAST_STEP, plasticity.large]))}
+        self.inputs: NeuronGroup | None = None
+        if not details.input_current:
+            self.inputs = self._group(
+                self.n_inputs,
+                circuits.input_equations(kernel, details),
+                "rwta_inputs",
+                threshold=circuits.INPUT_THRESHOLD,
+                reset=trace or None,
+            )
+        self.neurons = self._group(
+            self.n_neurons,
+            model,
+            "rwta_neurons",
+            threshold=threshold,
+            reset=reset,
+            dtype={**dict.fromkeys(currents, self._float), "q": np.float64},
+            **settling,
+        )
+        probability = circuits.probability_code(fused, details.refractory)
+        if plasticity is not None:
+            probability += "t_seen = t\n"
+        regular = {"inputs": (circuits.INPUT_SEEN, "rwta_seen"), "neurons": (probability, "rwta_probability")}
+        for population, group in self._populations.items():
+            code, name = regular[population]
+            group.run_regularly(code, clock=self.clock, when=circuits.WHEN_INHIBIT, order=2, name=name)
+        self.neurons.circuit = self.circuit
+        self.neurons.t_spike = self.long_ago * second
+        if details.noise:
+            for code, order in ((circuits.NOISE_FIRST, -2), (circuits.NOISE_SECOND, -1)):
+                self.neurons.run_regularly(
+                    code, clock=self.clock, when=circuits.WHEN_INHIBIT, order=order, name=f"rwta_noise{order + 2}"
+                )
+        if details.own_kernels:
+            for population, group in self._populations.items():
+                stretch = self.stretch[population]
+                group.kappa_0 = kernel.amplitudes(stretch, self.spec.dt, self.spec.circuit_rate)
+                for name, value in kernel.namespace().items():
+                    setattr(group, name, value * stretch)
+        if plasticity is not None:
+            self._account(plasticity)
+
+    @property
+    def spiking_projections(self) -> list[Projection]:
+        """The projections that carry spikes: all but those of inputs that are currents."""
+        return [p for p in self.projections if p.origin == "neurons" or self.spec.inputs == "spikes"]
+
+    @property
+    def _populations(self) -> dict[Origin, NeuronGroup]:
+        """The groups that send spikes."""
+        return {"neurons": self.neurons} if self.inputs is None else {"inputs": self.inputs, "neurons": self.neurons}
+
+    @property
+    def long_ago(self) -> float:
+        """A time (s) before the start at which a spike has no more effect."""
+        return -1.0 if self.spec.refractory is None else -1.0 - float(self.spec.refractory)
+
+    def _account(self, plasticity: PlasticSynapse) -> None:
+        """What neurons do for the plasticity of their synapses."""
+        self.neurons.t_first, self.neurons.t_last = -1 * second, _NEVER
+        self.neurons.t_end = _NEVER
+        if plasticity.each_step:
+            self.neurons.run_regularly(
+                plasticity.each_step, clock=self.clock, when=circuits.WHEN_ACCOUNT, order=-2, name="rwta_each_step"
+            )
+        if plasticity.settle and plasticity.settled:
+            self.neurons.run_on_event("settle", plasticity.settled, when=circuits.WHEN_SETTLE, order=2)
+
+    def _depress(self) -> Synapses:
+        """What a spike means for the plasticity of all its circuit."""
+        assert self.plasticity is not None
+        synapses = self._within_circuits("rwta_circuit_plasticity", self.plasticity.on_circuit)
+        synapses.pre.when = circuits.WHEN_ACCOUNT
+        return synapses
+
+    def _within_circuits(self, name: str, on_pre: str | None) -> Synapses:
+        """Synapses from each neuron to all of its circuit, itself too."""
+        synapses = self._synapses(self.neurons, self.neurons, "", name, on_pre=on_pre)
+        i, j = np.nonzero(self.circuit[:, None] == self.circuit[None, :])
+        synapses.connect(i=i, j=j)
+        return synapses
+
+    def _build_inhibition(self) -> None:
+        spec = self.spec
+        self.inhibition = self._group(
+            len(self.starts) - 1,
+            circuits.inhibition_equations(spec.firing, spec.inhibition),
+            "rwta_inhibition",
+            dtype={"draw": np.float64} if spec.firing == "one_hot" else {},
+        )
+        self._circuit_synapses: list[Synapses] = []
+        if spec.inhibition == "fused":
+            self._fuse()
+        else:
+            self._sum()
+
+    def _fuse(self) -> None:
+        draws = self.spec.firing == "one_hot"
+        if draws:
+            self.neurons.winner = linked_var(self.inhibition, "winner", index=self.circuit)
+        self._namespace["compete"] = competition(
+            self.starts, self.neurons, self.inhibition, draws, self._details.refractory
+        )
+        self.inhibition.run_regularly(
+            circuits.COMPETE, clock=self.clock, when=circuits.WHEN_INHIBIT, order=3, name="rwta_compete"
+        )
+
+    def _sum(self) -> None:
+        firing = self.spec.firing
+        for name in ("coarse", "Z", *(["draw"] if firing == "one_hot" else [])):
+            setattr(self.neurons, name, linked_var(self.inhibition, name, index=self.circuit))
+        # Until the first step has summed the circuits, a plain state is a uniform one.
+        self.inhibition.coarse = self.inhibition.Z = np.diff(self.starts).astype(float)
+
+        pooled = circuits.POOL_EQUATIONS_REFRACTORY if self._details.refractory else circuits.POOL_EQUATIONS
+        pool = self._synapses(self.neurons, self.inhibition, pooled, "rwta_pool")
+        pool.connect(i=np.arange(self.n_neurons), j=self.circuit)
+        self._circuit_synapses.append(pool)
+        order = {"coarse_post": 0, "Z_post": 1, "below_post": 3}
+        if firing == "one_hot":
+            last = np.zeros(self.n_neurons, dtype=bool)
+            last[self.starts[1:] - 1] = True
+            self.neurons.last = last
+            pairs = [
+                (i, j) for low, high in pairwise(self.starts) for i in range(low, high) for j in range(i + 1, high)
+            ]
+            if pairs:
+                ladder = self._synapses(self.neurons, self.neurons, circuits.LADDER_EQUATIONS, "rwta_ladder")
+                i, j = np.array(pairs).T
+                ladder.connect(i=i, j=j)
+                self._circuit_synapses.append(ladder)
+        for synapses in self._circuit_synapses:
+            for variable, updater in synapses.summed_updaters.items():
+                updater.when = circuits.WHEN_INHIBIT
+                updater.order = order[variable]
+
+    def gain(self, projection: Projection) -> float:
+        """What the weights of a projection are multiplied by in potentials: 1, or as `published_code` of the spec."""
+        return 0.5 if self.spec.published_code and projection.origin == "neurons" else 1.0
+
+    def _project(self, projection: Projection, weights: np.ndarray) -> Synapses:
+        pre = self.inputs if projection.origin == "inputs" else self.neurons
+        source, target = projection.source, projection.target
+        synapses = self._summing(projection, pre) if self._details.own_kernels else self._sending(projection, pre)
+        assert pre is not None
+        if (source, target) == (slice(0, len(pre)), slice(0, self.n_neurons)):
+            synapses.connect()
+        else:  # Brian2 has no subgroups of groups with linked variables
+            i, j = np.arange(source.start, source.stop), np.arange(target.start, target.stop)
+            synapses.connect(i=np.repeat(i, j.size), j=np.tile(j, i.size))
+        if not self._details.own_kernels:
+            synapses.jump = self.gain(projection) * self.kappa_0
+        if weights.any():
+            synapses.w = weights.ravel()
+        return synapses
+
+    def _sending(self, projection: Projection, pre: NeuronGroup) -> Synapses:
+        """Synapses that add to the current of their targets at a spike."""
+        model = "w : 1\njump : 1 (shared)  # kappa_0, in the precision of w"
+        dtype = {"w": self._float, "jump": self._float}
+        if self.plasticity is not None:
+            model += f"\n{self.plasticity.synapse}"
+            if self.spec.kernel.off_delay is not None:
+                model += f"\nfelt = 1{_since_cleared('off_delay')} : 1"
+        name = f"rwta_{projection.name}"
+        return self._events(pre, self.neurons, model, name, "I", "jump*w", plasticity=self.plasticity, dtype=dtype)
+
+    def _summing(self, projection: Projection, pre: NeuronGroup) -> Synapses:
+        """Synapses whose targets sum up the traces, times the weights, in every step."""
+        current = f"I_{projection.name}_post"
+        model = f"w : 1\n{current} = w*x_pre : 1 (summed)"
+        synapses = self._synapses(pre, self.neurons, model, f"rwta_{projection.name}", dtype={"w": self._float})
+        updater = synapses.summed_updaters[current]
+        updater.when, updater.order = circuits.WHEN_INHIBIT, -1  # before whatever reads the potential
+        return synapses
+
+    def _events(
+        self,
+        source: NeuronGroup,
+        target: NeuronGroup,
+        model: str,
+        name: str,
+        train: str,
+        amount: str,
+        plasticity: PlasticSynapse | None = None,
+        **kwargs: object,
+    ) -> Synapses:
+        """Synapses at which a spike adds `amount` to `train`, and takes it back if the kernel ends by itself.
+
+        A late event whose spike came before the last clearing has nothing left to do.
+        """
+        kernel, lag = self.spec.kernel, self.spec.delay
+        lags = {"pre": 0 * ms if lag is None else lag}
+        code = {"pre": kernel.jump(train, amount if lag is None else amount + _since_cleared("lag"), post=True)}
+        constants = {} if lag is None else {"lag": lag}
+        if kernel.off_delay is not None:
+            lags["off"] = constants["off_delay"] = kernel.off_delay + lags["pre"]
+            code["off"] = kernel.jump(train, amount + _since_cleared("off_delay"), "-", post=True)
+        if constants:
+            model += "\nt_clear : second (shared)"
+        learns = {} if plasticity is None else self._learning_pathways(plasticity, code, lags)
+        synapses = self._synapses(source, target, model, name, on_pre=code, delay=lags, **learns, **kwargs)
+        if "settle" in synapses._synaptic_updaters:
+            synapses.settle.when = circuits.WHEN_SETTLE
+        synapses.namespace.update(constants)
+        return synapses
+
+    def _learning_pathways(
+        self, plasticity: PlasticSynapse, on_pre: dict[str, str], delay: dict[str, Quantity]
+    ) -> dict[str, object]:
+        """Add the rule's code at presynaptic spikes; returns the other arguments of Synapses."""
+        if plasticity.on_pre:
+            on_pre["learn"], delay["learn"] = plasticity.on_pre, 0 * ms
+        if plasticity.on_off and "off" in delay:
+            on_pre["learn_off"], delay["learn_off"] = plasticity.on_off, delay["off"]
+        on_post = {"post": plasticity.on_post, "settle": plasticity.settle}
+        return {"on_post": {name: code for name, code in on_post.items() if code}, "on_event": {"settle": "settle"}}
+
+    def _build_traces(self) -> None:
+        """What becomes of a trace later than at its spike, by each neuron's connection to itself.
+
+        A kernel that ends takes the jump back; with a delay, the trace is what the synapses deliver.
+        """
+        kernel, late = self.spec.kernel, self.spec.delay is not None
+        self.trace_synapses: list[Synapses] = []
+        amount = "kappa_0_pre" if self._details.own_kernels else "kappa_0"
+        for group in self._populations.values():
+            name = group.name
+            if late:
+                own = self._events(group, group, "", f"{name}_late", "x", amount)
+            elif kernel.off_delay is not None:
+                own = self._synapses(
+                    group,
+                    group,
+                    "t_clear : second (shared)",
+                    f"{name}_off",
+                    on_pre=kernel.jump("x", "kappa_0" + _since_cleared("off_delay"), "-", post=True),
+                    delay=kernel.off_delay,
+                )
+                own.namespace["off_delay"] = kernel.off_delay
+            else:
+                continue
+            own.connect(j="i")
+            self.trace_synapses.append(own)
+
+    def _build_memory(self) -> None:
+        """Poisson firing: who fired last may be refractory in the last step, so its q is kept from when it fired."""
+        if not self._details.refractory or self.spec.firing == "one_hot":
+            return
+        self._circuit_synapses.append(self._within_circuits("rwta_memory", circuits.REMEMBER_Q))
+
+    # -- weights -------------------------------------------------------------------------------------
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Copies of the weight blocks, ``{"sh": (n_inputs, n_hidden), ...}``, and of the biases ``"b"``."""
+        blocks = self.spec.split_blocks({name: w.copy() for name, w in self._whole().items()})
+        return {**blocks, "b": np.array(self.neurons.b[:])}
+
+    def _whole(self) -> dict[str, np.ndarray]:
+        carried = {p.name: np.array(self.synapses[p.name].w[:]).reshape(p.shape) for p in self.spiking_projections}
+        whole = {**carried, **self.current_weights}
+        return {p.name: whole[p.name] for p in self.projections}
+
+    def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Set weight blocks (and ``"b"``) before the network runs; blocks not named keep their values.
+
+        Raises
+        ------
+        ValueError
+            For an unknown block, a wrong shape, NaN or infinite or overflowing values, a connection within a
+            circuit, or blocks that break the symmetry asked for.
+        """
+        whole = self._whole()
+        bias = np.array(self.neurons.b[:])
+        self.assign(whole, bias, weights)
+        for p in self.spiking_projections:
+            self.synapses[p.name].w = whole[p.name].ravel()
+        self.neurons.b = bias
+
+
+def _since_cleared(lag: str) -> str:
+    """A factor: 1 for an event, `lag` after its spike, whose spike came after the last clearing, else 0."""
+    return f"*int(t - {lag} > t_clear - 0.5*dt)"
+
+
+#: A time that does not come.
+_NEVER = 1e12 * second

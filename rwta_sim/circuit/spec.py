@@ -1,0 +1,222 @@
+"""`NetworkSpec`: everything that defines a network except what the task gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from brian2 import Quantity, ms
+from pydantic import Field, model_validator
+
+from rwta_sim.circuit.equations import MAX_CIRCUIT_SIZE, Firing, Inhibition
+from rwta_sim.circuit.kernels import Exponential, Kernel, Rectangular
+from rwta_sim.settings import Fraction, PositiveInt, Rate, Settings, Time, format_quantity, whole_steps
+
+__all__ = ["ABLATIONS", "BLOCKS", "Ablation", "Block", "NetworkSpec"]
+
+#: Connection blocks: s inputs, h hidden, a action neurons; "ha" reads "from hidden to action".
+Block = Literal["sh", "sa", "hh", "ha", "ah"]
+BLOCKS: tuple[Block, ...] = ("sh", "sa", "hh", "ha", "ah")
+
+#: The ablations of Yang et al. 2022 (arXiv 2210.13225) and what each takes away.
+Ablation = Literal["none", "hh", "sa", "hhsa", "ha", "sh"]
+ABLATIONS: dict[Ablation, tuple[Block, ...]] = {
+    "none": (),
+    "hh": ("hh",),
+    "sa": ("sa",),
+    "hhsa": ("hh", "sa"),
+    "ha": ("ha", "ah"),
+    "sh": ("sh",),
+}
+
+#: Jump of a trace at a spike that leaves room for weights, where dt is many times longer than the kernel.
+_MOST = {"double": 1e100, "single": 1e30}
+
+
+class NetworkSpec(Settings):
+    """Everything that defines a network except its numbers of inputs and actions, which the task gives.
+
+    Ablations, sparsity and biological detail are off unless asked for; then nothing of them is simulated.
+
+    * **ablation**: takes blocks away from `blocks`; what is left are the `present_blocks`.
+    * **sparsity**: each pair of circuits is left unconnected with this probability, both ways if the weights are
+      symmetric, each way on its own if not. **input_sparsity**: the same for each input and circuit.
+    * **refractory**: in the steps within this time after its spike a neuron takes no part in the competition: q = 0,
+      and the others share. A spike of step t bars the steps t + 1 ... t + refractory/dt. A circuit whose neurons are
+      all barred stays silent.
+    * **delay**: a spike of step t acts from step t + 1 + delay/dt on. The presynaptic trace that a learning rule sees
+      is what the synapse delivered, so it is delayed too, and u = b + W (kappa*S) holds in each step.
+    * **noise**: u is b + W (kappa*S) + eta with eta normal, of mean 0 and this standard deviation (nats) in each step,
+      independent across neurons; white, or with correlation exp(-t/noise_tau) in time (an Ornstein-Uhlenbeck process
+      on the grid, exact for every dt). Stationary from the first step; clearing the traces draws it anew.
+    * **inputs**: "spikes": input i spikes with a probability that follows its drive s_i, and its trace kappa*S
+      estimates s_i. "current": it sends s_i itself, a constant current through the same weights for all of a decision,
+      felt from its first step on (no kernel, no delay): the mean of the other, without its noise, at the price of one
+      product of a vector and a matrix per decision. Its presynaptic factor is s_i. For images, whose pixels are many.
+    * **published_code**: the published code's spiking network forgets to double the drive among hidden and action
+      neurons that its version without spikes doubles, so the two have different fixed points. With it, these weights
+      count half here: u = b + W_s x_s + W x / 2.
+    * **tau_spread**: each neuron's kernel, as a sender, is stretched by a factor exp(tau_spread*z), z standard normal,
+      all its time constants alike, and normalised on its own. The heterogeneity is the sender's because only then has
+      a neuron one trace for all its synapses, as three-factor rules need; targets can then no longer keep one current
+      each, so potentials are sums over all weights in every step, at a cost that grows with their number.
+
+    Sparsity and stretches are drawn from the generator of the initial weights, without changing these.
+    """
+
+    hidden_circuits: int = Field(8, ge=0, le=100_000, description="number of hidden circuits")
+    hidden_size: PositiveInt = Field(8, le=MAX_CIRCUIT_SIZE, description="neurons in a hidden circuit")
+    blocks: tuple[Block, ...] = Field(
+        BLOCKS, description="connections that exist: sh, sa, hh, ha, ah (s inputs, h hidden, a action)"
+    )
+    inputs: Literal["spikes", "current"] = Field(
+        "spikes", description="spikes: inputs fire; current: each is a constant current for a decision, for images"
+    )
+    symmetric: bool = Field(True, description="equal weights both ways among hidden and action neurons")
+    firing: Firing = Field("one_hot", description="one_hot: one spike per circuit and step; poisson: escape rate")
+    dt: Time = Field(1 * ms, description="time step")
+    rho_hat: Rate | None = Field(None, description="rate of a circuit; 1/dt (the default) in one_hot firing")
+    kernel: Kernel = Field(Exponential(tau=5 * ms), description="postsynaptic kernel")
+    inhibition: Inhibition = Field(
+        "fused", description="fused: one pass over each circuit; equations: the same as sums over Synapses, slower"
+    )
+    precision: Literal["double", "single"] = Field("double", description="precision of weights and synaptic currents")
+    weight_sd: float = Field(0.0, ge=0, le=1e6, description="standard deviation of the initial weights")
+    random_blocks: tuple[Block, ...] = Field(
+        BLOCKS, description="blocks whose initial weights have weight_sd; the others start at zero"
+    )
+    ablation: Ablation = Field("none", description="connections taken away: none, hh, sa, hhsa, ha (both ways), sh")
+    sparsity: Fraction = Field(0.0, description="probability that two circuits are not connected")
+    input_sparsity: Fraction = Field(0.0, description="probability that an input and a circuit are not connected")
+    refractory: Time | None = Field(None, description="time after its spike in which a neuron cannot fire")
+    delay: Time | None = Field(None, description="delay of all connections but inhibition, a multiple of dt")
+    noise: float = Field(0.0, ge=0, le=1e4, description="standard deviation of the noise in potentials (nats)")
+    noise_tau: Time | None = Field(None, description="correlation time of the noise; white without it")
+    published_code: bool = Field(
+        False,
+        description="with the slip of SVPG's spiking code: half the drive among hidden and action neurons",
+    )
+    tau_spread: float = Field(
+        0.0, ge=0, le=1, description="standard deviation of ln tau across neurons; makes each step dearer"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> NetworkSpec:
+        if len(set(self.blocks)) != len(self.blocks):
+            raise ValueError(f"blocks = {self.blocks} names a block twice")
+        if self.ablation != "none" and not set(self.blocks) & set(ABLATIONS[self.ablation]):
+            raise ValueError(f"ablation = {self.ablation!r} takes nothing away: blocks = {self.blocks} has none of it")
+        if self.hidden_circuits == 0 and set(self.blocks) - {"sa"}:
+            raise ValueError("hidden_circuits = 0 leaves only the block 'sa': set blocks = ['sa']")
+        if not self.blocks:
+            raise ValueError("blocks is empty: name at least one of " + ", ".join(BLOCKS))
+        if self.symmetric and ("ha" in self.blocks) != ("ah" in self.blocks):
+            raise ValueError(
+                "symmetric weights need both 'ha' and 'ah' in blocks, or neither; "
+                "set symmetric = false for a feed-forward connection"
+            )
+        if self.symmetric and ("ha" in self.random_blocks) != ("ah" in self.random_blocks):
+            raise ValueError("symmetric weights need both 'ha' and 'ah' in random_blocks, or neither")
+        if self.firing == "one_hot" and self.rho_hat is not None:
+            if not np.isclose(float(self.rho_hat * self.dt), 1.0):
+                raise ValueError(
+                    f"one_hot firing means rho_hat = 1/dt = {format_quantity(1 / self.dt)}, "
+                    f"got {format_quantity(self.rho_hat)}: leave rho_hat out, or set firing = 'poisson'"
+                )
+        if self.firing == "poisson" and self.rho_hat is None:
+            raise ValueError("poisson firing needs rho_hat, the rate of a circuit, for example '100 Hz'")
+        self._check_kernel()
+        self._check_details()
+        return self
+
+    def _check_kernel(self) -> None:
+        self.kernel.check_grid(self.dt)
+        with np.errstate(over="ignore", divide="ignore"):
+            jump = self.kernel.amplitude(self.dt, self.circuit_rate)
+        if not jump < _MOST[self.precision]:
+            raise ValueError(
+                f"kernel ({format_quantity(self.kernel.length)}) is far too short for dt = {format_quantity(self.dt)}: "
+                "a spike is first felt after one dt, when the kernel is over; make it longer, or dt shorter"
+            )
+
+    def _check_details(self) -> None:
+        if not self.present_blocks:
+            raise ValueError(f"ablation = {self.ablation!r} leaves no connection: blocks = {self.blocks}")
+        if self.hidden_circuits:
+            self.check_refractory("hidden_size", self.hidden_size)
+        for name in ("refractory", "delay"):
+            if (time := getattr(self, name)) is not None:
+                whole_steps(name, time, self.dt)
+        if self.noise_tau is not None and self.noise == 0:
+            raise ValueError("noise_tau is the correlation time of the noise: set noise too, or leave noise_tau out")
+        if self.published_code and self.tau_spread > 0:
+            raise ValueError("network.published_code does not go with tau_spread, which that code has not")
+        if self.tau_spread > 0 and isinstance(self.kernel, Rectangular):
+            raise ValueError(
+                f"tau_spread = {self.tau_spread} needs a kernel with a time constant, exponential or "
+                "double_exponential: a rectangle must cover whole steps"
+            )
+
+    def check_refractory(self, name: str, size: int) -> None:
+        """Raise ValueError if a circuit of `size` neurons could run out of neurons that may fire in one_hot firing."""
+        if self.firing != "one_hot" or self.refractory is None:
+            return
+        steps = whole_steps("refractory", self.refractory, self.dt)
+        if size <= steps:
+            raise ValueError(
+                f"{name} = {size} is too small for refractory = {format_quantity(self.refractory)}: in one_hot firing "
+                f"{steps} neurons of a circuit are refractory at a time, so it needs {steps + 1}; "
+                "shorten refractory, enlarge the circuit, or set firing = 'poisson'"
+            )
+
+    @property
+    def present_blocks(self) -> tuple[Block, ...]:
+        """The blocks that exist: `blocks` without what `ablation` takes away."""
+        return tuple(block for block in self.blocks if block not in ABLATIONS[self.ablation])
+
+    @property
+    def random_structure(self) -> bool:
+        """Whether not only the weights but the network itself is drawn at random."""
+        return max(self.sparsity, self.input_sparsity, self.tau_spread) > 0
+
+    @property
+    def delay_steps(self) -> int:
+        """Delay of the connections in time steps."""
+        return 0 if self.delay is None else whole_steps("delay", self.delay, self.dt)
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of hidden neurons."""
+        return self.hidden_circuits * self.hidden_size
+
+    def split_blocks(self, whole: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Views of the blocks ("sh", "hh", ...) inside the matrices of the projections."""
+        h, a = slice(0, self.n_hidden), slice(self.n_hidden, None)
+        inside = {
+            "s": {"sh": (slice(None), h), "sa": (slice(None), a)},
+            "r": {"hh": (h, h), "ha": (h, a), "ah": (a, h)},
+        }
+        blocks = {}
+        for name, matrix in whole.items():
+            for block, where in inside.get(name, {name: (slice(None), slice(None))}).items():
+                blocks[block] = matrix[where]
+        return {block: blocks[block] for block in BLOCKS if block in blocks}
+
+    @property
+    def circuit_rate(self) -> Quantity:
+        """rho_hat, also where it follows from dt."""
+        return 1 / self.dt if self.rho_hat is None else self.rho_hat
+
+    @property
+    def spikes_per_step(self) -> float:
+        """Mean spikes of a circuit in a step, ``rho_hat dt``."""
+        dt = float(self.dt)  # asked for at every decision: products of quantities would take longer than the rest
+        return (1 / dt if self.rho_hat is None else float(self.rho_hat)) * dt
+
+    def input_probability(self, drive: np.ndarray) -> np.ndarray:
+        """Spike probability per step of inputs driven by `drive` in [0, 1]: the drive itself in one_hot
+        firing, ``1 - exp(-drive rho_hat dt)`` in poisson firing, so that kappa*S estimates the drive."""
+        if self.firing == "one_hot":
+            return drive
+        return -np.expm1(-drive * self.spikes_per_step)

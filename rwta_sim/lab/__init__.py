@@ -1,0 +1,1 @@
+"""The lab: training, run folders, recordings: what is done with any system."""

@@ -1,0 +1,208 @@
+"""`Agent`: an experiment made real: a system in its environment."""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from rwta_sim.agents.random import RandomSystem
+from rwta_sim.errors import CheckpointError, difference
+from rwta_sim.lab.blas import one_thread
+from rwta_sim.lab.checkpoints import Checkpoint
+from rwta_sim.lab.runs import RunFolder
+from rwta_sim.lab.trust import check_modules
+from rwta_sim.loop.environments import OneEnvironment, close_environment, obtain_environment
+from rwta_sim.loop.experiment import Experiment
+from rwta_sim.loop.player import Episode, Player
+from rwta_sim.loop.players import play_one
+from rwta_sim.loop.session import Session, finish
+from rwta_sim.loop.spaces import Spaces
+from rwta_sim.loop.splits import pattern_count
+from rwta_sim.seeding import Purpose
+
+__all__ = ["Agent"]
+
+
+class Agent:
+    """A system in a closed loop with its environment.
+
+    An environment that was made for the agent is closed with it: by `close`, at the end of a ``with`` block, or when
+    nobody uses the agent any more. One that was given is left open.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    env : gymnasium.Env or callable, optional
+        Used in place of the one that the experiment names: an environment, or a function that makes one.
+    record : bool
+        Make the system one whose spikes are recorded, if it has such.
+    render_mode : str, optional
+        For the environment that the experiment names.
+    dynamics : str, optional
+        In place of the experiment's, where its system has several: the same weights as spikes, or as their mean field.
+    trains : bool
+        Whether the agent will learn: then there has to be memory for that, too.
+
+    Attributes
+    ----------
+    experiment
+        With the name of the engine that is used, never "auto".
+    close : callable
+        Closes the environment, unless it was given; once.
+    env : gymnasium.Env
+    system : System
+    player : Player
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        env: OneEnvironment | None = None,
+        record: bool = False,
+        render_mode: str | None = None,
+        dynamics: str | None = None,
+        trains: bool = False,
+    ) -> None:
+        self.experiment = experiment.with_dynamics(dynamics).resolved()
+        extra = {"render_mode": render_mode} if render_mode else {}
+        self.env = obtain_environment(experiment.environment, env, **extra)
+        # Also when nobody closes it.
+        self.close = weakref.finalize(self, close_environment, self.env)
+        if self.env is env:
+            self.close.detach()
+        try:
+            self.system = self.experiment.build(Spaces.of(self.env), record, trains)
+        except BaseException:
+            self.close()
+            raise
+        self.player = Player(self.system, self.env)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        experiment = self.experiment
+        return f"Agent(task={experiment.task!r}, model={experiment.model!r}, seed={experiment.seed})"
+
+    @property
+    def engine_name(self) -> str:
+        """Name of the engine that advances the network; "none" without spikes."""
+        return self.system.engine_name
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Views of the weights, by the names people use for them; see `System.weights`."""
+        return self.system.weights()
+
+    # -- playing -------------------------------------------------------------------------------------
+
+    def run(self, session: Session) -> Any:
+        """Run a session of the player to its end."""
+        with closing(session):
+            return self.system.run(session)
+
+    @one_thread()
+    def play(
+        self,
+        episodes: int | None = None,
+        seed: int | None = None,
+        greedy: bool = True,
+        first: int = 0,
+        random: bool = False,
+        observations: bool = False,
+    ) -> list[Episode]:
+        """Play evaluation episodes without learning.
+
+        A classification task shows its test patterns one after the other, a task with held-out starts begins at those
+        in turn (see `rwta_sim.loop.splits`).
+
+        Parameters
+        ----------
+        episodes : int, optional
+            Default: 100, and for a classification task as many as it has test patterns.
+        seed : int, optional
+            Default: the seed of the experiment. Episode n of a seed is always the same episode.
+        greedy : bool
+            The best actions (of RWTA networks argmax of the action circuit's q), or drawn ones (its spikes).
+        first : int
+            Number of the first episode.
+        random : bool
+            Every action alike, in place of the system.
+        observations : bool
+            Keep the observations in the episodes.
+        """
+        if episodes is None:
+            episodes = pattern_count(self.env, "test") or 100
+        if episodes < 1:
+            raise ValueError(f"episodes = {episodes}: expected at least 1")
+        seed = self.experiment.seed if seed is None else seed
+        who = RandomSystem(Spaces.of(self.env)) if random else self.system
+        how: dict[str, Any] = {"greedy": greedy, "observations": observations, "system": who}
+
+        def session() -> Session[list[Episode]]:
+            results = []
+            for number in range(first, first + episodes):
+                results.append((yield from play_one(self.player, seed, Purpose.EVALUATION, number, **how)))
+            return results
+
+        result: list[Episode] = finish(session()) if random else self.run(session())
+        return result
+
+    # -- saving --------------------------------------------------------------------------------------
+
+    def load_weights(self, checkpoint: Checkpoint) -> None:
+        """Take the parameters of a checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            If it is of another system.
+        """
+        ours, theirs = self.system.signature(), checkpoint.meta.get("signature")
+        theirs = self.system.completed(theirs) if isinstance(theirs, dict) else theirs
+        if theirs != ours:
+            raise CheckpointError(
+                f"checkpoint {checkpoint.name} is of another network: {difference(theirs, ours)}; use the "
+                "configuration it was trained with"
+            )
+        self.system.set_state(checkpoint.arrays, f"checkpoint {checkpoint.name}")
+
+    @classmethod
+    def load(cls, run: RunFolder | Path | str, trust: bool = False, **kwargs: Any) -> Agent:
+        """The agent of a run, with the weights of its best validation.
+
+        For these weights in another environment or with other settings, build an `Agent` of
+        ``run.experiment.changed(...)`` and give ``run.best()`` to its `load_weights`.
+
+        Parameters
+        ----------
+        run : RunFolder or path
+        trust : bool
+            Import the modules that the run names (of its environment, or of the function that builds its network) also
+            where they are not installed, and so run the code in them.
+        **kwargs
+            For `Agent`.
+
+        Raises
+        ------
+        RunError
+            If it names a module that is neither installed nor imported, without `trust`.
+        CheckpointError
+            If there is no checkpoint, or it is damaged, of another system, or of other settings than config.toml's.
+        """
+        run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+        check_modules(run.experiment, run.path, trust, environment=kwargs.get("env") is None)
+        checkpoint = run.best()  # before anything is built: it may be damaged, or of other settings
+        agent = cls(run.experiment, **kwargs)
+        try:
+            agent.load_weights(checkpoint)
+        except BaseException:
+            agent.close()
+            raise
+        return agent

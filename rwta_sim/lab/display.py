@@ -1,0 +1,108 @@
+"""The live display of a training."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import TracebackType
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from rwta_sim.lab.training import Progress
+from rwta_sim.loop.player import Episode
+
+__all__ = ["TrainingDisplay"]
+
+
+#: Of numbers that systems log: what they are called, and how they are shown.
+_LONG = {"entropy": "policy entropy (nats)", "rate_hz": "mean firing rate (Hz)"}
+_SHORT = {"rate_hz": ("rate", " Hz")}
+_FORMATS = {"entropy": ".3f", "rate_hz": ".0f"}
+
+
+def _listed(result: Episode) -> str:
+    """The numbers that a system logs, for a line."""
+    text = ""
+    for name, number in result.numbers.items():
+        short, unit = _SHORT.get(name, (name, ""))
+        text += f"{short} {number:{_FORMATS.get(name, '.3g')}}{unit}  "
+    return text
+
+
+class TrainingDisplay:
+    """Shows return, what the system logs and decisions per second on stderr.
+
+    On a terminal it is redrawn in place; elsewhere (a log file) one line per validation is written.
+
+    Parameters
+    ----------
+    title : str
+    compiles : bool
+        Whether the training begins with compiling.
+    """
+
+    def __init__(self, title: str, compiles: bool = True) -> None:
+        self._console = Console(stderr=True)
+        self._title = title
+        self._returns: deque[float] = deque(maxlen=20)
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+        )
+        self._start = "compiling" if compiles else "training"
+        self._task = self._bar.add_task(f"{title}: {self._start}", total=None)
+        self._live = Live(self._bar, console=self._console, refresh_per_second=4)
+
+    def __enter__(self) -> TrainingDisplay:
+        if self._console.is_terminal:
+            self._live.start()
+        else:
+            first = " (a minute or two the first time), then training" if self._start == "compiling" else ""
+            self._line(f"{self._title}: {self._start}{first}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Show a `Progress`."""
+        self._returns.append(progress.result.total)
+        speed = progress.decisions / progress.seconds if progress.seconds > 0 else 0.0
+        if not self._console.is_terminal:
+            if progress.validation is not None:
+                self._line(
+                    f"episode {progress.episode}/{progress.episodes}  return {np.mean(self._returns):.1f}  "
+                    f"validation {progress.validation:.1f}  {_listed(progress.result)}{speed:.0f} decisions/s"
+                )
+            return
+        self._bar.update(self._task, description=self._title, total=progress.episodes, completed=progress.episode)
+        self._live.update(self._table(progress, speed))
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def _table(self, progress: Progress, speed: float) -> Table:
+        table = Table.grid(padding=(0, 3))
+        table.add_row(self._bar)
+        facts = Table.grid(padding=(0, 3))
+        logged = progress.result.numbers.items()
+        best = "-" if progress.best_validation is None else f"{progress.best_validation:.1f}"
+        for name, value in (
+            ("return, mean of 20 episodes", f"{np.mean(self._returns):.1f}"),
+            ("best validation", best),
+            *((_LONG.get(name, name), f"{number:{_FORMATS.get(name, '.3g')}}") for name, number in logged),
+            ("decisions per second", f"{speed:.0f}"),
+        ):
+            facts.add_row(name, value)
+        table.add_row(facts)
+        return table

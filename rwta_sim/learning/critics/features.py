@@ -1,0 +1,25 @@
+"""A critic that is linear in what is observed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from rwta_sim.learning.critics.base import CriticInputs
+from rwta_sim.learning.critics.linear import LinearTD, TDSettings
+
+__all__ = ["Linear"]
+
+
+class Linear(TDSettings):
+    """V(s) = theta_0 + sum_i theta_i s_i over the features s_i in [0, 1] of the observation, such as its pixels.
+
+    ``rate`` times ``1 + sum_i s_i**2``, of an image a number of hundreds, has to stay well below 2.
+    """
+
+    kind: Literal["linear"] = "linear"
+
+    def make(self, inputs: CriticInputs) -> LinearTD:
+        """The critic, for any observations."""
+        return LinearTD(self, lambda features: np.append(features, 1.0), np.full(inputs.n_features + 1, self.rate))

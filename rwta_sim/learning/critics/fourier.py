@@ -1,0 +1,58 @@
+"""A critic that is linear in Fourier features."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from rwta_sim.errors import EnvironmentFailure
+from rwta_sim.learning.critics.base import CriticInputs
+from rwta_sim.learning.critics.linear import LinearTD, TDSettings
+from rwta_sim.memory import Need, require
+
+__all__ = ["Fourier"]
+
+#: More features than this make every decision slow; the user meant something else.
+_MOST = 20_000
+
+
+class Fourier(TDSettings):
+    """V(s) = sum_c theta_c cos(pi c.s), c in {0, ..., order}^d, s in [0, 1]^d.
+
+    Konidaris, Osentoski and Thomas (AAAI 2011), with their rates ``rate / |c|`` (``rate`` for c = 0).
+    """
+
+    kind: Literal["fourier"] = "fourier"
+    order: int = Field(3, ge=1, description="highest frequency per dimension; (order + 1)**d features")
+    coupled: bool = Field(True, description="false: each dimension by itself, order*d + 1 features (images)")
+
+    def make(self, inputs: CriticInputs) -> LinearTD:
+        """The critic for observations of as many dimensions as there are features.
+
+        Raises
+        ------
+        EnvironmentFailure
+            If that makes more features than can be learned.
+        """
+        n_features = inputs.n_features
+        if not self.coupled:
+            count = (self.order * n_features + 1) * n_features
+            require([Need(f"an uncoupled Fourier critic of order {self.order}", 8 * count, "lower critic.order")])
+            single = [order * row for row in np.eye(n_features) for order in range(1, self.order + 1)]
+            frequencies = np.array([np.zeros(n_features), *single])
+        elif n_features * math.log(self.order + 1) > math.log(_MOST):
+            raise EnvironmentFailure(
+                f"a coupled Fourier critic of order {self.order} on {n_features} dimensions has "
+                f"{self.order + 1}**{n_features} features, more than {_MOST}: lower critic.order, set critic.coupled = "
+                "false, or use critic.kind = 'tabular' for discrete observations"
+            )
+        else:
+            frequencies = np.array(list(itertools.product(range(self.order + 1), repeat=n_features)), dtype=float)
+        norms = np.linalg.norm(frequencies, axis=1)
+        norms[norms == 0] = 1.0
+        angular = np.pi * frequencies
+        return LinearTD(self, lambda features: np.cos(angular @ features), self.rate / norms)

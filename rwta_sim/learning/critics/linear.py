@@ -1,0 +1,107 @@
+"""TD(lambda) for a value that is linear in features: what every critic without hidden units is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from rwta_sim.learning.critics.base import Critic, Transitions
+from rwta_sim.settings import Fraction, PositiveFloat, Settings
+
+__all__ = ["LinearTD", "TDSettings"]
+
+
+class TDSettings(Settings):
+    """Settings of TD(lambda).
+
+    Attributes
+    ----------
+    online : bool
+        Whether the critic tells the TD error of a decision as soon as its reward and the next observation are there, so
+        that ``td_error`` modulation can be had. Otherwise it tells those of an episode at its end.
+    reads_rates : bool
+        Whether it reads the firing rates of hidden neurons.
+    libraries : tuple of str
+        Packages that the numbers depend on, beyond those of every experiment.
+    """
+
+    online: ClassVar[bool] = True
+    reads_rates: ClassVar[bool] = False
+    renamed: ClassVar[dict[str, str]] = {"trace": "lam"}
+    libraries: ClassVar[tuple[str, ...]] = ()
+
+    gamma: Fraction = Field(0.99, description="discount of the reward per decision")
+    lam: Fraction = Field(0.8, description="lambda of the eligibility trace of the critic")
+    rate: PositiveFloat = Field(1e-3, description="learning rate of the critic")
+
+    def check_libraries(self) -> None:
+        """Raise RwtaSimError if a package that the critic needs is not installed."""
+
+
+class LinearTD(Critic):
+    """V(s) = theta . phi(s), learned by TD(lambda) with accumulating traces.
+
+    Sutton and Barto, Reinforcement Learning (2nd ed.), section 12.2.
+
+    Parameters
+    ----------
+    settings : TDSettings
+    basis : callable
+        phi: features in [0, 1] of shape (n_features,) to shape (n_basis,).
+    rates : ndarray, shape (n_basis,)
+        Learning rate of each weight.
+    """
+
+    def __init__(self, settings: TDSettings, basis: Callable[[np.ndarray], np.ndarray], rates: np.ndarray) -> None:
+        self.gamma = settings.gamma
+        self._decay = settings.gamma * settings.lam
+        self._basis = basis
+        self._rates = rates
+        self.theta = np.zeros(rates.size)
+        self._eligibility = np.zeros(rates.size)
+        self._phi = np.zeros(rates.size)
+
+    def value(self, features: np.ndarray) -> float:
+        """V of the observation with these features."""
+        return float(self.theta @ self._basis(features))
+
+    def begin_episode(self, features: np.ndarray) -> None:
+        """Start from the first observation of an episode."""
+        self._eligibility.fill(0.0)
+        self._phi = self._basis(features)
+
+    def td_error(self, reward: float, features: np.ndarray, terminated: bool, learn: bool = True) -> float:
+        """TD error of a transition to the observation with `features`; learns from it.
+
+        A terminal state is worth 0; an episode that is merely cut short (truncated) is not terminal.
+        """
+        value = self.theta.dot(self._phi)  # of few numbers: quicker than @
+        phi = self._basis(features)
+        if terminated:
+            following = 0.0
+        else:
+            following = value if phi is self._phi else self.theta.dot(phi)
+        delta = float(reward + self.gamma * following - value)
+        if learn:
+            self._eligibility *= self._decay
+            self._eligibility += self._phi
+            self.theta += (delta * self._rates) * self._eligibility
+        self._phi = phi
+        return delta
+
+    def td_errors(self, episode: Transitions, rng: np.random.Generator) -> np.ndarray:
+        return self.follow(episode.features, episode.rewards, episode.terminated)
+
+    def follow(self, states: Sequence[np.ndarray], rewards: Sequence[float], terminated: bool) -> np.ndarray:
+        """TD errors of an episode through these states, one more than rewards; learns on its way."""
+        self.begin_episode(states[0])
+        last = len(rewards) - 1
+        return np.array(
+            [self.td_error(reward, states[t + 1], terminated and t == last) for t, reward in enumerate(rewards)]
+        )
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"theta": self.theta}

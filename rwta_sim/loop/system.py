@@ -1,0 +1,251 @@
+"""The contract: what a system has to do to sit in the loop, whatever it is made of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from rwta_sim.errors import CheckpointError
+from rwta_sim.loop.session import Session, finish
+from rwta_sim.seeding import EpisodeSeeds
+
+__all__ = ["Arrays", "Choice", "Listener", "Probe", "System", "fill"]
+
+Result = TypeVar("Result")
+Arrays = Mapping[str, np.ndarray]
+
+
+class Choice(NamedTuple):
+    """What a system decided.
+
+    Attributes
+    ----------
+    action : int
+        From 0, whatever number the environment's first action has.
+    probabilities : ndarray, shape (n_actions,), or None
+        Of all actions, where the system has such.
+    numbers : tuple of float
+        To be logged, by the names in `System.numbers`.
+    evidence : object
+        What the system itself needs to learn from it; nobody else looks into it.
+    """
+
+    action: int
+    probabilities: np.ndarray | None
+    numbers: tuple[float, ...]
+    evidence: Any = None
+
+
+class Probe(NamedTuple):
+    """Something that can be watched in a system.
+
+    Attributes
+    ----------
+    unit : str
+        As text: "Hz", "s", "1" for a number without one.
+    shape : tuple of int
+        Of one reading.
+    description : str
+    """
+
+    unit: str
+    shape: tuple[int, ...]
+    description: str
+
+
+class Listener(Protocol):
+    """Who is told of every choice of an episode and what came of it: a `System`, or somebody who takes notes."""
+
+    def begin_episode(self, features: Any) -> None: ...
+
+    def learn(
+        self, choice: Choice, reward: float, features: Any, terminated: bool, rng: np.random.Generator
+    ) -> None: ...
+
+    def end_episode(self, rng: np.random.Generator) -> None: ...
+
+
+class System(ABC):
+    """Decides and learns. Built from its settings, the environment's spaces and a seed; knows no environment.
+
+    A decision goes ``perceive`` (once an observation) -> ``decide`` -> the environment's step -> ``learn``. An episode
+    begins with ``begin`` for who decides and ``begin_episode`` for who learns: the two may be different copies of the
+    same system, as when several play side by side and one hears of it all.
+
+    Attributes
+    ----------
+    numbers : tuple of str
+        Names of the numbers of a `Choice`; their means over an episode become columns of metrics.csv.
+    learning_numbers : tuple of str
+        Names of what `anneal` gives: columns of metrics.csv too.
+    gamma : float
+        Discount of the reward per decision, for the discounted return.
+    batch : int
+        Episodes between which its parameters change; 0: they change within episodes.
+    frames : int
+        Observations of a random policy that `calibrate` wants before the first episode; 0: none.
+    """
+
+    numbers: ClassVar[tuple[str, ...]] = ()
+    learning_numbers: ClassVar[tuple[str, ...]] = ()
+    gamma: float = 1.0
+    batch: int = 1
+    frames: int = 0
+
+    # -- deciding ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def perceive(self, observation: Any) -> Any:
+        """What is kept of an observation: features, a new array.
+
+        Raises
+        ------
+        ValueError
+            If it is none that the system can use; the message ends "... gave" with what it is.
+        """
+
+    def calibrate(self, features: Sequence[Any]) -> None:  # noqa: B027
+        """See `frames` observations under a random policy, once, before the first episode."""
+
+    @abstractmethod
+    def begin(self, seeds: EpisodeSeeds) -> None:
+        """Begin an episode: nothing of the past is felt, and all randomness follows from `seeds`."""
+
+    @abstractmethod
+    def decide(self, features: Any, greedy: bool, rng: np.random.Generator) -> Session[Choice]:
+        """Choose an action, as a generator that yields where a network has to advance by one decision.
+
+        Parameters
+        ----------
+        features : object
+            As `perceive` gave them.
+        greedy : bool
+            Take the best action instead of drawing one.
+        rng : numpy.random.Generator
+            For what is drawn outside of a network.
+
+        Raises
+        ------
+        DivergenceError
+            If its numbers are no longer finite.
+        """
+
+    def run(self, session: Session[Result]) -> Result:
+        """Run a session with decisions of this system to its end, advancing a network whenever it yields."""
+        return finish(session)
+
+    @property
+    def engine_name(self) -> str:
+        """Name of the engine that advances its network; "none" without one."""
+        return "none"
+
+    # -- learning ------------------------------------------------------------------------------------
+
+    def prepare_learning(self) -> None:  # noqa: B027
+        """Make what learning needs beyond deciding; raises if the settings do not allow it."""
+
+    def anneal(self, progress: float) -> tuple[float, ...]:
+        """Set rates of learning for `progress` from 0 (start) to 1 (end); gives the `learning_numbers`."""
+        return ()
+
+    def begin_episode(self, features: Any) -> None:  # noqa: B027
+        """Hear that an episode begins, with these features."""
+
+    def learn(  # noqa: B027
+        self, choice: Choice, reward: float, features: Any, terminated: bool, rng: np.random.Generator
+    ) -> None:
+        """Learn from a choice and what followed: the reward, and the features of the next observation."""
+
+    def end_episode(self, rng: np.random.Generator) -> None:  # noqa: B027
+        """Learn what waits for the end of the episode."""
+
+    # -- copies that play side by side ---------------------------------------------------------------
+
+    def note(self, choice: Choice) -> Choice:
+        """What has to be kept of a choice until another copy, who learns, hears of it."""
+        return choice
+
+    def follow(self, other: System) -> None:
+        """Have the parameters of `other`, a system of the same settings, until they change."""
+        fill(self.state(), other.state(), "another copy")
+
+    # -- saving --------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def signature(self) -> dict[str, Any]:
+        """What a checkpoint must share with a system that takes its parameters; plain JSON."""
+
+    def completed(self, signature: dict[str, Any]) -> dict[str, Any]:
+        """A saved signature with what it lacks because it was made before a setting existed."""
+        return signature
+
+    @abstractmethod
+    def state(self) -> dict[str, np.ndarray]:
+        """Parameters that decisions depend on, by name."""
+
+    def set_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
+        """Take parameters that `state` gave.
+
+        Raises
+        ------
+        CheckpointError
+            If one is missing or has another shape; then nothing has changed. `name` says where they are from.
+        """
+        fill(self.state(), arrays, name)
+
+    def learning_state(self) -> dict[str, np.ndarray]:
+        """What learning depends on beyond `state`, at the end of an episode, by name."""
+        return {}
+
+    def set_learning_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
+        """Take what `learning_state` gave; raises as `set_state`."""
+        fill(self.learning_state(), arrays, name)
+
+    # -- looking and perturbing ----------------------------------------------------------------------
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Views of the weights by the names people use for them."""
+        return self.state()
+
+    def probes(self) -> dict[str, Probe]:
+        """What can be watched, by name."""
+        return {}
+
+    def read(self, probe: str) -> np.ndarray:
+        """A copy of what a probe shows now, at the end of a decision."""
+        raise KeyError(probe)
+
+    def recorded(self) -> dict[str, np.ndarray]:
+        """What was recorded since it was built to be, by name; see `rwta_sim.lab.recording.record_episode`."""
+        return {}
+
+    def perturbations(self) -> dict[str, str]:
+        """What `perturb` can do, by name, with a description."""
+        return {}
+
+    def perturb(self, name: str, **how: Any) -> None:
+        """Change parameters for a test: lesions, noise, ...; nothing on disk changes."""
+        raise KeyError(name)
+
+
+def fill(targets: Arrays, arrays: Arrays, name: str) -> None:
+    """Copy arrays into `targets`, in place, after checking all of them.
+
+    Raises
+    ------
+    CheckpointError
+        If one is missing or has another shape.
+    """
+    for key, target in targets.items():
+        saved = arrays.get(key)
+        if saved is None or saved.shape != target.shape:
+            found = "no such array" if saved is None else f"shape {saved.shape}"
+            raise CheckpointError(
+                f"{name}: array {key!r} should have shape {target.shape}, found {found}; "
+                "it is of another network or another configuration"
+            )
+    for key, target in targets.items():
+        target[...] = arrays[key]
