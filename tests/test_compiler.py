@@ -187,7 +187,8 @@ def test_full_disks_and_disks_without_execution(cache, tmp_path):
     """Small real file systems: one line with the path; the library is loaded from elsewhere, with the same numbers."""
     (tmp_path / "disk").mkdir()
     code = (
-        "import sys, rwta_sim.circuit.readout as r; from rwta_sim.errors import EngineError; import rwta_sim.engines as e\n"
+        "import sys, rwta_sim.circuit.readout as r\n"
+        "from rwta_sim.errors import EngineError; import rwta_sim.engines as e\n"
         "from rwta_sim.native.build import build\n"
         "try: build({'a.cpp': 'char a[1 << 22] = {1};\\n'}); print('built', r._native() is not None)\n"
         "except EngineError as error: print(str(error))"
