@@ -12,7 +12,8 @@ from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.blas import one_thread
 from rwta_sim.lab.runs import RunFolder
 from rwta_sim.lab.trust import check_modules
-from rwta_sim.loop.environments import OneEnvironment, close_environment, environment_name, obtain_environment
+from rwta_sim.loop.environments import OneEnvironment, close_environment, obtain_environment
+from rwta_sim.loop.spaces import environment_name
 from rwta_sim.loop.watched import as_number
 
 __all__ = ["record_episode"]

@@ -26,12 +26,14 @@ class Credit:
         Whether decisions are credited at once.
     learns : bool
         False if learning is switched off.
+    shuffled : bool
+        Whether modulations are given to the wrong decisions.
     """
 
     def __init__(self, critic: Critic, modulation: ModulationSpec, control: Control) -> None:
         self.online, self.learns = modulation.online, control != "off"
         self.critic, self._modulation = critic, modulation
-        self._shuffle, self._shuffled = Shuffle(), control == "shuffled"
+        self._shuffle, self.shuffled = Shuffle(), control == "shuffled"
         self._scale = modulation.scale()
         self._transitions: Transitions
 
@@ -67,12 +69,7 @@ class Credit:
 
     def given(self, modulation: float, rng: np.random.Generator) -> float:
         """What reaches the synapses in place of `modulation`: itself, unless it is shuffled."""
-        return self._shuffle.exchange(modulation, rng) if self._shuffled else modulation
-
-    @property
-    def shuffled(self) -> bool:
-        """Whether modulations are given to the wrong decisions."""
-        return self._shuffled
+        return self._shuffle.exchange(modulation, rng) if self.shuffled else modulation
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that the future depends on, shared with critic and modulation."""

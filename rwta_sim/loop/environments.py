@@ -12,6 +12,7 @@ from gymnasium.vector import SyncVectorEnv, VectorEnv
 
 from rwta_sim.errors import ConfigError, EnvironmentFailure, shown
 from rwta_sim.loop.environment_spec import GIVEN, EnvironmentSpec
+from rwta_sim.loop.spaces import environment_name
 
 __all__ = [
     "Environments",
@@ -20,7 +21,6 @@ __all__ = [
     "check_given",
     "close_environment",
     "description",
-    "environment_name",
     "make_environment",
     "obtain_environment",
     "recorded",
@@ -95,11 +95,6 @@ def close_environment(env: gym.Env | VectorEnv, **kwargs: Any) -> None:
         env.close(**kwargs)
     except Exception as error:
         warnings.warn(f"{environment_name(env)}: close() raised {error!r}", RuntimeWarning, stacklevel=2)
-
-
-def environment_name(env: gym.Env | VectorEnv) -> str:
-    """A short name for messages: the registered one, or the class."""
-    return env.spec.id if env.spec else type(env.unwrapped).__name__
 
 
 # -- what a run folder remembers ---------------------------------------------------------------------------

@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 import gymnasium as gym
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 
 from rwta_sim.errors import EnvironmentFailure
 
-__all__ = ["Spaces", "name_of"]
+__all__ = ["Spaces", "environment_name"]
 
 
-def name_of(env: gym.Env) -> str:
-    """What messages call an environment."""
+def environment_name(env: gym.Env | VectorEnv) -> str:
+    """A short name for messages: the registered one, or the class."""
     return env.spec.id if env.spec else type(env.unwrapped).__name__
 
 
@@ -45,7 +46,7 @@ class Spaces(NamedTuple):
         EnvironmentFailure
             If its actions are not discrete.
         """
-        space, name = env.action_space, name_of(env)
+        space, name = env.action_space, environment_name(env)
         if not isinstance(space, spaces.Discrete):
             raise EnvironmentFailure(
                 f"{name}: action space {space} is not supported; supported action spaces: Discrete. "

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from rwta_sim.errors import EnvironmentFailure, shown
-from rwta_sim.loop.spaces import name_of
+from rwta_sim.loop.spaces import environment_name
 
 __all__ = ["Watched", "as_number"]
 
@@ -35,7 +35,7 @@ class Watched:
         self._env = env
         self._perceive = perceive
         self._keep = keep
-        self._name = name_of(env)
+        self._name = environment_name(env)
         self._step = 0
         self.correct: bool | None = None
         self.success: bool | None = None
