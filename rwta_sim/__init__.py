@@ -1,6 +1,6 @@
 """rwta_sim: spiking winner-take-all circuits in Brian2 that act and learn in a closed loop."""
 
-from rwta_sim import _rooms  # noqa: F401  (first: others import from the rooms)
+from rwta_sim import _moved, _rooms  # noqa: F401  (first: others import from the rooms)
 from rwta_sim._version import __version__
 from rwta_sim.circuit.kernels import DoubleExponential, Exponential, Rectangular
 from rwta_sim.circuit.network import RWTANetwork

@@ -47,3 +47,20 @@ def test_a_wheel_has_everything(tmp_path):
     files = {str(path.relative_to(libraries)) for path in (libraries / "rwta_sim").rglob("*")}
     for path in [*(ROOT / "rwta_sim").rglob("*.py"), *(ROOT / "rwta_sim").rglob("*.cpp")]:
         assert str(path.relative_to(ROOT)) in files, path
+
+
+def test_modules_that_moved_are_found_at_their_old_names():
+    """They are the same modules, in either order of importing, and so are those inside a package that moved."""
+    code = """
+import sys, warnings
+from importlib import import_module
+from rwta_sim._moved import MOVED
+for old, new in [*sorted(MOVED.items()), ("critics.linear", "learning.critics.linear")]:
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", DeprecationWarning)
+        moved = import_module(f"rwta_sim.{old}")
+    here = import_module(f"rwta_sim.{new}")
+    assert moved is here and here.__name__ == here.__spec__.name == f"rwta_sim.{new}", old
+    assert f"rwta_sim.{old} is now rwta_sim.{new}" in [str(warning.message) for warning in heard], old
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -39,7 +39,7 @@ class Walk:
 
 @contextmanager
 def interrupted(engine):
-    """SIGINT a little after steps have begun; what it ends must end soon."""
+    """SIGINT a little after steps have begun; what it ends must end long before its steps are done."""
     sent, before, ended = [], engine.steps_done, threading.Event()
 
     def send():
@@ -54,7 +54,7 @@ def interrupted(engine):
     try:
         with pytest.raises(KeyboardInterrupt):
             yield
-        assert time.perf_counter() - sent[0] < 1.0  # 0.02 s, and whatever else this machine is doing
+        assert time.perf_counter() - sent[0] < 60.0  # 0.02 s where nobody else computes; to the end are hours
     finally:
         ended.set()
         sender.join()

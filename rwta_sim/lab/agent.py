@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +23,7 @@ from rwta_sim.loop.players import play_one
 from rwta_sim.loop.session import Session, finish
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.loop.splits import pattern_count
+from rwta_sim.loop.system import System
 from rwta_sim.seeding import Purpose
 
 __all__ = ["Agent"]
@@ -90,6 +92,12 @@ class Agent:
     def __repr__(self) -> str:
         experiment = self.experiment
         return f"Agent(task={experiment.task!r}, model={experiment.model!r}, seed={experiment.seed})"
+
+    @property
+    def bridge(self) -> System:
+        """The system, by the name that agents had for what holds encoder and network (deprecated)."""
+        warnings.warn("Agent.bridge is now Agent.system", DeprecationWarning, stacklevel=2)
+        return self.system
 
     @property
     def engine_name(self) -> str:

@@ -126,8 +126,9 @@ class BoxEncoder(Encoder):
         return f"observation of shape {given.shape}, expected {self.shape}, the shape of its space"
 
     def drive(self, features: np.ndarray) -> np.ndarray:
-        channels = np.concatenate([features, 1.0 - features]) if self._complementary else features
-        return channels if self._copies == 1 else np.tile(channels, self._copies)
+        channels = (features, 1.0 - features) if self._complementary else (features,)
+        # `np.tile` says the same, and takes ten times longer for so few.
+        return features if self.n_inputs == features.size else np.concatenate(channels * self._copies)
 
 
 class DiscreteEncoder(Encoder):
