@@ -17,7 +17,7 @@ from rwta_sim.circuit.arrays import NetworkArrays
 from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.spec import NetworkSpec
-from rwta_sim.engines import CompiledEngine, Engine, RuntimeEngine, drive
+from rwta_sim.engines import CompiledEngine, Engine, RuntimeEngine, run_session
 from rwta_sim.learning import Learner, LearningSpec
 from rwta_sim.learning.critics import Constant, CriticInputs
 from rwta_sim.learning.optimisers import SGD
@@ -152,7 +152,7 @@ class _Learning(Path):
                 learner.observe(decision, 1.0 - 2.0 * (number % 2), features, False, rng)
             times.append(time.perf_counter())
 
-        drive(self._engine, session(), STEPS)
+        run_session(self._engine, session(), STEPS)
         return times[1] - times[0]
 
 

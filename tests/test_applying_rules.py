@@ -18,7 +18,7 @@ from rwta_sim.circuit.kernels import Exponential
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Weights
-from rwta_sim.engines import RuntimeEngine, drive
+from rwta_sim.engines import RuntimeEngine, run_session
 from rwta_sim.learning import Learner, LearningSpec, ascent, outer
 from rwta_sim.learning.critics import Constant, CriticInputs
 from rwta_sim.learning.modulation import EpisodeAdvantage
@@ -57,7 +57,7 @@ class Played:
                 made.append((yield from actor.decide(level * rng.random(n_in), False, rng)))
             return made
 
-        self.decisions = drive(engine, session(), STEPS)
+        self.decisions = run_session(engine, session(), STEPS)
         self.rewards = rng.normal(size=DECISIONS)
         self.weights = {name: w.copy() for name, w in actor.weights.weights.items()}
 

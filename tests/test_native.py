@@ -12,7 +12,7 @@ from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.kernels import Exponential
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.spec import NetworkSpec
-from rwta_sim.engines import CompiledEngine, drive
+from rwta_sim.engines import CompiledEngine, run_session
 from rwta_sim.learning import Learner, LearningSpec, ascent
 from rwta_sim.learning.critics import Constant, CriticInputs
 from rwta_sim.learning.optimisers import SGD
@@ -55,7 +55,7 @@ def played(changes, rule, native=True, learn=None):
             readouts.append(actor.arrays.read(STEPS))
             learner.observe(decision, 1.0 - 0.5 * (n % 3), np.ones(1), False, rng)
 
-    drive(engine, session(), STEPS)
+    run_session(engine, session(), STEPS)
     return readouts, {**{n: w.copy() for n, w in actor.weights.weights.items()}, "b": actor.weights.b.copy()}
 
 

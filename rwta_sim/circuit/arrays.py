@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from rwta_sim.circuit.evidence import Eligibility, History
 from rwta_sim.circuit.history import HistoryRecorder
 from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.plasticity import PlasticSynapse
 from rwta_sim.circuit.readout import NativeReader, Readout
 from rwta_sim.circuit.spikes import SpikeRows
 from rwta_sim.circuit.wiring import Projection, Weights
@@ -44,56 +46,71 @@ class NetworkArrays(Weights):
     def __init__(self, network: RWTANetwork, engine: Engine) -> None:
         self._engine = engine
         self._dt = float(network.spec.dt)
-        view, kernel = engine.view, network.spec.kernel
-        self.p = None if network.inputs is None else view(network.inputs, "p")
-        self._drive = np.zeros(network.n_inputs)
-        self.q = view(network.neurons, "q")
+        view = engine.view
         carried = {p.name: view(network.synapses[p.name], "w").reshape(p.shape) for p in network.spiking_projections}
         whole = {**carried, **network.current_weights}
-        whole = {p.name: whole[p.name] for p in network.projections}
-        super().__init__(network, whole, view(network.neurons, "b"))
-        self._input_traces = []
-        self._input_seen = np.empty(0)
-        if network.inputs is None:
-            self._input_current = view(network.neurons, "I_in")
-        else:
-            self._input_seen = view(network.inputs, "x_seen")
-            self._input_traces = [view(network.inputs, name) for name in kernel.variables("x")]
-        self._seen = view(network.neurons, "x_seen")
-        self._traces = [view(network.neurons, name) for name in kernel.variables("x")]
-        # With kernels of their own the neurons' potentials are summed from traces and weights in every step.
-        self._summed = network.spec.tau_spread > 0
-        self._currents = [] if self._summed else [view(network.neurons, name) for name in kernel.variables("I")]
-        self._felt = [*self._input_traces, *self._traces, *self._currents]
-        self._spikes = view(network.neurons, "_spikespace")
-        self._n_spikes = view(network.neurons, "n_spikes")
-        self._t_spike = view(network.neurons, "t_spike")
-        clearing = [*network.synapses.values(), *network.trace_synapses]
-        self._t_clear = [view(s, "t_clear") for s in clearing if "t_clear" in s.variables]
-        if network.spec.noise > 0:
-            self._t_clear.append(view(network.neurons, "t_fresh"))
-        self._refractory = network.spec.refractory is not None
-        self._q_spike = view(network.neurons, "q_spike") if self._refractory else self.q
-        self.preference = view(network.neurons, "u_seen") if self._refractory else self.q
+        super().__init__(network, {p.name: whole[p.name] for p in network.projections}, view(network.neurons, "b"))
+        self._view_inputs()
+        self._view_neurons()
+        self._view_times()
         self._start = 0
         self._history: dict[str, np.ndarray] = {}
         if network.history is not None:
             self._view_history(network.history)
         self._plastic: list[np.ndarray] = []
-        if (plasticity := network.plasticity) is not None:
-            self._plastic = [view(network.neurons, name) for name in plasticity.variables("neuron")]
-            for synapses in network.synapses.values():
-                self._plastic += [view(synapses, name) for name in plasticity.variables("synapse")]
-            self._balances = [view(network.synapses[p.name], "balance").reshape(p.shape) for p in network.projections]
-            learns_bias = "bias_e" in plasticity.variables("neuron")
-            self._bias_e = view(network.neurons, "bias_e") if learns_bias else np.zeros(network.n_neurons)
-            self._gate = [view(network.neurons, name) for name in ("t_first", "t_last", "t_end")]
+        if network.plasticity is not None:
+            self._view_plasticity(network.plasticity)
         self._steps: list[np.ndarray] | None = None
         self._poisson = network.spec.firing == "poisson"
         self._everyone = np.ones(network.n_neurons)
         self._everyone.flags.writeable = False
         doubles = [self._t_spike, self._n_spikes, self.q, self._seen, self._input_seen]
         self._reader = NativeReader.made(network.starts, None if self._poisson else self._spikes, doubles)
+
+    def _view_inputs(self) -> None:
+        network, view = self.network, self._engine.view
+        self.p = None if network.inputs is None else view(network.inputs, "p")
+        self._drive = np.zeros(network.n_inputs)
+        self._input_traces: list[np.ndarray] = []
+        self._input_seen = np.empty(0)
+        if network.inputs is None:
+            self._input_current = view(network.neurons, "I_in")
+        else:
+            self._input_seen = view(network.inputs, "x_seen")
+            self._input_traces = [view(network.inputs, name) for name in network.spec.kernel.variables("x")]
+
+    def _view_neurons(self) -> None:
+        network, kernel = self.network, self.network.spec.kernel
+        view = partial(self._engine.view, network.neurons)
+        self.q, self._seen, self._spikes, self._n_spikes = map(view, ("q", "x_seen", "_spikespace", "n_spikes"))
+        self._traces = [view(name) for name in kernel.variables("x")]
+        # With kernels of their own the neurons' potentials are summed from traces and weights in every step.
+        self._summed = network.spec.tau_spread > 0
+        currents = () if self._summed else kernel.variables("I")
+        self._currents = [view(name) for name in currents]
+        self._felt = [*self._input_traces, *self._traces, *self._currents]
+        self._refractory = network.spec.refractory is not None
+        self._q_spike = view("q_spike") if self._refractory else self.q
+        self.preference = view("u_seen") if self._refractory else self.q
+
+    def _view_times(self) -> None:
+        """Of each neuron's last spike, and since when traces, eligibilities and noise count."""
+        network, view = self.network, self._engine.view
+        self._t_spike = view(network.neurons, "t_spike")
+        clearing = [*network.synapses.values(), *network.trace_synapses]
+        self._t_clear = [view(s, "t_clear") for s in clearing if "t_clear" in s.variables]
+        if network.spec.noise > 0:
+            self._t_clear.append(view(network.neurons, "t_fresh"))
+
+    def _view_plasticity(self, plasticity: PlasticSynapse) -> None:
+        network, view = self.network, self._engine.view
+        self._plastic = [view(network.neurons, name) for name in plasticity.variables("neuron")]
+        for synapses in network.synapses.values():
+            self._plastic += [view(synapses, name) for name in plasticity.variables("synapse")]
+        self._balances = [view(network.synapses[p.name], "balance").reshape(p.shape) for p in network.projections]
+        learns_bias = "bias_e" in plasticity.variables("neuron")
+        self._bias_e = view(network.neurons, "bias_e") if learns_bias else np.zeros(network.n_neurons)
+        self._gate = [view(network.neurons, name) for name in ("t_first", "t_last", "t_end")]
 
     def _view_history(self, recorder: HistoryRecorder) -> None:
         view, groups, rows = self._engine.view, recorder.groups, recorder.steps

@@ -1,7 +1,7 @@
 """The competition within circuits as one pass: a Brian2 `Function` in C++, Cython and NumPy.
 
-`circuits.py` writes lateral inhibition and the categorical draw as sums over Synapses, which is how to read them, but a
-sum costs a look-up and an exponential per synapse. Here the same is done in one pass over the potentials of all
+`equations.py` writes lateral inhibition and the categorical draw as sums over Synapses, which is how to read them, but
+a sum costs a look-up and an exponential per synapse. Here the same is done in one pass over the potentials of all
 circuits: the softmax of each circuit, relative to its largest potential, and, in one_hot firing, the winner, the first
 neuron at which the cumulative sum of q exceeds the circuit's uniform random number. Same numbers from the same random
 numbers, to rounding (tests/test_competition.py).
@@ -22,6 +22,9 @@ from brian2 import Function, NeuronGroup, get_device
 from rwta_sim.circuit.equations import U_MAX
 
 __all__ = ["competition", "fires"]
+
+#: Group and variable of each array that a competition works on.
+_Arrays = dict[str, tuple[NeuronGroup, str]]
 
 
 def _fires(uniform: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -193,32 +196,10 @@ def competition(
     Function
         To be called once per step, in scalar code, with the number of circuits, which it also returns.
     """
-    arrays = {"q": (neurons, "q")}
+    arrays: _Arrays = {"q": (neurons, "q")}
     if draws:
         arrays |= {"draw": (inhibition, "draw"), "winner": (inhibition, "winner")}
-
-    def values(name: str) -> np.ndarray:
-        group, variable = arrays[name]
-        found: np.ndarray = group.variables[variable].get_value()
-        return found
-
-    def in_numpy(circuits: Any) -> Any:
-        q, low = values("q"), starts[:-1]
-        circuit = np.repeat(np.arange(low.size), np.diff(starts))
-        if bars:
-            _softmax_of_the_free(q, low, circuit)
-        else:
-            np.exp(q - np.maximum.reduceat(q, low)[circuit], out=q)
-            q *= (1 / np.add.reduceat(q, low))[circuit]
-        if draws and bars:
-            values("winner")[:] = _winner_of_the_free(q, values("draw"), low, circuit)
-        elif draws:
-            total = np.cumsum(q)
-            below = total - q - (total - q)[low][circuit]  # of the neurons before, within the circuit
-            passed = np.add.reduceat((values("draw")[circuit] >= below + q).astype(int), low)
-            values("winner")[:] = np.minimum(low + passed, starts[1:] - 1)
-        return circuits
-
+    in_numpy = _in_numpy(starts, arrays, bars)
     compete = Function(
         in_numpy, arg_units=[1], arg_types=["integer"], return_unit=1, return_type="integer", stateless=False
     )
@@ -231,11 +212,45 @@ def competition(
         lambda owner: _cython(list(arrays), bars),
         namespace=lambda owner: {
             "_rwta_starts": starts.astype(np.int32),
-            **{f"_rwta_{name}": values(name) for name in arrays},
+            **{f"_rwta_{name}": _values(arrays, name) for name in arrays},
         },
         name="_rwta_compete",
     )
     return compete
+
+
+def _values(arrays: _Arrays, name: str) -> np.ndarray:
+    group, variable = arrays[name]
+    found: np.ndarray = group.variables[variable].get_value()
+    return found
+
+
+def _in_numpy(starts: np.ndarray, arrays: _Arrays, bars: bool) -> Callable[[Any], Any]:
+    low = starts[:-1]
+    circuit = np.repeat(np.arange(low.size), np.diff(starts))
+    softmax, winner = (_softmax_of_the_free, _winner_of_the_free) if bars else (_softmax, _winner)
+
+    def compete(circuits: Any) -> Any:
+        q = _values(arrays, "q")
+        softmax(q, low, circuit)
+        if "draw" in arrays:
+            _values(arrays, "winner")[:] = winner(q, _values(arrays, "draw"), low, circuit)
+        return circuits
+
+    return compete
+
+
+def _softmax(q: np.ndarray, low: np.ndarray, circuit: np.ndarray) -> None:
+    np.exp(q - np.maximum.reduceat(q, low)[circuit], out=q)
+    q *= (1 / np.add.reduceat(q, low))[circuit]
+
+
+def _winner(q: np.ndarray, draw: np.ndarray, low: np.ndarray, circuit: np.ndarray) -> np.ndarray:
+    """The first neuron of each circuit whose cumulative sum of q exceeds the draw, or else the last."""
+    total = np.cumsum(q)
+    below = total - q - (total - q)[low][circuit]  # of the neurons before, within the circuit
+    passed = np.add.reduceat((draw[circuit] >= below + q).astype(int), low)
+    return np.asarray(np.minimum(low + passed, np.append(low[1:], q.size) - 1))
 
 
 def _softmax_of_the_free(q: np.ndarray, low: np.ndarray, circuit: np.ndarray) -> None:
@@ -254,7 +269,7 @@ def _winner_of_the_free(q: np.ndarray, draw: np.ndarray, low: np.ndarray, circui
     return winner
 
 
-def _cpp(starts: np.ndarray, arrays: dict[str, tuple[NeuronGroup, str]], bars: bool) -> Callable[[Any], str]:
+def _cpp(starts: np.ndarray, arrays: _Arrays, bars: bool) -> Callable[[Any], str]:
     """Code that knows the sizes of the circuits, so that the compiler can unroll their loops."""
     sizes = np.diff(starts)
     changes = [0, *(np.flatnonzero(np.diff(sizes)) + 1), sizes.size]

@@ -123,31 +123,21 @@ class MeanField:
         ValueError
             For a drive of another shape, or noise without `rng`.
         """
-        spec = self.spec
-        if rng is None and (spec.noise or spec.start == "noise"):
-            raise ValueError("inference with noise needs a random generator: pass rng")
-        s = np.asarray(drive, dtype=self.dtype)
-        if s.ndim != 2 or s.shape[1] != self.wiring.n_inputs:
-            raise ValueError(f"drive of shape {s.shape}, expected (rows, {self.wiring.n_inputs})")
+        s, rows = self._checked(drive, rng), len(drive)
         weights = {name: np.asarray(w, dtype=self.dtype) for name, w in weights.items()}
         b = np.asarray(b, dtype=self.dtype)
-        rows = len(s)
         result = Inference(
             self._start(rows, rng), np.zeros(rows, np.int64), np.zeros(rows, bool), np.full(rows, np.inf, self.dtype)
         )
         active, q, constant = np.arange(rows), result.q, self._from_inputs(s, weights) + b
-        for iteration in range(1, spec.iterations + 1):
-            if spec.noise:
+        for iteration in range(1, self.spec.iterations + 1):
+            if self.spec.noise:
                 assert rng is not None
                 constant = self._from_inputs(self._noisy(s[active], rng), weights) + b
                 u = constant + self._from_neurons(self._noisy(q, rng), weights)
             else:
                 u = constant + self._from_neurons(q, weights)
-            new = self.softmax(u)
-            change = np.abs(new - q).mean(axis=1)
-            done = change < spec.tolerance
-            if spec.damping:
-                new += np.where(done, 0.0, spec.damping)[:, None].astype(self.dtype) * (q - new)
+            new, change, done = self._step(q, u)
             result.q[active], result.residual[active] = new, change
             result.iterations[active], result.converged[active] = iteration, done
             if done.all():
@@ -156,6 +146,24 @@ class MeanField:
             if done.any():
                 active, q, constant = active[~done], q[~done], constant[~done]
         return result
+
+    def _checked(self, drive: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        """The drive in the precision of the inference; raises as `infer`."""
+        if rng is None and (self.spec.noise or self.spec.start == "noise"):
+            raise ValueError("inference with noise needs a random generator: pass rng")
+        s = np.asarray(drive, dtype=self.dtype)
+        if s.ndim != 2 or s.shape[1] != self.wiring.n_inputs:
+            raise ValueError(f"drive of shape {s.shape}, expected (rows, {self.wiring.n_inputs})")
+        return s
+
+    def _step(self, q: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The next q with the potentials u, the mean change of each row, and which rows have converged."""
+        new = self.softmax(u)
+        change = np.abs(new - q).mean(axis=1)
+        done = change < self.spec.tolerance
+        if self.spec.damping:
+            new += np.where(done, 0.0, self.spec.damping)[:, None].astype(self.dtype) * (q - new)
+        return new, change, done
 
     def respond(
         self, drive: np.ndarray, traces: np.ndarray, weights: Mapping[str, np.ndarray], b: np.ndarray

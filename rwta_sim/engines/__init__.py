@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from rwta_sim.engines.base import Engine
 from rwta_sim.engines.compiled import CompiledEngine
-from rwta_sim.engines.drive import drive
 from rwta_sim.engines.runtime import RuntimeEngine
+from rwta_sim.engines.session import run_session
 from rwta_sim.native.build import can_build
 from rwta_sim.settings import Settings
 
@@ -18,8 +18,8 @@ __all__ = [
     "Engine",
     "EngineSpec",
     "RuntimeEngine",
-    "drive",
     "make_engine",
+    "run_session",
 ]
 
 

@@ -10,8 +10,6 @@ from rwta_sim.circuit.wiring import Weights
 from rwta_sim.learning.critics.base import Critic
 from rwta_sim.learning.decision import Decision
 from rwta_sim.learning.learner_base import LearnerBase
-from rwta_sim.learning.modulation import PPO
-from rwta_sim.learning.modulation.ppo import clipped_modulation, minibatches
 from rwta_sim.learning.replay import Replay
 from rwta_sim.learning.rollout import Rollout
 from rwta_sim.learning.spec import LearningSpec
@@ -80,24 +78,14 @@ class RolloutLearner(LearnerBase):
     def _learn(self, rows: dict[str, np.ndarray], rng: np.random.Generator) -> None:
         """Learn from a batch of decisions, by row."""
         modulation = self.spec.modulation
-        if isinstance(modulation, PPO):
-            advantage = modulation.normalised(rows["advantage"])
-            for where in minibatches(modulation, len(advantage), rng):
-                part = {name: values[where] for name, values in rows.items()}
-                self._clipped_step(modulation, part, advantage[where], rng)
-            return
-        q = self.replay.infer(rows, rng)
-        scale = 1.0 / self.spec.batch
-        self._ascend(rows, q, rows["action"], scale * rows["advantage"], scale * self.entropy, rng)
-
-    def _clipped_step(
-        self, ppo: PPO, rows: Mapping[str, np.ndarray], advantage: np.ndarray, rng: np.random.Generator
-    ) -> None:
-        q, action, scale = self.replay.infer(rows, rng), rows["action"], 1.0 / len(advantage)
-        policy = q[:, self._action]
-        ratio = policy[np.arange(len(q)), action] / np.maximum(rows["probability"], 1e-30)
-        gate = clipped_modulation(ratio, advantage, ppo.clip)
-        self._ascend(rows, q, action, scale * gate, scale * self.entropy, rng)
+        advantage = modulation.normalised(rows["advantage"])
+        for where in modulation.steps(len(advantage), rng):
+            part = {name: values[where] for name, values in rows.items()}
+            q, action = self.replay.infer(part, rng), part["action"]
+            now = q[:, self._action][np.arange(len(q)), action]
+            scale = modulation.share(self.spec.batch, len(q))
+            gate = modulation.gated(now, part["probability"], advantage[where])
+            self._ascend(part, q, action, scale * gate, scale * self.entropy, rng)
 
     def _ascend(
         self,

@@ -154,7 +154,7 @@ class DiscreteEncoder(Encoder):
         return features
 
     def drive(self, features: np.ndarray) -> np.ndarray:
-        return features if self._copies == 1 else np.tile(features, self._copies)
+        return features if self._copies == 1 else np.concatenate((features,) * self._copies)
 
 
 class StandardisedEncoder(Encoder):

@@ -10,7 +10,7 @@ from rwta_sim.agents.rwta.actor import Actor
 from rwta_sim.circuit.arrays import NetworkArrays
 from rwta_sim.circuit.decision import DecisionSpec, choose_action
 from rwta_sim.circuit.network import RWTANetwork
-from rwta_sim.engines import Engine, drive
+from rwta_sim.engines import Engine, run_session
 from rwta_sim.learning import Decision
 from rwta_sim.loop.policy import policy_entropy
 from rwta_sim.loop.session import Session
@@ -83,7 +83,7 @@ class SpikingActor(Actor):
         )
 
     def run(self, session: Session[Result]) -> Result:
-        return drive(self.engine, session, self.spec.steps)
+        return run_session(self.engine, session, self.spec.steps)
 
     def follow(self, other: SpikingActor) -> None:
         for name in self.network.current_weights:  # no Brian2 object holds its own

@@ -12,7 +12,6 @@ from torch.nn.functional import log_softmax
 from rwta_sim.agents.softmax.experiment import SoftmaxExperiment
 from rwta_sim.learning.critics import CriticInputs, Transitions
 from rwta_sim.learning.critics.base import advantages
-from rwta_sim.learning.modulation.ppo import minibatches
 from rwta_sim.learning.rollout import Rollout
 from rwta_sim.learning.torch_adam import TorchAdam, as_tensor, dense_layers, initialise
 from rwta_sim.loop.encoders import make_encoder
@@ -109,7 +108,7 @@ class SoftmaxSystem(System):
         ppo, spec = self._spec.modulation, self._spec
         drive, old = as_tensor(rows["drive"]), as_tensor(rows["probability"])
         action, advantage = torch.tensor(rows["action"]), as_tensor(ppo.normalised(rows["advantage"]))
-        for where in minibatches(ppo, len(action), rng):
+        for where in ppo.steps(len(action), rng):
             logs = log_softmax(self.network(drive[where]), 1)
             chosen = torch.arange(len(logs))
             ratio = logs[chosen, action[where]].exp() / old[where]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
+
+import numpy as np
 
 from rwta_sim.learning.modulation.scale import Scale
 from rwta_sim.settings import Settings
@@ -33,3 +36,21 @@ class Modulation(Settings):
     def scale(self) -> Scale | None:
         """What its advantages are divided by, if anything."""
         return None
+
+    def steps(self, n: int, rng: np.random.Generator) -> Iterator[slice | np.ndarray]:
+        """Which of the n decisions of a batch make each step of learning from it: one step, of all of them."""
+        yield slice(None)
+
+    def normalised(self, advantage: np.ndarray) -> np.ndarray:
+        """The advantages of a batch as they are used; shapes (n,)."""
+        return advantage
+
+    def gated(self, now: np.ndarray, then: np.ndarray, advantage: np.ndarray) -> np.ndarray:
+        """What gates ``d ln pi(action)`` of decisions with these probabilities of the action, now and when they were
+        taken; shapes (n,)."""
+        return advantage
+
+    def share(self, batch: int, n: int) -> float:
+        """By how much the n decisions of a step count, with `batch` episodes in a batch: the sum over decisions, mean
+        over episodes."""
+        return 1.0 / batch

@@ -11,7 +11,7 @@ from pydantic import Field
 from rwta_sim.learning.modulation.base import Modulation
 from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt
 
-__all__ = ["PPO", "clipped_modulation", "minibatches"]
+__all__ = ["PPO", "clipped_modulation"]
 
 
 class PPO(Modulation):
@@ -36,11 +36,24 @@ class PPO(Modulation):
     def discount(self, gamma: float) -> float:
         return gamma * self.lam
 
+    def steps(self, n: int, rng: np.random.Generator) -> Iterator[slice | np.ndarray]:
+        """All decisions in every pass, in random order if by parts."""
+        for _ in range(self.epochs):
+            if self.minibatch is None or self.minibatch >= n:
+                yield slice(None)
+            else:
+                yield from np.array_split(rng.permutation(n), -(-n // self.minibatch))
+
     def normalised(self, advantage: np.ndarray) -> np.ndarray:
-        """Advantages as they are used; shapes (n,)."""
         if not self.normalise or len(advantage) < 2:
             return advantage
         return np.asarray((advantage - advantage.mean()) / (advantage.std() + 1e-8))
+
+    def gated(self, now: np.ndarray, then: np.ndarray, advantage: np.ndarray) -> np.ndarray:
+        return clipped_modulation(now / np.maximum(then, 1e-30), advantage, self.clip)
+
+    def share(self, batch: int, n: int) -> float:
+        return 1.0 / n
 
 
 def clipped_modulation(ratio: np.ndarray, advantage: np.ndarray, clip: float) -> np.ndarray:
@@ -53,12 +66,3 @@ def clipped_modulation(ratio: np.ndarray, advantage: np.ndarray, clip: float) ->
     """
     clipped = np.where(advantage > 0, ratio > 1 + clip, ratio < 1 - clip)
     return np.where(clipped, 0.0, ratio * advantage)
-
-
-def minibatches(ppo: PPO, n: int, rng: np.random.Generator) -> Iterator[slice | np.ndarray]:
-    """Which of n decisions make each step: all of them in every pass, in random order if by parts."""
-    for _ in range(ppo.epochs):
-        if ppo.minibatch is None or ppo.minibatch >= n:
-            yield slice(None)
-        else:
-            yield from np.array_split(rng.permutation(n), -(-n // ppo.minibatch))

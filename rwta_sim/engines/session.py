@@ -7,12 +7,12 @@ from typing import TypeVar
 
 from rwta_sim.engines.base import Engine
 
-__all__ = ["drive"]
+__all__ = ["run_session"]
 
 Result = TypeVar("Result")
 
 
-def drive(engine: Engine, session: Generator[None, None, Result], steps: int) -> Result:
+def run_session(engine: Engine, session: Generator[None, None, Result], steps: int) -> Result:
     """Run `session` to its end, advancing `engine` by `steps` whenever it yields; returns its value."""
     try:
         next(session)
