@@ -22,6 +22,13 @@ from rwta_sim.engines import RuntimeEngine
 brian2.BrianLogger.suppress_name("unused_brian_object")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Coverage makes Python half as fast again: what takes long anyway goes without, as it covers nothing new."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.no_cover)
+
+
 @pytest.fixture(autouse=True)
 def _numpy_target() -> Iterator[None]:
     saved = brian2.prefs.codegen.target
