@@ -21,6 +21,7 @@ lint: $(BIN)/.installed-dev
 	$(BIN)/python scripts/typecheck.py
 
 nightly: $(BIN)/.installed-dev  ## what takes hours: random networks, kills, full disks, shared and damaged runs
+	$(BIN)/python -m pytest -n auto -m nightly
 	RWTA_SIM_NETWORKS=500 $(BIN)/python -m pytest -n auto tests/test_differential.py
 	$(BIN)/python benchmarks/kill_resume.py --operations --kills 1000
 	$(BIN)/python scripts/run_together.py --times 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.fixture(autouse=True)
+def _little_to_collect() -> None:
+    """Every run of Brian2 ends in a `gc.collect()`, which takes a second where hundreds of tests have left their mark:
+    it is not to look at what was there before this test."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

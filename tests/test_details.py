@@ -491,7 +491,7 @@ def test_the_compiled_engine_gives_the_same_numbers(firing, inhibition):
     np.testing.assert_array_equal(other.values(20), after)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_cython_gives_the_same_numbers():
     """What differs there is the function of the competition, and the buffers of random numbers."""
     spec = spec_with("one_hot", refractory=1 * ms, noise=0.5)

@@ -12,7 +12,6 @@ import rwta_sim
 from rwta_sim.errors import ConfigError
 from rwta_sim.lab.runs import RunFolder
 from rwta_sim.learning import RolloutLearner
-from rwta_sim.learning.modulation.ppo import PPO
 from rwta_sim.learning.optimisers import SGD
 from rwta_sim.learning.updater import Updater
 from rwta_sim.seeding import Purpose, episode_seeds
@@ -70,7 +69,7 @@ def test_the_gradient_at_the_action_circuit_is_that_of_the_objective(cue, entrop
     rows["action"] = np.array([d.action for d in made])
     rng = np.random.default_rng(1)
     rows["probability"] = np.array([d.policy[d.action] for d in made]) * rng.uniform(0.7, 1.4, 12)
-    advantage, ppo, where = rng.normal(size=12), PPO(clip=0.2), agent.system.network.action
+    advantage, where = rng.normal(size=12), agent.system.network.action
 
     def objective():
         policy = learner.replay.infer(rows, rng)[:, where].astype(float)
@@ -93,7 +92,7 @@ def test_the_gradient_at_the_action_circuit_is_that_of_the_objective(cue, entrop
             expected[name][place] = (values[0] - values[1]) / 0.02
     before = {name: w.copy() for name, w in blocks.items()}
     learner.rate = 1e-3
-    learner._clipped_step(ppo, rows, advantage, rng)
+    learner._step(rows, advantage, rng)
     for name, gradient in expected.items():
         found = (blocks[name] - before[name]) / 1e-3
         known = gradient != 0
@@ -108,7 +107,7 @@ def test_steps_go_through_all_decisions(cue):
     """Two passes in minibatches of 3 of 7 decisions: three steps each, every decision once a pass."""
     agent = agent_for(cue, **{"learning.modulation.epochs": 2, "learning.modulation.minibatch": 3})
     learner, parts = agent.system.make_learner(), []
-    learner._clipped_step = lambda ppo, rows, advantage, rng: parts.append(rows["number"])
+    learner._step = lambda rows, advantage, rng: parts.append(rows["number"])
     rows = {"number": np.arange(7), "advantage": np.ones(7)}
     learner._learn(rows, np.random.default_rng(0))
     assert [len(part) for part in parts] == [3, 2, 2, 3, 2, 2]

@@ -80,12 +80,15 @@ class RolloutLearner(LearnerBase):
         modulation = self.spec.modulation
         advantage = modulation.normalised(rows["advantage"])
         for where in modulation.steps(len(advantage), rng):
-            part = {name: values[where] for name, values in rows.items()}
-            q, action = self.replay.infer(part, rng), part["action"]
-            now = q[:, self._action][np.arange(len(q)), action]
-            scale = modulation.share(self.spec.batch, len(q))
-            gate = modulation.gated(now, part["probability"], advantage[where])
-            self._ascend(part, q, action, scale * gate, scale * self.entropy, rng)
+            self._step({name: values[where] for name, values in rows.items()}, advantage[where], rng)
+
+    def _step(self, rows: Mapping[str, np.ndarray], advantage: np.ndarray, rng: np.random.Generator) -> None:
+        modulation = self.spec.modulation
+        q, action = self.replay.infer(rows, rng), rows["action"]
+        now = q[:, self._action][np.arange(len(q)), action]
+        scale = modulation.share(self.spec.batch, len(q))
+        gate = modulation.gated(now, rows["probability"], advantage)
+        self._ascend(rows, q, action, scale * gate, scale * self.entropy, rng)
 
     def _ascend(
         self,
