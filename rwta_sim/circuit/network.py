@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from brian2 import Clock, Network, NeuronGroup, Quantity, SpikeMonitor, Synapses, linked_var, ms, prefs, second
@@ -116,30 +117,32 @@ class RWTANetwork(Wiring):
             self.circuit_plasticity = self._depress() if plasticity is not None and plasticity.on_circuit else None
         carried = self.synapses.keys()
         self.current_weights = {n: w.astype(self._float) for n, w in weights.items() if n not in carried}
-        objects: list[BrianObject] = [
+        self.history = HistoryRecorder(self._populations, history, self.clock, record_traces) if history else None
+        self.network = Network(*self._objects(), *(self._monitors() if record else ()), name="rwta_network")
+
+    def __repr__(self) -> str:
+        sizes = f"{self.n_inputs} inputs, {self.spec.hidden_circuits} circuits of {self.spec.hidden_size}"
+        return f"RWTANetwork({sizes}, {self.n_actions} actions, firing={self.spec.firing!r})"
+
+    def _objects(self) -> list[BrianObject]:
+        """All that was built, but for monitors."""
+        return [
             *self._populations.values(),
             self.inhibition,
             *self._circuit_synapses,
             *self.synapses.values(),
             *self.trace_synapses,
+            *([] if self.circuit_plasticity is None else [self.circuit_plasticity]),
+            *([] if self.history is None else self.history.groups.values()),
         ]
-        self.history = HistoryRecorder(self._populations, history, self.clock, record_traces) if history else None
-        if self.circuit_plasticity is not None:
-            objects.append(self.circuit_plasticity)
-        if self.history is not None:
-            objects += self.history.groups.values()
-        if record:
-            self.neuron_spikes = SpikeMonitor(self.neurons, name="rwta_neuron_spikes")
-            self.input_spikes: SpikeMonitor | None = None
-            if self.inputs is not None:
-                self.input_spikes = SpikeMonitor(self.inputs, name="rwta_input_spikes")
-                objects.append(self.input_spikes)
-            objects.append(self.neuron_spikes)
-        self.network = Network(*objects, name="rwta_network")
 
-    def __repr__(self) -> str:
-        sizes = f"{self.n_inputs} inputs, {self.spec.hidden_circuits} circuits of {self.spec.hidden_size}"
-        return f"RWTANetwork({sizes}, {self.n_actions} actions, firing={self.spec.firing!r})"
+    def _monitors(self) -> list[BrianObject]:
+        self.neuron_spikes = SpikeMonitor(self.neurons, name="rwta_neuron_spikes")
+        self.input_spikes: SpikeMonitor | None = None
+        if self.inputs is None:
+            return [self.neuron_spikes]
+        self.input_spikes = SpikeMonitor(self.inputs, name="rwta_input_spikes")
+        return [self.input_spikes, self.neuron_spikes]
 
     # -- building ------------------------------------------------------------------------------------
 
@@ -157,28 +160,15 @@ class RWTANetwork(Wiring):
             constants |= {"noise_sd": spec.noise, "noise_kept": kept}
         return constants
 
-    def _group(self, n: int, model: str, name: str, **kwargs: object) -> NeuronGroup:
+    def _group(self, n: int, model: str, name: str, **kwargs: Any) -> NeuronGroup:
         return NeuronGroup(n, model, method="exact", clock=self.clock, namespace=self._namespace, name=name, **kwargs)
 
     def _synapses(self, source: object, target: object, model: str, name: str, **kwargs: object) -> Synapses:
         return Synapses(source, target, model, clock=self.clock, namespace=self._namespace, name=name, **kwargs)
 
     def _build_neurons(self) -> None:
-        kernel, firing = self.spec.kernel, self.spec.firing
-        details, fused = self._details, self.spec.inhibition == "fused"
+        kernel, details = self.spec.kernel, self._details
         trace = "" if self.spec.delay is not None else kernel.jump("x", "kappa_0")
-        threshold = circuits.NEURON_THRESHOLD[self.spec.inhibition, firing]
-        if details.refractory and (firing, fused) == ("one_hot", False):
-            threshold = circuits.NEURON_THRESHOLD_REFRACTORY
-        currents = [] if details.own_kernels else kernel.variables("I")
-        model = circuits.neuron_equations(kernel, firing, self.spec.inhibition, details)
-        reset = trace + circuits.COUNT_SPIKES
-        plasticity, settling = self.plasticity, {}
-        if plasticity is not None:
-            model += f"{GATE}\n{plasticity.neuron or ''}"
-            reset += plasticity.on_spike or ""
-            if plasticity.settle:
-                settling["events"] = {"settle": " or ".join(filter(None, [LAST_STEP, plasticity.large]))}
         self.inputs: NeuronGroup | None = None
         if not details.input_current:
             self.inputs = self._group(
@@ -188,22 +178,14 @@ class RWTANetwork(Wiring):
                 threshold=circuits.INPUT_THRESHOLD,
                 reset=trace or None,
             )
+        currents = [] if details.own_kernels else kernel.variables("I")
         self.neurons = self._group(
             self.n_neurons,
-            model,
-            "rwta_neurons",
-            threshold=threshold,
-            reset=reset,
+            name="rwta_neurons",
             dtype={**dict.fromkeys(currents, self._float), "q": np.float64},
-            **settling,
+            **self._neuron_code(trace),
         )
-        probability = circuits.probability_code(fused, details.refractory)
-        if plasticity is not None:
-            probability += "t_seen = t\n"
-        regular = {"inputs": (circuits.INPUT_SEEN, "rwta_seen"), "neurons": (probability, "rwta_probability")}
-        for population, group in self._populations.items():
-            code, name = regular[population]
-            group.run_regularly(code, clock=self.clock, when=circuits.WHEN_INHIBIT, order=2, name=name)
+        self._build_probabilities()
         self.neurons.circuit = self.circuit
         self.neurons.t_spike = self.long_ago * second
         if details.noise:
@@ -212,13 +194,45 @@ class RWTANetwork(Wiring):
                     code, clock=self.clock, when=circuits.WHEN_INHIBIT, order=order, name=f"rwta_noise{order + 2}"
                 )
         if details.own_kernels:
-            for population, group in self._populations.items():
-                stretch = self.stretch[population]
-                group.kappa_0 = kernel.amplitudes(stretch, self.spec.dt, self.spec.circuit_rate)
-                for name, value in kernel.namespace().items():
-                    setattr(group, name, value * stretch)
+            self._stretch_kernels()
+        if self.plasticity is not None:
+            self._account(self.plasticity)
+
+    def _neuron_code(self, trace: str) -> dict[str, Any]:
+        """Equations, threshold, reset and events of the neurons; `trace` is the jump of a trace at a spike."""
+        spec, details, plasticity = self.spec, self._details, self.plasticity
+        threshold = circuits.NEURON_THRESHOLD[spec.inhibition, spec.firing]
+        if details.refractory and (spec.firing, spec.inhibition) == ("one_hot", "equations"):
+            threshold = circuits.NEURON_THRESHOLD_REFRACTORY
+        code: dict[str, Any] = {
+            "model": circuits.neuron_equations(spec.kernel, spec.firing, spec.inhibition, details),
+            "threshold": threshold,
+            "reset": trace + circuits.COUNT_SPIKES,
+        }
         if plasticity is not None:
-            self._account(plasticity)
+            code["model"] += f"{GATE}\n{plasticity.neuron or ''}"
+            code["reset"] += plasticity.on_spike or ""
+            if plasticity.settle:
+                code["events"] = {"settle": " or ".join(filter(None, [LAST_STEP, plasticity.large]))}
+        return code
+
+    def _build_probabilities(self) -> None:
+        """In each step, before thresholds: q of the neurons, and the traces that were seen."""
+        probability = circuits.probability_code(self.spec.inhibition == "fused", self._details.refractory)
+        if self.plasticity is not None:
+            probability += "t_seen = t\n"
+        regular = {"inputs": (circuits.INPUT_SEEN, "rwta_seen"), "neurons": (probability, "rwta_probability")}
+        for population, group in self._populations.items():
+            code, name = regular[population]
+            group.run_regularly(code, clock=self.clock, when=circuits.WHEN_INHIBIT, order=2, name=name)
+
+    def _stretch_kernels(self) -> None:
+        kernel = self.spec.kernel
+        for population, group in self._populations.items():
+            stretch = self.stretch[population]
+            group.kappa_0 = kernel.amplitudes(stretch, self.spec.dt, self.spec.circuit_rate)
+            for name, value in kernel.namespace().items():
+                setattr(group, name, value * stretch)
 
     @property
     def spiking_projections(self) -> list[Projection]:
