@@ -153,7 +153,7 @@ def test_any_brian2_network():
     """Spikes, states and rates of the runtime engine, also when advanced in uneven chunks."""
     results = []
     for engine, chunks in (
-        (RuntimeEngine("numpy"), [300]),
+        (RuntimeEngine("cython"), [300]),
         (CompiledEngine(), [300]),
         (CompiledEngine(), [1, 7, 292]),
     ):
