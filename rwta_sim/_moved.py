@@ -61,12 +61,12 @@ class _Moved(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        package, _, old = fullname.partition(".")
+        package, *parts = fullname.split(".")
         if package != "rwta_sim":
             return None
-        for end in range(len(old), 0, -1):  # also the modules of a package that moved
-            if old[:end] in MOVED and old[end : end + 1] in ("", "."):
-                new = f"rwta_sim.{MOVED[old[:end]]}{old[end:]}"
+        for end in range(len(parts), 0, -1):  # also the modules of a package that moved
+            if (moved := MOVED.get(".".join(parts[:end]))) is not None:
+                new = ".".join([package, moved, *parts[end:]])
                 warnings.warn(f"{fullname} is now {new}", DeprecationWarning, stacklevel=2)
                 return ModuleSpec(fullname, _Alias(new))
         return None
