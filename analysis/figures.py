@@ -26,6 +26,8 @@ __all__ = ["draw_figures"]
 RASTER_DECISIONS = 40
 #: No episode takes longer; a damaged recording may claim any time.
 MOST_SECONDS = 1e9
+#: What Brian2 can count.
+MOST_NEURONS = 2**31 - 1
 
 
 def draw_figures(run: RunFolder) -> list[Path]:
@@ -137,8 +139,10 @@ def _wrong(recording: Mapping[str, np.ndarray], n_hidden: int) -> str:
     if not (_whole(starts) and len(starts) > 1 and starts[0] == 0 and (starts[1:] > starts[:-1]).all()):
         return "starts"
     n_actions, n_inputs = int(starts[-1]) - int(starts[-2]), recording["n_inputs"]
-    if not (starts[-2] == n_hidden and n_actions <= MAX_CIRCUIT_SIZE and _whole(n_inputs, 0) and n_inputs >= 0):
-        return "starts or n_inputs"
+    if not (starts[-2] == n_hidden and n_actions <= MAX_CIRCUIT_SIZE):
+        return "starts"
+    if not (_whole(n_inputs, 0) and 0 <= n_inputs <= MOST_NEURONS):
+        return "n_inputs"
     if not (_whole(actions) and len(actions) and _within(actions, n_actions)):
         return "actions"
     if not (step.dtype.kind == "f" and step.shape == () and 0 < step < MOST_SECONDS):

@@ -33,7 +33,7 @@ def plot_raster(ax: Axes, recording: Mapping[str, np.ndarray], start: float = 0.
     tall = max(1.0, 0.15 * below / n_actions)
 
     def heights(neurons: np.ndarray) -> np.ndarray:
-        rows = np.asarray(neurons) + n_inputs
+        rows = np.asarray(neurons, dtype=np.int64) + n_inputs
         return np.where(rows < below, rows, below - 0.5 + tall * (rows - below + 0.5))
 
     def draw(t: np.ndarray, y: np.ndarray, color: str, label: str, size: float) -> None:

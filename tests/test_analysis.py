@@ -11,7 +11,7 @@ from PIL import Image
 import rwta_sim
 from rwta_sim.analysis import circuit_rates, draw_figures, neuron_rates, plot_raster, save_film
 from rwta_sim.analysis.weights import full_matrix
-from rwta_sim.errors import EnvironmentFailure, RwtaSimError
+from rwta_sim.errors import EnvironmentFailure, RunError, RwtaSimError
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.runs import RunFolder
 
@@ -67,6 +67,21 @@ def test_raster_marks_what_happened(run):
     np.testing.assert_allclose(lines["chosen action"].get_ydata(), n_inputs + hidden + recording["actions"][:10])
     shown = recording["neuron_i"][(recording["neuron_t"] < 0.05) & (recording["neuron_i"] < hidden)]
     np.testing.assert_array_equal(lines["hidden"].get_ydata(), shown + n_inputs)
+
+
+@pytest.mark.parametrize("n_inputs", [-1, 2**31, 2**62])
+def test_a_recording_that_cannot_be_is_named(run, n_inputs):
+    run.save_recording({**record_episode(run), "n_inputs": np.array(n_inputs)})
+    with pytest.raises(RunError, match=r"is damaged \(n_inputs\)"):
+        draw_figures(run)
+
+
+def test_as_many_inputs_as_can_be(run):
+    most = 2**31 - 1
+    recording = {**record_episode(run), "n_inputs": np.array(most)}
+    ax = Figure().add_subplot()
+    plot_raster(ax, recording, 0.0, 0.05)
+    assert {line.get_label(): line for line in ax.lines}["hidden"].get_ydata().min() >= most
 
 
 def test_full_matrix():
