@@ -274,7 +274,7 @@ def test_a_checkpoint_from_before_these_settings_loads(cue, tmp_path):
 # -- refractoriness --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("inhibition", ["fused", "equations"])
+@pytest.mark.parametrize("inhibition", ["fused", pytest.param("equations", marks=pytest.mark.nightly)])
 def test_transitions_of_a_refractory_circuit(inhibition):
     """With one refractory step, winners are a Markov chain: from i to j with q_j/(1 - q_i). Chi-square of 20,000
     transitions of a circuit of 4, df = 4*2, against its quantile 1 - 1e-4 (31.83)."""
@@ -471,7 +471,7 @@ class Details:
     "firing, inhibition",
     [
         ("one_hot", "fused"),
-        ("poisson", "equations"),
+        pytest.param("poisson", "equations", marks=pytest.mark.nightly),
     ],
 )
 def test_the_compiled_engine_gives_the_same_numbers(firing, inhibition):

@@ -109,12 +109,11 @@ def answers(experiment, folder, seed, **changes):
     return sum(episode.total for episode in rwta_sim.Agent.load(folder).play(2))
 
 
-@pytest.mark.parametrize(("engine", "seeds"), [(ENGINES[0].values[0], 6), (NUMPY, 1)], ids=["compiled", "numpy"])
+@pytest.mark.parametrize(("engine", "seeds"), [(ENGINES[0].values[0], 2), (NUMPY, 1)], ids=["compiled", "numpy"])
 def test_the_example_learns(folder, engine, seeds):
     """More right answers than its control, with learning off, whose answers are right with probability 1/2.
 
-    z of two proportions of 40 trials a seed above 3.3, by chance once in 2,000 times; on the compiled engine also every
-    one of six seeds above every one of the control's, by chance once in 924 times.
+    z of two proportions of 40 trials a seed above 3.3, by chance once in 2,000 times; two seeds on the compiled engine.
     """
     import lif
 
@@ -127,7 +126,7 @@ def test_the_example_learns(folder, engine, seeds):
     share = (on.sum() + off.sum()) / (80 * seeds)
     z = (on.mean() - off.mean()) / 40 / sqrt(share * (1 - share) * 2 / (40 * seeds))
     assert z > 3.3, (on, off)
-    assert on.min() > off.max() or seeds == 1, (on, off)
+    assert on.min() > off.max(), (on, off)
     weights = rwta_sim.Agent.load(folder / "off0").weights()["plastic.w"]
     assert len(np.unique(weights)) == 1  # as built
 
@@ -174,7 +173,7 @@ def test_most_spikes_choose(folder):
         assert agent.play(1)[0].numbers["rate_hz"] == pytest.approx(1 / 3 / 5e-3)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [ENGINES[0], pytest.param(NUMPY, id="numpy", marks=pytest.mark.nightly)])
 def test_resume_continues_exactly(folder, engine):
     """Stopped by SIGINT in mid-run, resumed: bit for bit the run that was never stopped."""
     import lif

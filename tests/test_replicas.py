@@ -96,7 +96,7 @@ def trained(experiment, folder, env=Walk, **kwargs):
     "changes",
     [
         {},
-        {"network.inputs": "current", "learning.rule.kind": "score_function"},
+        pytest.param({"network.inputs": "current", "learning.rule.kind": "score_function"}, marks=pytest.mark.nightly),
         {"learning.rule.kind": "trace_stdp", "learning.apply": "synapses", "learning.batch": 4},
     ],
     ids=["feedback", "currents", "synapses"],
