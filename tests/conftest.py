@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,9 @@ from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.engines import RuntimeEngine
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # A compiler at a time for each worker: parts of a network that are compiled side by side read the same headers.
+    os.environ.setdefault("MAX_JOBS", "1")
 # Many tests build networks that never run.
 brian2.BrianLogger.suppress_name("unused_brian_object")
 

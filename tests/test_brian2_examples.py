@@ -339,9 +339,9 @@ def results(engine: Any, build: Callable[[], Example], chunks: list[int]) -> dic
 @pytest.mark.parametrize(
     ("build", "target", "steps"),
     [
-        (cuba, "numpy", 1000),
+        (cuba, "numpy", 500),
         (stdp, "numpy", 3000),
-        (jeffress, "numpy", 3000),
+        (jeffress, "numpy", 1500),
         (changing_input, "numpy", 450),
         (lif_curve, "numpy", 700),
         (everything, "numpy", 600),

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -128,12 +129,25 @@ def test_default_folder_and_options(tmp_path):
         (("train", "xor", "--learning.rule.window", "99", *NUMPY), "window = 99 is longer than a decision of 10 steps"),
     ],
 )
-def test_errors_are_one_line_without_traceback(line, message, tmp_path):
-    done = rwta_sim(*line, cwd=tmp_path)
-    assert done.returncode != 0
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr and "WARNING" not in done.stderr
+def test_errors_are_one_line_without_traceback(line, message, tmp_path, monkeypatch, capfd):
+    """In this process, which has all that a new one would import first; what other tests run are processes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rwta-sim", *line])
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # which main() replaces
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code not in (0, None)
+    errors = capfd.readouterr().err
+    assert message in errors
+    assert "Traceback" not in errors and "WARNING" not in errors
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_process_ends_with_one_line(tmp_path):
+    done = rwta_sim("train", "cuee", cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: unknown task 'cuee': did you mean 'cue'")
 
 
 def test_run_folder_in_the_way(run):

@@ -134,6 +134,24 @@ def test_sources_byte_for_byte(cache, tmp_path, monkeypatch):
         build({"hidden.cpp": f"// a comment\rint hidden = 1;\n{SEVEN}"})
 
 
+@pytest.mark.parametrize("jobs", ["", "1", "3"])
+def test_as_many_compilers_as_asked_for(cache, monkeypatch, jobs):
+    monkeypatch.setenv("MAX_JOBS", jobs)
+    built, real = [], build_module._run
+    monkeypatch.setattr(build_module, "_run", lambda command, folder: built.append(command) or real(command, folder))
+    parts = {f"code_objects/part{n}.cpp": f'extern "C" int part{n}() {{ return {n}; }}\n' for n in range(4)}
+    assert seven(load(build({"seven.cpp": SEVEN, **parts}))) == 7
+    compiled = [command for command in built if "-c" in command]
+    assert len(compiled) == 1 + min(4, int(jobs or len(os.sched_getaffinity(0))))
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "many", "2.0"])
+def test_compilers_that_cannot_be_counted(cache, monkeypatch, wrong):
+    monkeypatch.setenv("MAX_JOBS", wrong)
+    with pytest.raises(EngineError, match=f"MAX_JOBS = '{wrong}': expected how many compilers"):
+        build({"seven.cpp": SEVEN})
+
+
 def test_a_carriage_return_on_the_way_from_brian2(cache):
     """Read as a line end, what follows it in a comment would be code."""
     engine = CompiledEngine()

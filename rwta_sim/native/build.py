@@ -207,19 +207,29 @@ def _compile(sources: dict[str, str], folder: Path, path: str, flags: list[str],
     def compile_one(name: str) -> str:
         target = f"{name}.o"
         # Brian2's files other than code objects run once: what counts is how soon they are compiled.
-        once = ["-O1"] if "objects.cpp" in sources and name in ("objects.cpp", "merged_others.cpp") else []
+        once = ["-O1"] if "objects.cpp" in sources and name == "merged_others.cpp" else []
         _run([*command, *flags, *once, f"-I{folder}", "-c", name, "-o", target], folder)
         return target
 
-    cores = os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as pool:
-        objects = list(pool.map(compile_one, _merged(sources, folder, cores)))
+    jobs = _jobs()
+    with ThreadPoolExecutor(jobs) as pool:
+        objects = list(pool.map(compile_one, _merged(sources, folder, jobs)))
     # Not with -ffast-math here: linked so, a library switches the whole process to flush denormals.
     symbolic = [] if platform.system() == "Darwin" else ["-Wl,-Bsymbolic"]
     _run([*command, "-shared", *symbolic, *objects, *link, "-o", "library.so"], folder)
     if not (folder / "library.so").exists():
         raise compiler_failed(f"{path} says that it made a library, and made none")
     return folder / "library.so"
+
+
+def _jobs() -> int:
+    """How many compilers run at once: ``$MAX_JOBS``, as for the extensions of PyTorch, or the cores of this process."""
+    given = os.environ.get("MAX_JOBS", "").strip()
+    if given and not re.fullmatch("[1-9][0-9]{0,5}", given):
+        raise EngineError(f"MAX_JOBS = {given!r}: expected how many compilers may run at once, 1 or more; or unset it")
+    if given:
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _merged(sources: dict[str, str], folder: Path, count: int) -> list[str]:
@@ -230,8 +240,7 @@ def _merged(sources: dict[str, str], folder: Path, count: int) -> list[str]:
     """
     others = [name for name in sources if name.endswith(".cpp") and not name.startswith("code_objects/")]
     parts = [name for name in sources if name.endswith(".cpp") and name.startswith("code_objects/")]
-    # The longest first; what lies in folders includes its neighbours by name.
-    alone = [name for name in others if name == "objects.cpp"] + [name for name in others if "/" in name]
+    alone = [name for name in others if "/" in name]  # which include their neighbours by name
     merged = {"merged_others.cpp": "\n".join(sources[name] for name in others if name not in alone)}
     for unit in range(min(count, len(parts))):
         text = ""
