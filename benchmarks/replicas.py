@@ -32,7 +32,7 @@ from loop_cases import NETWORKS, STEPS, Case
 
 from rwta_sim import Experiment, train
 from rwta_sim.lab.runs import RunFolder, versions
-from rwta_sim.loop.encoders import EncoderSpec
+from rwta_sim.loop.encoders import Scaled
 from rwta_sim.loop.environment_spec import EnvironmentSpec
 
 #: Decisions of an episode; the tasks with images have hundreds.
@@ -91,7 +91,7 @@ class Row:
         plain = Experiment(
             task="replicas",
             environment=EnvironmentSpec(id="not-used"),
-            encoder=EncoderSpec(complementary=False),
+            encoder=Scaled(complementary=False),
             network=case.spec(),
         )
         settings = {

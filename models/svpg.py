@@ -24,7 +24,7 @@ from rwta_sim.learning.critics import Fourier, Tabular
 from rwta_sim.learning.modulation import EpisodeAdvantage
 from rwta_sim.learning.optimisers import Adam
 from rwta_sim.learning.rules import Feedback, ScoreFunction
-from rwta_sim.loop.encoders import EncoderSpec
+from rwta_sim.loop.encoders import EncoderSpec, Scaled
 from rwta_sim.loop.environment_spec import EnvironmentSpec
 from rwta_sim.loop.experiment import TrainingSpec
 
@@ -34,8 +34,8 @@ __all__ = ["PENDULUM_LIMITS", "PRESETS"]
 PENDULUM_LIMITS = (0.4, 0.2, 1 / 0.6, 1 / 0.8)
 
 
-def _within(*limits: float, copies: int) -> EncoderSpec:
-    return EncoderSpec(low=tuple(-x for x in limits), high=limits, copies=copies)
+def _within(*limits: float, copies: int) -> Scaled:
+    return Scaled(low=tuple(-x for x in limits), high=limits, copies=copies)
 
 
 def _control(
@@ -100,7 +100,7 @@ def mountaincar() -> RWTAExperiment:
     return _control(
         "mountaincar",
         EnvironmentSpec(id="MountainCar-v0", kwargs={"max_episode_steps": 1000}),
-        EncoderSpec(copies=8),
+        Scaled(copies=8),
         Fourier(order=4, gamma=0.99, lam=0.9, rate=1e-3),
         TrainingSpec(episodes=500, validate_every=25),
         entropy=0.0,
@@ -113,7 +113,7 @@ def acrobot() -> RWTAExperiment:
     return _control(
         "acrobot",
         EnvironmentSpec(id="Acrobot-v1"),
-        EncoderSpec(copies=8),
+        Scaled(copies=8),
         Fourier(order=2, gamma=0.99, lam=0.9, rate=1e-3),
         TrainingSpec(episodes=600, validate_every=25),
         entropy=0.3,
@@ -185,7 +185,7 @@ def _images(task: str, environment: str, circuits: int, episodes: int, **learnin
     return RWTAExperiment(
         task=task,
         environment=EnvironmentSpec(id=environment),
-        encoder=EncoderSpec(complementary=False),
+        encoder=Scaled(complementary=False),
         network=NetworkSpec(
             hidden_circuits=circuits,
             hidden_size=10,

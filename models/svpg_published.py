@@ -24,7 +24,7 @@ from rwta_sim.learning.modulation import EpisodeAdvantage
 from rwta_sim.learning.modulation.ppo import PPO
 from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
 from rwta_sim.learning.rules import MeanFieldRule
-from rwta_sim.loop.encoders import EncoderSpec
+from rwta_sim.loop.encoders import Scaled
 from rwta_sim.loop.environment_spec import EnvironmentSpec
 from rwta_sim.loop.experiment import TrainingSpec
 from rwta_sim.models.svpg import PENDULUM_LIMITS
@@ -46,7 +46,7 @@ def inverted_pendulum() -> RWTAExperiment:
         model="svpg-published",
         dynamics="rate",
         environment=EnvironmentSpec(id="rwta_sim/InvertedPendulum-v0"),
-        encoder=EncoderSpec(low=tuple(-x for x in PENDULUM_LIMITS), high=PENDULUM_LIMITS, complementary=False),
+        encoder=Scaled(low=tuple(-x for x in PENDULUM_LIMITS), high=PENDULUM_LIMITS, complementary=False),
         network=_network(8, 8, 40 * ms),
         decision=DecisionSpec(steps=42),
         learning=LearningSpec(
@@ -70,7 +70,7 @@ def mnist_tpami() -> RWTAExperiment:
         model="svpg-published",
         dynamics="rate",
         environment=EnvironmentSpec(id="rwta_sim/MNIST-v0", kwargs={"wrong_reward": -1.0}),
-        encoder=EncoderSpec(complementary=False),
+        encoder=Scaled(complementary=False),
         network=_network(50, 10, 20 * ms),
         decision=DecisionSpec(steps=200),
         learning=LearningSpec(

@@ -28,7 +28,7 @@ from rwta_sim.learning.modulation import EpisodeAdvantage
 from rwta_sim.learning.modulation.ppo import PPO
 from rwta_sim.learning.optimisers import Adam
 from rwta_sim.learning.rules import Feedback
-from rwta_sim.loop.encoders import EncoderSpec
+from rwta_sim.loop.encoders import Scaled
 from rwta_sim.loop.environment_spec import EnvironmentSpec
 from rwta_sim.loop.experiment import TrainingSpec
 
@@ -55,7 +55,7 @@ def _doom(
     return RWTAExperiment(
         task=task,
         environment=EnvironmentSpec(id=id, kwargs={**_RETINA, "alive": 0.0, "healed": 1.0, "death": 0.0, **rewards}),
-        encoder=EncoderSpec(complementary=False, standardise=400),
+        encoder=Scaled(complementary=False, standardise=400),
         network=NetworkSpec(
             hidden_circuits=circuits,
             hidden_size=10,
@@ -98,7 +98,7 @@ def _robot(
     return RWTAExperiment(
         task=task,
         environment=environment,
-        encoder=EncoderSpec(complementary=False),
+        encoder=Scaled(complementary=False),
         network=NetworkSpec(
             hidden_circuits=20,
             hidden_size=10,

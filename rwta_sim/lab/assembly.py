@@ -50,8 +50,8 @@ def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[A
             agents.append(Agent(experiment, alone if lockstep is None else lockstep.environments[i], trains=i == 0))
         if agents[0].system.frames and lockstep is not None:
             raise ConfigError(
-                "encoder.standardise looks around in an environment by itself, and those of a vector environment move "
-                "together: set training.vector = 'none', or leave it out"
+                "the encoder looks around in an environment by itself first (encoder.standardise, encoder.fit), and "
+                "those of a vector environment move together: set training.vector = 'none', or leave that out"
             )
     except BaseException:
         group.close(())

@@ -10,7 +10,7 @@ from rwta_sim.engines import EngineSpec
 from rwta_sim.errors import ConfigError
 from rwta_sim.learning.critics import Constant, CriticSpec
 from rwta_sim.learning.modulation import Control
-from rwta_sim.loop.encoders import EncoderSpec
+from rwta_sim.loop.encoders import EncoderSpec, Scaled
 from rwta_sim.loop.environment_spec import as_toml
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.spaces import Spaces
@@ -94,7 +94,7 @@ class Brian2Experiment(Experiment):
     """
 
     model: Name = Field("brian2", description="'brian2'")
-    encoder: EncoderSpec = EncoderSpec()
+    encoder: EncoderSpec = Scaled()
     network: BuilderSpec
     decision_steps: PositiveInt = Field(100, le=10**9, description="time steps of the fastest clock in a decision")
     critic: CriticSpec = Constant()

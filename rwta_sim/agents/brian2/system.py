@@ -14,7 +14,6 @@ from rwta_sim.engines import make_engine
 from rwta_sim.learning.credit import Credit
 from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.learning.modulation import TDError
-from rwta_sim.loop.encoders import make_encoder
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.loop.system import Choice, System
@@ -56,7 +55,7 @@ class Brian2System(System):
     def __init__(self, experiment: Brian2Experiment, spaces: Spaces, record: bool = False) -> None:
         self.experiment, spec = experiment, experiment.network
         self.gamma, self._n_actions = experiment.critic.gamma, spaces.n_actions
-        self.encoder = make_encoder(spaces, experiment.encoder)
+        self.encoder = experiment.encoder.make(spaces)
         self.frames = self.encoder.frames
         self.engine, self._steps = make_engine(experiment.engine), experiment.decision_steps
         n_inputs = self.encoder.n_inputs

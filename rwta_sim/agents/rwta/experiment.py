@@ -13,7 +13,7 @@ from rwta_sim.engines import EngineSpec
 from rwta_sim.errors import ConfigError
 from rwta_sim.learning import LearningSpec
 from rwta_sim.learning.critics import CriticSpec, Fourier
-from rwta_sim.loop.encoders import EncoderSpec
+from rwta_sim.loop.encoders import EncoderSpec, Scaled
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.settings import Name, format_quantity
@@ -28,7 +28,7 @@ class RWTAExperiment(Experiment):
     """A recurrent winner-take-all network, from spikes or as its mean field."""
 
     model: Name = Field("svpg", description="published system whose preset this is")
-    encoder: EncoderSpec = EncoderSpec()
+    encoder: EncoderSpec = Scaled()
     network: NetworkSpec = NetworkSpec()
     decision: DecisionSpec = DecisionSpec()
     learning: LearningSpec = LearningSpec()
@@ -87,14 +87,14 @@ class RWTAExperiment(Experiment):
             raise ValueError(
                 "learning.rule.kind = 'feedback' needs the drive that the weights say: leave network.published_code out"
             )
-        if self.encoder.standardise and self.dynamics == "spiking" and network.inputs == "spikes":
+        if (unconfined := self.encoder.unconfined) and self.dynamics == "spiking" and network.inputs == "spikes":
             raise ValueError(
-                "encoder.standardise makes drives below 0 and above 1, which are no probabilities: set "
+                f"{unconfined} makes drives below 0 and above 1, which are no probabilities: set "
                 "network.inputs = 'current', or leave it out"
             )
-        if self.encoder.standardise and self.dynamics == "rate" and self.mean_field.effective().noise:
+        if unconfined and self.dynamics == "rate" and self.mean_field.effective().noise:
             raise ValueError(
-                "encoder.standardise makes drives below 0 and above 1, which mean_field.noise would clip: leave one out"
+                f"{unconfined} makes drives below 0 and above 1, which mean_field.noise would clip: leave one out"
             )
         if network.refractory is not None and decision.decoder == "most_spikes":
             raise ValueError(

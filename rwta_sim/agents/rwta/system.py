@@ -19,7 +19,6 @@ from rwta_sim.engines import make_engine
 from rwta_sim.learning import Decision, Learner, LearnerBase, RolloutLearner
 from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.learning.rules import Rule
-from rwta_sim.loop.encoders import make_encoder
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.loop.system import Arrays, Choice, Probe, System, fill
@@ -66,7 +65,7 @@ class RWTASystem(System):
     def __init__(self, experiment: RWTAExperiment, spaces: Spaces, record: bool = False, trains: bool = False) -> None:
         self.experiment = experiment
         self.gamma, self.batch = experiment.critic.gamma, experiment.learning.batch
-        self.encoder = make_encoder(spaces, experiment.encoder)
+        self.encoder = experiment.encoder.make(spaces)
         self.frames = self.encoder.frames
         reckon = training_needs if trains else network_needs
         require(reckon(experiment, self.encoder.n_inputs, spaces.n_actions))

@@ -10,7 +10,7 @@ from pydantic import Field
 from rwta_sim.errors import RwtaSimError
 from rwta_sim.learning.critics import Network
 from rwta_sim.learning.modulation import PPO
-from rwta_sim.loop.encoders import EncoderSpec
+from rwta_sim.loop.encoders import EncoderSpec, Scaled
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt, Settings
@@ -37,7 +37,7 @@ class SoftmaxExperiment(Experiment):
     In PyTorch, by backpropagation; the critic is a network of the same kind.
     """
 
-    encoder: EncoderSpec = EncoderSpec()
+    encoder: EncoderSpec = Scaled()
     hidden: tuple[PositiveInt, ...] = Field((), description="ReLU units in each hidden layer; none: a linear policy")
     learning: PolicyLearningSpec = PolicyLearningSpec()
     critic: Network = Network(lam=0.95, rate=3e-4, hidden=(), channels=())

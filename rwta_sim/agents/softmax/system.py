@@ -14,7 +14,6 @@ from rwta_sim.learning.critics import CriticInputs, Transitions
 from rwta_sim.learning.critics.base import advantages
 from rwta_sim.learning.rollout import Rollout
 from rwta_sim.learning.torch_adam import TorchAdam, as_tensor, dense_layers, initialise
-from rwta_sim.loop.encoders import make_encoder
 from rwta_sim.loop.policy import policy_entropy
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
@@ -39,7 +38,7 @@ class SoftmaxSystem(System):
     def __init__(self, experiment: SoftmaxExperiment, spaces: Spaces) -> None:
         self.experiment, self._spec = experiment, experiment.learning
         self.gamma, self.batch = experiment.critic.gamma, experiment.learning.batch
-        self.encoder = make_encoder(spaces, experiment.encoder)
+        self.encoder = experiment.encoder.make(spaces)
         self.frames = self.encoder.frames
         n_inputs, self._n_actions = self.encoder.n_inputs, spaces.n_actions
         self.network = torch.nn.Sequential(*dense_layers(n_inputs, experiment.hidden, self._n_actions))

@@ -1,9 +1,8 @@
-"""Encoders: an observation becomes a drive in [0, 1] for each input neuron."""
+"""Every number of an observation as the drive of an input, scaled to [0, 1]."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,22 +11,21 @@ from gymnasium import spaces
 from pydantic import Field
 
 from rwta_sim.errors import EnvironmentFailure, shown
+from rwta_sim.loop.encoders.base import Encoder, EncoderSettings, bounds
 from rwta_sim.loop.spaces import Spaces
-from rwta_sim.settings import PositiveInt, Settings
 
-__all__ = ["BoxEncoder", "DiscreteEncoder", "Encoder", "EncoderSpec", "StandardisedEncoder", "make_encoder"]
+__all__ = ["BoxEncoder", "DiscreteEncoder", "Scaled", "StandardisedEncoder"]
 
 #: Kinds of NumPy's dtypes that are real numbers.
 _REAL = "biuf"
-#: Beyond this nothing is measured: a bound is the largest number of its type, and means that there is none.
-_FLOAT_LIMIT, _INTEGER_LIMIT = 1e30, 2**31 - 1
 
 SUPPORTED = "supported observation spaces: Box (any shape, images are flattened) and Discrete"
 
 
-class EncoderSpec(Settings):
-    """How observations drive the inputs."""
+class Scaled(EncoderSettings):
+    """Numbers scaled to [0, 1] and clipped; observations of a Discrete space one-hot."""
 
+    kind: Literal["scaled"] = "scaled"
     low: tuple[float, ...] | None = Field(
         None, description="observation that maps to 0, per dimension or one for all; default: the space's bound"
     )
@@ -35,10 +33,6 @@ class EncoderSpec(Settings):
         None, description="observation that maps to 1, per dimension or one for all; default: the space's bound"
     )
     complementary: bool = Field(True, description="a second channel 1 - s for each dimension of a Box")
-    copies: PositiveInt = Field(
-        1, le=10_000, description="input neurons per channel: their independent spikes tell its value more exactly"
-    )
-
     standardise: int = Field(
         0,
         ge=0,
@@ -46,48 +40,27 @@ class EncoderSpec(Settings):
         "divided by their standard deviation; 0: none. For inputs that are currents",
     )
 
+    @property
+    def unconfined(self) -> str | None:
+        return "encoder.standardise" if self.standardise else None
 
-class Encoder(ABC):
-    """Two steps: an observation becomes features in [0, 1], and features become the drive of the inputs.
+    def make(self, of: Spaces) -> Encoder:
+        encoder = self._plain(of)
+        return StandardisedEncoder(encoder, self.standardise) if self.standardise else encoder
 
-    Attributes
-    ----------
-    n_features, n_inputs : int
-    shape : tuple of int
-        Of the observation whose numbers, in C order, the features are.
-    discrete : bool
-        Whether features are one-hot.
-    frames : int
-        Observations that `calibrate` wants before anything is encoded; 0: none.
-    """
-
-    n_features: int
-    n_inputs: int
-    shape: tuple[int, ...]
-    discrete: bool = False
-    frames: int = 0
-
-    @abstractmethod
-    def features(self, observation: Any) -> np.ndarray:
-        """Features in [0, 1], shape (n_features,), a new array.
-
-        Raises
-        ------
-        ValueError
-            If the observation is not real numbers, is not of the space's shape, holds NaN or infinity, or is outside
-            a Discrete space.
-        """
-
-    @abstractmethod
-    def drive(self, features: np.ndarray) -> np.ndarray:
-        """Drive of the inputs, shape (n_inputs,): in [0, 1], unless standardised."""
-
-    def calibrate(self, features: Sequence[np.ndarray]) -> None:  # noqa: B027
-        """See features of `frames` observations."""
-
-    def state(self) -> dict[str, np.ndarray]:
-        """What it was calibrated to, shared with the encoder."""
-        return {}
+    def _plain(self, of: Spaces) -> Encoder:
+        space = of.observation
+        if isinstance(space, spaces.Discrete):
+            if self.low is not None or self.high is not None:
+                raise EnvironmentFailure(
+                    f"{of.name}: encoder.low and encoder.high are for Box observations, these are {space}: leave them "
+                    "out"
+                )
+            return DiscreteEncoder(int(space.n), int(space.start), self.copies)
+        if not isinstance(space, spaces.Box):
+            raise EnvironmentFailure(f"{of.name}: observation space {space} is not supported; {SUPPORTED}")
+        low, high = bounds(of, space, self.low, self.high)
+        return BoxEncoder(low, high, self.complementary, self.copies, space.shape)
 
 
 class BoxEncoder(Encoder):
@@ -198,70 +171,3 @@ class StandardisedEncoder(Encoder):
 
     def state(self) -> dict[str, np.ndarray]:
         return {"mean": self.mean, "scale": self.scale}
-
-
-def make_encoder(of: Spaces, spec: EncoderSpec) -> Encoder:
-    """The encoder for the observation space of an environment.
-
-    Raises
-    ------
-    EnvironmentFailure
-        For a space that is not supported, or bounds that are missing or make no sense.
-    """
-    encoder = _plain_encoder(of, spec)
-    return StandardisedEncoder(encoder, spec.standardise) if spec.standardise else encoder
-
-
-def _plain_encoder(of: Spaces, spec: EncoderSpec) -> Encoder:
-    space, name = of.observation, of.name
-    if isinstance(space, spaces.Discrete):
-        if spec.low is not None or spec.high is not None:
-            raise EnvironmentFailure(
-                f"{name}: encoder.low and encoder.high are for Box observations, these are {space}: leave them out"
-            )
-        return DiscreteEncoder(int(space.n), int(space.start), spec.copies)
-    if not isinstance(space, spaces.Box):
-        raise EnvironmentFailure(f"{name}: observation space {space} is not supported; {SUPPORTED}")
-    low = _bound("low", spec.low, space, name)
-    high = _bound("high", spec.high, space, name)
-    if not (low < high).all():
-        bad = int(np.flatnonzero(~(low < high))[0])
-        raise EnvironmentFailure(
-            f"{name}: encoder.low[{bad}] = {low[bad]} must be below encoder.high[{bad}] = {high[bad]}"
-        )
-    return BoxEncoder(low, high, spec.complementary, spec.copies, space.shape)
-
-
-def _bound(which: Literal["low", "high"], given: tuple[float, ...] | None, space: spaces.Box, name: str) -> np.ndarray:
-    """Flat bounds to scale by: those `given`, or the space's."""
-    size = math.prod(space.shape)
-    if given is not None:
-        if len(given) not in (1, size):
-            raise EnvironmentFailure(
-                f"{name}: encoder.{which} has {len(given)} numbers, expected 1 or {size}, one per dimension"
-            )
-        return np.broadcast_to(np.asarray(given, dtype=float), (size,)).copy()
-    unbounded = _unbounded(which, space)
-    if unbounded.any():
-        raise EnvironmentFailure(
-            f"{name}: observation[{int(np.flatnonzero(unbounded)[0])}] has no {which} bound to scale by: "
-            f"set encoder.{which} (numbers from what you see the environment do; beyond them it is clipped)"
-        )
-    return np.asarray(getattr(space, which), dtype=float).reshape(-1)
-
-
-def _unbounded(which: Literal["low", "high"], space: spaces.Box) -> np.ndarray:
-    """Where a Box has no bound, shape (n_features,).
-
-    Gymnasium writes "no bound" as infinity or, for integers, as the limit of the type; some environments as the
-    largest number of a type. The limits of 8 bits are always taken for bounds, as pixels have them, and those of 16
-    where the environment names them.
-    """
-    bound = np.asarray(getattr(space, which), dtype=float).reshape(-1)
-    dtype: Any = space.dtype
-    if dtype.kind == "f":
-        return np.abs(bound) >= min(_FLOAT_LIMIT, float(np.finfo(dtype).max))
-    if dtype.itemsize == 1:
-        return np.zeros(bound.shape, dtype=bool)
-    named = space.bounded_below if which == "low" else space.bounded_above
-    return (np.abs(bound) >= _INTEGER_LIMIT) | ~np.asarray(named).reshape(-1)
