@@ -86,6 +86,19 @@ SPIKES = {
 }
 
 
+@pytest.mark.parametrize(("replicas", "vector"), [(1, "none"), (2, "none"), (2, "sync")])
+def test_more_episodes_than_fit_in_memory(cue, replicas, vector):
+    """Their numbers are gone through, not kept."""
+    experiment = walk(cue, replicas, **{"training.vector": vector, "engine.target": "numpy"})
+    agent, players = assemble(experiment, Walk)
+    with closing(players), closing(agent):
+        with closing(players.play(Purpose.VALIDATION, range(2, 2**53))) as game:
+            first, second = (players.run(game.next()) for _ in range(2))
+        with closing(players.play(Purpose.VALIDATION, [3, 2])) as game:
+            again = [players.run(game.next()) for _ in range(3)]
+    assert [episode and episode.actions for episode in again] == [second.actions, first.actions, None]
+
+
 def trained(experiment, folder, env=Walk, **kwargs):
     rwta_sim.train(experiment, folder, env=env, **kwargs)
     return end_of(RunFolder.open(folder))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -112,13 +111,14 @@ class _OneGame(Game):
         self, player: Player, seed: int, purpose: Purpose, numbers: Sequence[int], stop: Callable[[], bool]
     ) -> None:
         self._player, self._seed, self._purpose = player, seed, purpose
-        self._left = deque(numbers)
+        self._left = iter(numbers)
         self._stop = stop
 
     def next(self) -> Session[Episode | None]:
-        if not self._left or self._stop():
+        number = None if self._stop() else next(self._left, None)
+        if number is None:
             return None
-        return (yield from play_one(self._player, self._seed, self._purpose, self._left.popleft()))
+        return (yield from play_one(self._player, self._seed, self._purpose, number))
 
 
 def play_one(

@@ -9,8 +9,7 @@ the result is the same to the last bit for any number of copies.
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from rwta_sim.errors import EnvironmentFailure
@@ -88,7 +87,7 @@ class SideBySide(Players):
         for player in self.players[1:]:
             player.system.follow(first)
         if self._lockstep is not None:
-            begin = list(numbers)[: len(self.players)]
+            begin = numbers[: len(self.players)]
             self._lockstep.begin({i: episode_seeds(self._seed, purpose, n).environment for i, n in enumerate(begin)})
         return _Threads(self, self._seed, purpose, numbers, stop, self._lockstep)
 
@@ -106,14 +105,14 @@ class _Threads(Game):
         lockstep: Lockstep | None,
     ) -> None:
         self._group, self._seed, self._purpose, self._stop, self._lockstep = group, seed, purpose, stop, lockstep
-        self._left = deque(numbers)
+        self._left = iter(numbers)
         self._abandoned = False
         self._turn = threading.Condition()
         self._begun: set[int] = set()
         self._played: dict[int, _Played] = {}
         count = len(group.players)
-        queue = deque(numbers)
-        queues = [queue] * count if lockstep is None else [deque(numbers[i::count]) for i in range(count)]
+        queue = iter(numbers)
+        queues = [queue] * count if lockstep is None else [iter(numbers[i::count]) for i in range(count)]
         self._threads = [
             threading.Thread(target=self._player, args=(i, queues[i]), name=f"replica-{i}", daemon=True)
             for i in range(min(count, len(numbers)))
@@ -123,7 +122,8 @@ class _Threads(Game):
 
     def next(self) -> Session[Episode | None]:
         yield from ()
-        played = self._wait_for(self._left.popleft()) if self._left else None
+        number = next(self._left, None)
+        played = None if number is None else self._wait_for(number)
         if played is None:
             return None
         if self._purpose is Purpose.TRAINING:
@@ -151,7 +151,7 @@ class _Threads(Game):
                 self._turn.wait()
             return self._played.pop(number)
 
-    def _player(self, index: int, queue: deque[int]) -> None:
+    def _player(self, index: int, queue: Iterator[int]) -> None:
         """What a thread does: play episodes until there are no more."""
         while (number := self._next(queue)) is not None:
             played = self._play(self._group.players[index], number)
@@ -167,12 +167,11 @@ class _Threads(Game):
         with self._turn:
             self._turn.notify_all()
 
-    def _next(self, queue: deque[int]) -> int | None:
+    def _next(self, queue: Iterator[int]) -> int | None:
         with self._turn:
-            if not queue or self._abandoned or self._stop():
-                return None
-            number = queue.popleft()
-            self._begun.add(number)
+            number = None if self._abandoned or self._stop() else next(queue, None)
+            if number is not None:
+                self._begun.add(number)
             return number
 
     def _watch(self) -> None:
