@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from rwta_sim.agents.rwta import RWTAExperiment
 from rwta_sim.agents.rwta.system import blocks_saved
 from rwta_sim.analysis.curves import plot_learning_curve
+from rwta_sim.analysis.lesions import plot_lesions
 from rwta_sim.analysis.rasters import plot_raster
 from rwta_sim.analysis.rates import plot_rates
 from rwta_sim.analysis.weights import full_matrix, plot_weights
@@ -18,9 +19,10 @@ from rwta_sim.circuit.equations import MAX_CIRCUIT_SIZE
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.errors import CheckpointError, RunError
 from rwta_sim.lab.files import replacing
+from rwta_sim.lab.lesions import LesionScore
 from rwta_sim.lab.runs import Checkpoint, RunFolder
 
-__all__ = ["draw_figures"]
+__all__ = ["draw_figures", "draw_lesions"]
 
 #: Decisions shown in the raster: few enough to see single spikes.
 RASTER_DECISIONS = 40
@@ -52,6 +54,23 @@ def draw_figures(run: RunFolder) -> list[Path]:
     return written
 
 
+def draw_lesions(run: RunFolder, scores: Sequence[LesionScore], of: str, random: float | None = None) -> Path:
+    """Draw figures/lesions-OF.png of what `rwta_sim.lab.lesions.lesion_curve` found; returns the file.
+
+    Raises
+    ------
+    RunError
+        If it cannot be written.
+    """
+    path, figure = run.file_for("figures", f"lesions-{of}.png"), Figure(figsize=(6, 4), layout="constrained")
+    ax = figure.add_subplot()
+    plot_lesions(ax, scores, of, random)
+    ax.set_title(f"Lesions: {_title(run)}")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    return path
+
+
 def _network(run: RunFolder) -> NetworkSpec:
     """Of a run whose figures show its circuits."""
     assert isinstance(run.experiment, RWTAExperiment)  # as its `draws` say
@@ -77,7 +96,7 @@ def _raster(run: RunFolder) -> Figure:
     ax = figure.add_subplot()
     shown = min(RASTER_DECISIONS, len(recording["actions"])) * float(recording["decision_time"])
     plot_raster(ax, recording, 0.0, shown)
-    ax.set_title(f"Spikes of one greedy episode, first {shown * 1e3:.0f} ms: {_title(run)}")
+    ax.set_title(f"Spikes of one evaluation episode, first {shown * 1e3:.0f} ms: {_title(run)}")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small", markerscale=2)
     return figure
 
@@ -86,7 +105,7 @@ def _rates(run: RunFolder) -> Figure:
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     ax = figure.add_subplot()
     plot_rates(ax, _recording(run))
-    ax.set_title(f"Firing rates over one greedy episode: {_title(run)}")
+    ax.set_title(f"Firing rates over one evaluation episode: {_title(run)}")
     return figure
 
 

@@ -54,7 +54,7 @@ def _control(
         environment=environment,
         encoder=encoder,
         network=NetworkSpec(hidden_circuits=8, hidden_size=8, kernel=Exponential(tau=tau * ms)),
-        decision=DecisionSpec(steps=steps),
+        decision=DecisionSpec(steps=steps, readout="argmax"),
         learning=LearningSpec(rate=3e-3, final_rate=0.1, entropy=entropy),
         critic=critic,
         training=training,
@@ -127,7 +127,7 @@ def gridworld() -> RWTAExperiment:
         task="gridworld",
         environment=EnvironmentSpec(id="rwta_sim/Gridworld-v0"),
         network=NetworkSpec(hidden_circuits=4, hidden_size=4, kernel=Exponential(tau=3 * ms)),
-        decision=DecisionSpec(steps=10),
+        decision=DecisionSpec(steps=10, readout="argmax"),
         learning=LearningSpec(rate=1e-2, final_rate=0.05, entropy=0.002),
         critic=Tabular(gamma=0.9, lam=0.7, rate=0.1),
         training=TrainingSpec(episodes=5000, validate_every=500),
@@ -151,7 +151,7 @@ def _parity(task: str, environment: EnvironmentSpec, circuits: int, episodes: in
             weight_sd=0.5,
             random_blocks=("sh",),
         ),
-        decision=DecisionSpec(steps=10),
+        decision=DecisionSpec(steps=10, readout="argmax"),
         learning=LearningSpec(
             rule=ScoreFunction(),
             modulation=EpisodeAdvantage(lam=1.0),
@@ -195,7 +195,7 @@ def _images(task: str, environment: str, circuits: int, episodes: int, **learnin
             weight_sd=1.0,
             random_blocks=("sh",),
         ),
-        decision=DecisionSpec(steps=30),
+        decision=DecisionSpec(steps=30, readout="argmax"),
         learning=LearningSpec(
             **{"rule": Feedback(), "modulation": EpisodeAdvantage(lam=1.0), "optimiser": Adam(), **settings}
         ),
@@ -222,7 +222,7 @@ def cue() -> RWTAExperiment:
         task="cue",
         environment=EnvironmentSpec(id="rwta_sim/CueAction-v0"),
         network=NetworkSpec(hidden_circuits=2, hidden_size=4, kernel=Exponential(tau=5 * ms)),
-        decision=DecisionSpec(steps=5),
+        decision=DecisionSpec(steps=5, readout="argmax"),
         learning=LearningSpec(rate=1e-2, entropy=0.01),
         critic=Tabular(gamma=0.0, lam=0.0, rate=0.1),
         training=TrainingSpec(

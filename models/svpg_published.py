@@ -48,7 +48,7 @@ def inverted_pendulum() -> RWTAExperiment:
         environment=EnvironmentSpec(id="rwta_sim/InvertedPendulum-v0"),
         encoder=Scaled(low=tuple(-x for x in PENDULUM_LIMITS), high=PENDULUM_LIMITS, complementary=False),
         network=_network(8, 8, 40 * ms),
-        decision=DecisionSpec(steps=42),
+        decision=DecisionSpec(steps=42, readout="argmax"),
         learning=LearningSpec(
             rule=_RULE,
             modulation=PPO(clip=0.2, epochs=5),
@@ -72,7 +72,7 @@ def mnist_tpami() -> RWTAExperiment:
         environment=EnvironmentSpec(id="rwta_sim/MNIST-v0", kwargs={"wrong_reward": -1.0}),
         encoder=Scaled(complementary=False),
         network=_network(50, 10, 20 * ms),
-        decision=DecisionSpec(steps=200),
+        decision=DecisionSpec(steps=200, readout="argmax"),
         learning=LearningSpec(
             rule=_RULE,
             modulation=PPO(clip=0.2, epochs=5),

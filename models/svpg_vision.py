@@ -66,7 +66,7 @@ def _doom(
             precision="single",
             weight_sd=0.045,
         ),
-        decision=DecisionSpec(steps=10),
+        decision=DecisionSpec(steps=10, readout="argmax"),
         learning=LearningSpec(rule=Feedback(), optimiser=Adam(), final_rate=0.1, **learning),
         critic=Rates(gamma=0.98, lam=0.95, rate=value_rate),
         training=training,
@@ -108,7 +108,7 @@ def _robot(
             weight_sd=weight_sd,
             random_blocks=("sh", "ha", "ah"),
         ),
-        decision=DecisionSpec(steps=10),
+        decision=DecisionSpec(steps=10, readout="argmax"),
         learning=LearningSpec(
             rule=Feedback(), modulation=EpisodeAdvantage(lam=lam), optimiser=Adam(), final_rate=0.1, **learning
         ),

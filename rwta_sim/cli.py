@@ -1,4 +1,4 @@
-"""The command line: ``rwta-sim train | resume | evaluate | watch | tasks | cache``.
+"""The command line: ``rwta-sim train | resume | evaluate | lesions | watch | figures | tasks | cache``.
 
 Click builds the options from the settings themselves, so each one is documented where it is defined, and
 suggests the nearest option for a mistyped one.
@@ -21,17 +21,18 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-import numpy as np
 from brian2 import BrianLogger
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from rwta_sim._version import __version__
-from rwta_sim.analysis import PICTURE_SIZE, check_film, draw_figures, save_film
+from rwta_sim.analysis import PICTURE_SIZE, check_film, draw_figures, draw_lesions, save_film
 from rwta_sim.errors import ConfigError, RwtaSimError, command, one_line, printable
 from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.config import read_toml
 from rwta_sim.lab.display import TrainingDisplay
+from rwta_sim.lab.evaluation import result as evaluation_result
+from rwta_sim.lab.lesions import LesionScore, lesion_curve
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.runs import RunFolder, free_folder
 from rwta_sim.lab.training import Summary, resume, train
@@ -105,7 +106,7 @@ def _experiment(task: str, model: str | None, config: Path | None) -> Experiment
     if config is None:
         return preset(task, model)
     tree = read_toml(config)
-    tree.pop("versions", None)
+    complete = tree.pop("versions", None) is not None  # a run's, perhaps an old one's
     named = tree.get("model", model)
     if tree.get("task", task) != task:
         raise ConfigError(f"{config} is for the task {tree['task']!r}, not for {task!r}")
@@ -116,6 +117,7 @@ def _experiment(task: str, model: str | None, config: Path | None) -> Experiment
     if named is not None and experiment_class(named) is not type(preset(task)):
         model = named
     experiment = preset(task, model).merged(tree)
+    experiment = experiment.as_before(tree) if complete else experiment
     preset(task, experiment.model)  # the model exists and has the task
     return experiment
 
@@ -234,11 +236,15 @@ def _what_ran(experiment: Experiment, engine: str) -> str:
 @click.option(
     "--episodes",
     type=click.IntRange(1, 1_000_000),
-    help="Greedy episodes; default 100, in a classification task one for each test pattern.",
+    help="Episodes; default 100, in a classification task 30 for each test pattern, and 400 at least.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
 @click.option("--dynamics", type=click.Choice(["spiking", "rate"]), help="Weights as spikes or as their mean field.")
 @click.option("--random", is_flag=True, help="Take every action alike, in place of the network.")
+@click.option("--lesion", multiple=True, metavar="WHAT", help="Destroy ha, circuit:3, circuits:0.5 or neurons:0.25.")
+@click.option("--silence", multiple=True, metavar="WHAT", help="Keep circuit:3, circuits:0.5 or neurons:0.25 silent.")
+@click.option("--drive", multiple=True, metavar="WHAT", help="Make a neuron win: circuit:2=neuron:5.")
+@click.option("--perturb-seed", type=click.IntRange(min=0), default=0, help="Draws which neurons of a share are hit.")
 @_TRUST
 @_JSON
 def evaluate(
@@ -247,45 +253,91 @@ def evaluate(
     seed: int | None,
     dynamics: str | None,
     random: bool,
+    perturb_seed: int,
     trust: bool,
     as_json: bool,
+    **perturbations: tuple[str, ...],
 ) -> None:
-    """Play greedy episodes with the best weights of RUN, without learning."""
+    """Play episodes with the best weights of RUN, without learning; as a test, with parts of the network lesioned.
+
+    The result is read out as the run was validated: from the spikes of the action circuit, or as argmax of its firing
+    probabilities. What the other read-out comes to stands beside it.
+    """
+    given = [(name, target) for name, targets in perturbations.items() for target in targets]
     with Agent.load(RunFolder.open(run), trust, dynamics=dynamics) as agent:
+        for name, target in given:
+            agent.perturb(name, target, perturb_seed)
+        greedy = agent.system.evaluates_greedily
         played = agent.play(episodes, seed=seed, random=random)
-    returns = [episode.total for episode in played]
-    experiment, episodes = agent.experiment, len(played)
-    result: dict[str, Any] = {
-        "task": experiment.task,
+        drawn, best = agent.system.readouts
+        beside = {}
+        if not random and drawn != best:
+            other = agent.play(episodes, seed=seed, greedy=not greedy)
+            beside[drawn if greedy else best] = evaluation_result(other)
+    content: dict[str, Any] = {
+        "task": agent.experiment.task,
         "engine": agent.engine_name,
         "dynamics": agent.experiment.dynamics_name,
-        "policy": "random" if random else "greedy",
-        "seed": experiment.seed if seed is None else seed,
-        "episodes": episodes,
-        "mean_return": float(np.mean(returns)),
-        "sd_return": float(np.std(returns, ddof=1)) if episodes > 1 else 0.0,
-        "mean_discounted_return": float(np.mean([episode.discounted for episode in played])),
+        "policy": "random" if random else "greedy" if greedy else "as learned",
+        "readout": None if random else best if greedy else drawn,
+        "perturbations": [f"{name} {target}" for name, target in given],
+        "seed": agent.experiment.seed if seed is None else seed,
+        "episodes": len(played),
+        **evaluation_result(played),
         "gamma": agent.system.gamma,
-        "returns": returns,
-        "mean_decisions": float(np.mean([episode.decisions for episode in played])),
+        "returns": [episode.total for episode in played],
+        "other_readouts": beside,
     }
-    answers = [episode.correct for episode in played if episode.correct is not None]
-    if answers:
-        result["accuracy"] = float(np.mean(answers))
-    reached = [episode.success for episode in played if episode.success is not None]
-    if reached:
-        result["success"] = float(np.mean(reached))
     if as_json:
-        _print_json(result)
+        _print_json(content)
         return
+    who = "no network" if random else _what_ran(agent.experiment, agent.engine_name)
     click.echo(
-        f"{result['task']}: mean return {result['mean_return']:.2f} +- {result['sd_return']:.2f} "
-        f"over {episodes} {result['policy']} episodes (seed {result['seed']}, "
-        f"{'no network' if random else _what_ran(agent.experiment, agent.engine_name)})"
-        + (f", accuracy {result['accuracy']:.4f}" if answers else "")
-        + (f", success {result['success']:.2f}" if reached else "")
-        + f", {result['mean_decisions']:.1f} decisions an episode"
+        f"{content['task']}: mean return {_scores(content)} over {len(played)} episodes "
+        f"(sd {content['sd_return']:.2f}, seed {content['seed']}, {who}"
+        + (f", read out by {content['readout']}" if content["readout"] else "")
+        + "".join(f", {what}" for what in content["perturbations"])
+        + f"), {content['mean_decisions']:.1f} decisions an episode"
     )
+    for name, scores in beside.items():
+        click.echo(f"  read out by {name}: {_scores(scores)}")
+
+
+def _scores(content: dict[str, Any]) -> str:
+    """A mean return with its 95 % interval, and what else was scored."""
+    more = {"accuracy": ".4f", "success": ".2f"}
+    return f"{content['mean_return']:.2f} +- {content['interval']:.2f}" + "".join(
+        f", {name} {content[name]:{shape}}" for name, shape in more.items() if name in content
+    )
+
+
+@cli.command()
+@_RUN
+@click.option("--of", type=click.Choice(["circuits", "neurons"]), default="circuits", show_default=True)
+@click.option("--share", "shares", type=float, multiple=True, help="Destroyed, 0 to 1; default 0 .25 .5 .75 1.")
+@click.option("--draws", type=click.IntRange(1, 1000), default=3, show_default=True, help="Draws of each share.")
+@click.option("--episodes", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="For each draw.")
+@_TRUST
+@_JSON
+def lesions(
+    run: Path, of: str, shares: tuple[float, ...], draws: int, episodes: int, trust: bool, as_json: bool
+) -> None:
+    """Destroy shares of the hidden circuits or neurons of RUN at random, evaluate what is left, and draw it."""
+    opened = RunFolder.open(run)
+
+    def say(score: LesionScore) -> None:
+        if not as_json:
+            click.echo(f"{score.share:.0%} of {of} destroyed (draw {score.seed}): mean return {score.mean_return:.2f}")
+
+    more: dict[str, Any] = {"shares": sorted(set(shares))} if shares else {}
+    scores = lesion_curve(opened, of, seeds=draws, episodes=episodes, trust=trust, report=say, **more)
+    with Agent.load(opened, trust) as agent:
+        by_chance = evaluation_result(agent.play(episodes, random=True))["mean_return"]
+    path = draw_lesions(opened, scores, of, by_chance)
+    if as_json:
+        _print_json({"of": of, "random": by_chance, "scores": [s._asdict() for s in scores], "figure": str(path)})
+        return
+    click.echo(f"a random policy: mean return {by_chance:.2f}\n{path}")
 
 
 @cli.command()

@@ -80,8 +80,21 @@ def test_its_file_trains(old, tmp_path, monkeypatch):
     invoke(*line)
     theirs, ours = RunFolder.open(old).metrics(), RunFolder.open(tmp_path / "again").metrics()
     assert list(theirs) == list(ours)
+    later = set(RunFolder.open(old).experiment.vitals)  # which it has not
+    if task == "xor":
+        later.add("validation_return")  # of one showing of each pattern, then
     for name, column in theirs.items():
+        if name in later:
+            continue
         np.testing.assert_allclose(ours[name], column, rtol=1e-9, err_msg=name)
+
+
+def test_how_it_was_read_out_stays(old):
+    """Before there was a choice, it was argmax of q."""
+    experiment = RunFolder.open(old).experiment
+    assert (
+        experiment.decision.readout == "argmax" != type(experiment)(task="x", environment={"id": "x"}).decision.readout
+    )
 
 
 def test_a_newer_format(tmp_path):

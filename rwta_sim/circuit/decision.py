@@ -19,6 +19,10 @@ class DecisionSpec(Settings):
 
     steps: PositiveInt = Field(10, le=1_000_000, description="time steps in a decision")
     decoder: Decoder = Field("last_spike", description="last_spike or most_spikes of the action circuit")
+    readout: Literal["spikes", "argmax"] = Field(
+        "spikes",
+        description="what evaluations and validations act on: the spikes, as in learning, or argmax of q",
+    )
     clear: Literal["decision", "episode"] = Field(
         "decision", description="when traces and currents start from zero: at each decision or each episode"
     )

@@ -14,6 +14,7 @@ from rwta_sim.agents.random import RandomSystem
 from rwta_sim.errors import CheckpointError, difference
 from rwta_sim.lab.blas import one_thread
 from rwta_sim.lab.checkpoints import Checkpoint
+from rwta_sim.lab.evaluation import draws
 from rwta_sim.lab.runs import RunFolder
 from rwta_sim.lab.trust import check_modules
 from rwta_sim.loop.environments import OneEnvironment, close_environment, obtain_environment
@@ -108,6 +109,18 @@ class Agent:
         """Views of the weights, by the names people use for them; see `System.weights`."""
         return self.system.weights()
 
+    def perturb(self, name: str, target: str, seed: int = 0) -> None:
+        """Lesion or stimulate the system, as its ``perturbations()`` say; nothing on disk changes.
+
+        Weights that are loaded again are whole again.
+
+        Raises
+        ------
+        ConfigError
+            If the system has no such perturbation, or no such target.
+        """
+        self.system.perturb(name, target, seed)
+
     # -- playing -------------------------------------------------------------------------------------
 
     def run(self, session: Session) -> Any:
@@ -120,7 +133,7 @@ class Agent:
         self,
         episodes: int | None = None,
         seed: int | None = None,
-        greedy: bool = True,
+        greedy: bool | None = None,
         first: int = 0,
         random: bool = False,
         observations: bool = False,
@@ -133,11 +146,12 @@ class Agent:
         Parameters
         ----------
         episodes : int, optional
-            Default: 100, and for a classification task as many as it has test patterns.
+            Default: 100, and for a classification task 30 for each of its test patterns, 400 at least.
         seed : int, optional
             Default: the seed of the experiment. Episode n of a seed is always the same episode.
-        greedy : bool
-            The best actions (of RWTA networks argmax of the action circuit's q), or drawn ones (its spikes).
+        greedy : bool, optional
+            The best actions (of RWTA networks argmax of the action circuit's q), or as in learning (what its spikes
+            say; drawn ones). Default: what the system is evaluated by.
         first : int
             Number of the first episode.
         random : bool
@@ -146,10 +160,12 @@ class Agent:
             Keep the observations in the episodes.
         """
         if episodes is None:
-            episodes = pattern_count(self.env, "test") or 100
+            patterns = pattern_count(self.env, "test")
+            episodes = draws(patterns) if patterns else 100
         if episodes < 1:
             raise ValueError(f"episodes = {episodes}: expected at least 1")
         seed = self.experiment.seed if seed is None else seed
+        greedy = self.system.evaluates_greedily if greedy is None else greedy
         who = RandomSystem(Spaces.of(self.env)) if random else self.system
         how: dict[str, Any] = {"greedy": greedy, "observations": observations, "system": who}
 

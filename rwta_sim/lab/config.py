@@ -41,6 +41,6 @@ def from_toml(path: Path) -> Experiment:
     tree = read_toml(path)
     tree.pop("versions", None)
     try:
-        return experiment_class(tree.get("model", "svpg")).of(tree)
+        return experiment_class(tree.get("model", "svpg")).of(tree).as_before(tree)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None

@@ -20,6 +20,12 @@ __all__ = ["TrainingDisplay"]
 
 #: Of numbers that systems log: what they are called, and how they are shown.
 _LONG = {"entropy": "policy entropy (nats)", "rate_hz": "mean firing rate (Hz)"}
+_LONG |= {
+    "winner_bits": "entropy of a circuit's winners (bits)",
+    "action_bits": "what a circuit tells of the action (bits)",
+    "state_bits": "and of the observation (bits)",
+    "top_share": "share of a circuit's top neuron",
+}
 _SHORT = {"rate_hz": ("rate", " Hz")}
 _FORMATS = {"entropy": ".3f", "rate_hz": ".0f"}
 
@@ -31,6 +37,12 @@ def _listed(result: Episode) -> str:
         short, unit = _SHORT.get(name, (name, ""))
         text += f"{short} {number:{_FORMATS.get(name, '.3g')}}{unit}  "
     return text
+
+
+def _told(progress: Progress) -> str:
+    """What hidden circuits tell, after a validation."""
+    bits = progress.vitals
+    return f"circuits tell {bits['action_bits']:.2f} bit of the action  " if bits else ""
 
 
 class TrainingDisplay:
@@ -49,6 +61,7 @@ class TrainingDisplay:
         self._console = Console(stderr=True)
         self._title = title
         self._returns: deque[float] = deque(maxlen=20)
+        self._vitals: dict[str, float] = {}
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -77,12 +90,14 @@ class TrainingDisplay:
     def __call__(self, progress: Progress) -> None:
         """Show a `Progress`."""
         self._returns.append(progress.result.total)
+        self._vitals = progress.vitals or self._vitals
         speed = progress.decisions / progress.seconds if progress.seconds > 0 else 0.0
         if not self._console.is_terminal:
             if progress.validation is not None:
                 self._line(
                     f"episode {progress.episode}/{progress.episodes}  return {np.mean(self._returns):.1f}  "
-                    f"validation {progress.validation:.1f}  {_listed(progress.result)}{speed:.0f} decisions/s"
+                    f"validation {progress.validation:.1f}  {_listed(progress.result)}{_told(progress)}"
+                    f"{speed:.0f} decisions/s"
                 )
             return
         self._bar.update(self._task, description=self._title, total=progress.episodes, completed=progress.episode)
@@ -101,6 +116,7 @@ class TrainingDisplay:
             ("return, mean of 20 episodes", f"{np.mean(self._returns):.1f}"),
             ("best validation", best),
             *((_LONG.get(name, name), f"{number:{_FORMATS.get(name, '.3g')}}") for name, number in logged),
+            *((_LONG[name], f"{number:.2f}") for name, number in self._vitals.items()),
             ("decisions per second", f"{speed:.0f}"),
         ):
             facts.add_row(name, value)

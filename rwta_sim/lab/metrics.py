@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -26,6 +28,8 @@ class MetricsFile:
     path : Path
     numbers : sequence of str
         What a system logs: columns between those that all have.
+    later : sequence of str
+        More columns, which runs of earlier versions have not: there they are not written, and read as missing.
 
     Attributes
     ----------
@@ -34,9 +38,11 @@ class MetricsFile:
         No wall-clock times: a resumed run has the same file, byte for byte.
     """
 
-    def __init__(self, path: Path, numbers: Sequence[str]) -> None:
+    def __init__(self, path: Path, numbers: Sequence[str], later: Sequence[str] = ()) -> None:
         self.path = path
-        self.columns = ("episode", "return", "decisions", *numbers, "validation_return")
+        self.columns = ("episode", "return", "decisions", *numbers, "validation_return", *later)
+        self._later = frozenset(later)
+        self._names: list[str] | None = None  # of the columns in the file
         self._written: tuple[int, hashlib._Hash] | None = None
 
     def restart(self) -> None:
@@ -44,11 +50,15 @@ class MetricsFile:
         header = (",".join(self.columns) + "\n").encode()
         write_file(self.path, header)
         self._written = len(header), hashlib.sha256(header)
+        self._names = list(self.columns)
 
     def append(self, row: Mapping[str, float | int | None]) -> None:
         """Add one row; floats are written so that they read back exactly."""
         size, digest = self._so_far()
-        text = (",".join("" if row[name] is None else repr(row[name]) for name in self.columns) + "\n").encode("ascii")
+        if self._names is None:
+            with open(self.path, "rb") as file:
+                self._names = [name for name in self._header(file) if name in self.columns]
+        text = (",".join("" if row[name] is None else repr(row[name]) for name in self._names) + "\n").encode("ascii")
         try:
             with open(self.path, "ab") as file:
                 file.write(text)
@@ -113,15 +123,18 @@ class MetricsFile:
         columns, number = [array("d") for _ in self.columns], 1
         try:
             with open(self.path, "rb") as file:
-                names = file.readline(_CHUNK).decode("ascii").strip().split(",")
-                places = [names.index(name) for name in self.columns]
+                names = self._header(file)
+                places = [names.index(name) if name in names else None for name in self.columns]
+                missing = {n for n, place in zip(self.columns, places, strict=True) if place is None} - self._later
+                if missing:
+                    raise ValueError(f"no column {min(missing)!r}")
                 while (line := file.readline(_CHUNK)).endswith(b"\n"):
                     number += 1
                     values = line.rstrip(b"\r\n").split(b",")
                     if len(values) != len(names):
                         raise ValueError(f"{len(values)} values, expected {len(names)}")
                     for column, place in zip(columns, places, strict=True):
-                        column.append(float(values[place] or b"nan"))
+                        column.append(math.nan if place is None else float(values[place] or b"nan"))
                 if len(line) >= _CHUNK:
                     number += 1
                     raise ValueError("no end of the row")
@@ -129,6 +142,10 @@ class MetricsFile:
             what = f"{error.strerror or error!r}" if isinstance(error, OSError) else f"row {number}: {error!s:.200}"
             raise RunError(f"{self.path} cannot be read as metrics ({what}): put it back from a copy") from error
         return {name: np.array(column) for name, column in zip(self.columns, columns, strict=True)}
+
+    @staticmethod
+    def _header(file: BinaryIO) -> list[str]:
+        return file.readline(_CHUNK).decode("ascii").strip().split(",")
 
     def _so_far(self) -> tuple[int, hashlib._Hash]:
         """Number of bytes written, and their digest."""

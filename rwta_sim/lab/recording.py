@@ -116,7 +116,7 @@ def record_episode(
     episode: int = 0,
     frames: bool = False,
     env: OneEnvironment | None = None,
-    greedy: bool = True,
+    greedy: bool | None = None,
     decisions: int | None = None,
     size: tuple[int, int] | None = None,
     trust: bool = False,
@@ -132,8 +132,8 @@ def record_episode(
         Also render a picture per decision.
     env : gymnasium.Env or callable, optional
         Used in place of the one that the experiment names, as by `Agent`; must render "rgb_array" if `frames`.
-    greedy : bool
-        argmax of q, or the spikes.
+    greedy : bool, optional
+        argmax of q, or what the spikes say. Default: what the system is evaluated by.
     decisions : int, optional
         End the recording after so many decisions; default: with the episode.
     size : tuple of int, optional
@@ -173,7 +173,9 @@ def record_episode(
             close_environment(playing)
 
 
-def _record(agent: Agent, camera: _Camera, seed: int | None, episode: int, greedy: bool) -> dict[str, np.ndarray]:
+def _record(
+    agent: Agent, camera: _Camera, seed: int | None, episode: int, greedy: bool | None
+) -> dict[str, np.ndarray]:
     result = agent.play(1, seed=seed, first=episode, greedy=greedy)[0]
     recording = {
         **agent.system.recorded(),

@@ -76,7 +76,7 @@ class RunFolder:
     def __init__(self, path: Path, experiment: Experiment) -> None:
         self.path = path
         self.experiment = experiment
-        self._metrics = MetricsFile(path / "metrics.csv", experiment.logs)
+        self._metrics = MetricsFile(path / "metrics.csv", experiment.logs, experiment.vitals)
         self._checkpoints = Checkpoints(path / "checkpoints")
         self._lock = FileLock(path / ".lock", timeout=0)
 
@@ -281,8 +281,8 @@ class RunFolder:
         if "experiment" not in meta:
             return
         try:
-            # Settings that came later than the checkpoint have their defaults in it.
-            saved = type(self.experiment).of(meta["experiment"]).fixed()
+            # Settings that came later than the checkpoint have their defaults in it, or what was done before.
+            saved = type(self.experiment).of(meta["experiment"]).as_before(meta["experiment"]).fixed()
         except (ConfigError, ValueError, TypeError, ArithmeticError) as error:
             raise CheckpointError(
                 f"checkpoint {name} of {self.path} has settings that cannot be read: put it back from a copy, or use "

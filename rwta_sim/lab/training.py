@@ -21,8 +21,10 @@ from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure
 from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.assembly import assemble
 from rwta_sim.lab.blas import one_thread
+from rwta_sim.lab.evaluation import draws
 from rwta_sim.lab.runs import Checkpoint, RunFolder, versions
 from rwta_sim.lab.trust import check_modules
+from rwta_sim.lab.vitals import COLLAPSED, Vitals, collapse
 from rwta_sim.loop.environments import Environments, recorded
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.player import Episode
@@ -35,19 +37,25 @@ from rwta_sim.seeding import Purpose
 __all__ = ["Progress", "Summary", "Trainer", "resume", "train"]
 
 
+#: Decisions of a validation with patterns, at the most, unless there are more patterns.
+VALIDATION = 2000
 #: Beyond 2**53 episode numbers and their quotients would not be exact.
 _Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a display shows after each training episode; `agent` has the weights of the moment."""
+    """What a display shows after each training episode; `agent` has the weights of the moment.
+
+    `vitals` are those of the hidden circuits in a validation, medians over circuits; empty where there was none.
+    """
 
     episode: int
     episodes: int
     result: Episode
     validation: float | None
     best_validation: float | None
+    vitals: dict[str, float]
     decisions: int
     seconds: float
     agent: Agent = field(repr=False)
@@ -130,6 +138,7 @@ class Trainer:
         self._report = report or (lambda progress: None)
         self._stop = False
         self._validating = False
+        self._vitals: Vitals | None = None  # of the last validation
         self.episode = 0
         self.best: float | None = None
         self._streak = 0
@@ -216,6 +225,8 @@ class Trainer:
         """What the training came to, also in summary.json."""
         seconds = time.perf_counter() - self._began
         first = self._first_decision
+        if self._finished() and self._vitals is not None and (warning := collapse(self._vitals, COLLAPSED)):
+            warnings.warn(warning, RuntimeWarning, stacklevel=3)
         summary = Summary(
             run=str(self.run_folder.path),
             engine=self.agent.engine_name,
@@ -300,20 +311,26 @@ class Trainer:
 
     def _validation_numbers(self) -> range:
         """Numbers of the episodes of the next validation."""
-        count = pattern_count(self.agent.env, "validation") or self.experiment.training.validation_episodes
+        patterns = pattern_count(self.agent.env, "validation")
+        count = draws(patterns, VALIDATION) if patterns else self.experiment.training.validation_episodes
         return range(self._validations, self._validations + count)
 
     def _validate(self) -> Session[float]:
         returns, numbers = [], self._validation_numbers()
         self._validating = True
-        with closing(self.players.play(Purpose.VALIDATION, numbers)) as game:
-            while (result := (yield from game.next())) is not None:
-                returns.append(result.total)
+        with self.players.noting() as notes:
+            with closing(self.players.play(Purpose.VALIDATION, numbers)) as game:
+                while (result := (yield from game.next())) is not None:
+                    returns.append(result.total)
+        activity = notes.read()
+        self._vitals = None if activity is None else Vitals.of(activity)
         self._validations = numbers.stop
         self._validating = False
         return float(np.mean(returns))
 
     def _log(self, result: Episode, numbers: tuple[float, ...], validation: float | None) -> None:
+        seen = self._vitals if validation is not None else None
+        vitals = {} if seen is None else seen.numbers()
         self.run_folder.append_metrics(
             {
                 "episode": self.episode,
@@ -322,6 +339,8 @@ class Trainer:
                 **{name: float(number) for name, number in result.numbers.items()},
                 **dict(zip(self.system.learning_numbers, numbers, strict=True)),
                 "validation_return": validation,
+                **dict.fromkeys(self.experiment.vitals),
+                **vitals,
             }
         )
         self._report(
@@ -331,6 +350,7 @@ class Trainer:
                 result=result,
                 validation=validation,
                 best_validation=self.best,
+                vitals=vitals,
                 decisions=self._session_decisions(),
                 seconds=time.perf_counter() - self._began - (self._first_decision or 0.0),
                 agent=self.agent,

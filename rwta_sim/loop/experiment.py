@@ -60,6 +60,10 @@ class Experiment(Settings):
     changeable: ClassVar[frozenset[str]] = frozenset({"training", "engine"})
     #: What the system logs (`System.numbers`, then `System.learning_numbers`): columns of metrics.csv.
     logs: ClassVar[tuple[str, ...]] = ()
+    #: What a validation tells of hidden circuits: more columns, with values where there was a validation.
+    vitals: ClassVar[tuple[str, ...]] = ()
+    #: What was done before there was a setting for it, by dotted key, where the setting's default is another.
+    before: ClassVar[dict[str, Any]] = {}
     #: Figures that can be drawn of a run, beside its learning curve: "weights", "raster", "rates".
     draws: ClassVar[tuple[str, ...]] = ()
 
@@ -168,6 +172,11 @@ class Experiment(Settings):
     def fixed(self) -> dict[str, Any]:
         """The settings that a run may not change on its way, as plain JSON."""
         return self.model_dump(mode="json", exclude=set(self.changeable))
+
+    def as_before(self, tree: Mapping[str, Any]) -> Self:
+        """The same with what was done `before` some settings existed, where the complete settings `tree` lack them."""
+        known = {key for key, _ in leaves(tree)}
+        return self.changed({key: value for key, value in self.before.items() if key not in known})
 
     @classmethod
     def of(cls, tree: Mapping[str, Any]) -> Self:

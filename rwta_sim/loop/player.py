@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from rwta_sim.loop.activity import ActivityLog
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.system import Listener, System
 from rwta_sim.loop.watched import Watched
@@ -67,6 +68,8 @@ class Player:
         So far.
     first_decision : float or None
         `time.perf_counter()` after the first one.
+    activity : ActivityLog or None
+        Takes notes of its decisions, while there is one.
     """
 
     def __init__(self, system: System, env: gym.Env) -> None:
@@ -74,6 +77,7 @@ class Player:
         self.env = env
         self.decisions = 0
         self.first_decision: float | None = None
+        self.activity: ActivityLog | None = None
 
     def episode(
         self,
@@ -119,6 +123,8 @@ class Player:
         while not ended:
             choice = yield from system.decide(features, greedy, rng)
             self._count()
+            if self.activity is not None:
+                self.activity.add(system.winners(), choice.action, features)
             features, reward, terminated, truncated = watched.step(choice.action)
             ended = terminated or truncated
             if listener is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from rwta_sim.loop.activity import ActivityLog
 from rwta_sim.loop.player import Episode, Player
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.splits import reset_options
@@ -47,7 +49,7 @@ class Players(ABC):
 
     @abstractmethod
     def play(self, purpose: Purpose, numbers: Sequence[int], stop: Callable[[], bool] = lambda: False) -> Game:
-        """Play the episodes `numbers`: of training, learning from them; of any other purpose, greedily.
+        """Play the episodes `numbers`, learning from those of training; all others as the system is evaluated.
 
         Parameters
         ----------
@@ -80,6 +82,20 @@ class Players(ABC):
     def first_decision(self) -> float | None:
         """`time.perf_counter()` after the first decision of all."""
         return min((p.first_decision for p in self.players if p.first_decision is not None), default=None)
+
+    @contextmanager
+    def noting(self) -> Iterator[ActivityLog]:
+        """Notes of all decisions in the block, complete at its end."""
+        total = ActivityLog()
+        for player in self.players:
+            player.activity = ActivityLog()
+        try:
+            yield total
+        finally:
+            for player in self.players:
+                if player.activity is not None:
+                    total.join(player.activity)
+                player.activity = None
 
     def close(self) -> None:  # noqa: B027
         """Close what was made for the players."""
@@ -124,7 +140,7 @@ class _OneGame(Game):
 def play_one(
     player: Player, seed: int, purpose: Purpose, number: int, listener: Any = None, **how: Any
 ) -> Session[Episode]:
-    """Episode `number` of a purpose: with the split, and greedy or learning, as it asks; `how` as `Player.episode`.
+    """Episode `number` of a purpose: with its split, learning or as the system is evaluated; `how` as `Player.episode`.
 
     Parameters
     ----------
@@ -140,5 +156,5 @@ def play_one(
     if listener is None and training:
         listener = player.system
     options = None if training else reset_options(player.env, _SPLITS[purpose], number)
-    how.setdefault("greedy", not training)
+    how.setdefault("greedy", player.system.evaluates_greedily and not training)
     return (yield from player.episode(episode_seeds(seed, purpose, number), listener, options=options, **how))

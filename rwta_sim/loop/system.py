@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from rwta_sim.errors import CheckpointError
+from rwta_sim.errors import CheckpointError, ConfigError
 from rwta_sim.loop.session import Session, finish
 from rwta_sim.seeding import EpisodeSeeds
 
@@ -87,6 +87,10 @@ class System(ABC):
         Episodes between which its parameters change; 0: they change within episodes.
     frames : int
         Observations of a random policy that `calibrate` wants before the first episode; 0: none.
+    readouts : tuple of str
+        How an action is read out, for people: as in learning, and as the best one.
+    evaluates_greedily : bool
+        Whether evaluations and validations take the best actions; else they read them out as in learning.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
@@ -94,6 +98,8 @@ class System(ABC):
     gamma: float = 1.0
     batch: int = 1
     frames: int = 0
+    readouts: tuple[str, str] = ("drawn", "argmax")
+    evaluates_greedily: bool = True
 
     # -- deciding ------------------------------------------------------------------------------------
 
@@ -123,7 +129,7 @@ class System(ABC):
         features : object
             As `perceive` gave them.
         greedy : bool
-            Take the best action instead of drawing one.
+            Take the best action instead of reading it out as in learning; see `readouts`.
         rng : numpy.random.Generator
             For what is drawn outside of a network.
 
@@ -218,17 +224,37 @@ class System(ABC):
         """A copy of what a probe shows now, at the end of a decision."""
         raise KeyError(probe)
 
+    def winners(self) -> np.ndarray | None:
+        """Of each hidden circuit the neuron with the most spikes in the last decision, counted from 0 within the
+        circuit; of several the first, and -1 without a spike. None for a system without circuits."""
+        return None
+
     def recorded(self) -> dict[str, np.ndarray]:
         """What was recorded since it was built to be, by name; see `rwta_sim.lab.recording.record_episode`."""
         return {}
 
     def perturbations(self) -> dict[str, str]:
-        """What `perturb` can do, by name, with a description."""
+        """What `perturb` can do, by name, with a description of its targets."""
         return {}
 
-    def perturb(self, name: str, **how: Any) -> None:
-        """Change parameters for a test: lesions, noise, ...; nothing on disk changes."""
-        raise KeyError(name)
+    def perturb(self, name: str, target: str, seed: int = 0) -> None:
+        """Change parameters for a test, such as a lesion; nothing on disk changes.
+
+        Parameters
+        ----------
+        name : str
+            One of `perturbations`.
+        target : str
+            What is perturbed, as it says there.
+        seed : int
+            Of what is drawn.
+
+        Raises
+        ------
+        ConfigError
+            If the system has no such perturbation, or no such target; then nothing has changed.
+        """
+        raise ConfigError(f"{name} {target!r}: {type(self).__name__} declares no perturbations")
 
 
 def fill(targets: Arrays, arrays: Arrays, name: str) -> None:

@@ -86,5 +86,9 @@ class Actor(ABC):
         }
 
     @abstractmethod
+    def activity(self) -> np.ndarray:
+        """How much each neuron fired in the last decision, shape (n_neurons,): spikes, or q; not to be changed."""
+
+    @abstractmethod
     def read(self, probe: str) -> np.ndarray:
         """A copy of what a probe shows; raises KeyError for one that there is not."""

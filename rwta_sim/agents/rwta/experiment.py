@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -41,6 +41,8 @@ class RWTAExperiment(Experiment):
 
     logs: ClassVar[tuple[str, ...]] = ("entropy", "rate_hz", "learning_rate")
     draws: ClassVar[tuple[str, ...]] = ("weights", "raster", "rates")
+    vitals: ClassVar[tuple[str, ...]] = ("winner_bits", "action_bits", "state_bits", "top_share")
+    before: ClassVar[dict[str, Any]] = {"decision.readout": "argmax"}
 
     def build(self, spaces: Spaces, record: bool = False, trains: bool = False) -> RWTASystem:
         from rwta_sim.agents.rwta.system import RWTASystem

@@ -84,5 +84,8 @@ class RateActor(Actor):
     def follow(self, other: RateActor) -> None:
         self.weights = other.weights
 
+    def activity(self) -> np.ndarray:
+        return self._last
+
     def read(self, probe: str) -> np.ndarray:
         return {"q": self._last, "x": self._last}[probe].copy()

@@ -97,6 +97,9 @@ class SpikingActor(Actor):
         n = (self.network.n_neurons,)
         return {**super().probes(), "spike_counts": Probe("1", n, "spikes of each neuron in the decision")}
 
+    def activity(self) -> np.ndarray:
+        return self.arrays.spike_counts()
+
     def read(self, probe: str) -> np.ndarray:
         arrays = self.arrays
         return {"q": arrays.q.copy, "x": arrays.trace, "spike_counts": arrays.spike_counts}[probe]()

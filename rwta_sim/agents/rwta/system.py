@@ -9,6 +9,7 @@ import numpy as np
 
 from rwta_sim.agents.rwta.actor import Actor
 from rwta_sim.agents.rwta.needs import network_needs, training_needs
+from rwta_sim.agents.rwta.perturb import PERTURBATIONS, perturb
 from rwta_sim.agents.rwta.rate import RateActor
 from rwta_sim.agents.rwta.spiking import SpikingActor
 from rwta_sim.circuit.network import RWTANetwork
@@ -67,6 +68,9 @@ class RWTASystem(System):
         self.gamma, self.batch = experiment.critic.gamma, experiment.learning.batch
         self.encoder = experiment.encoder.make(spaces)
         self.frames = self.encoder.frames
+        spiking = experiment.dynamics == "spiking"
+        self.readouts = (experiment.decision.decoder if spiking else "drawn", "argmax")
+        self.evaluates_greedily = not spiking or experiment.decision.readout == "argmax"
         reckon = training_needs if trains else network_needs
         require(reckon(experiment, self.encoder.n_inputs, spaces.n_actions))
         self.actor = self._make_actor(spaces.n_actions, record)
@@ -268,6 +272,18 @@ class RWTASystem(System):
 
     def read(self, probe: str) -> np.ndarray:
         return self.actor.read(probe)
+
+    def perturbations(self) -> dict[str, str]:
+        return PERTURBATIONS
+
+    def perturb(self, name: str, target: str, seed: int = 0) -> None:
+        perturb(self.actor.weights, name, target, np.random.default_rng(seed))
+        self.actor.weights_changed()
+
+    def winners(self) -> np.ndarray:
+        spec = self.experiment.network
+        counts = self.actor.activity()[: spec.n_hidden].reshape(spec.hidden_circuits, spec.hidden_size)
+        return np.where(counts.any(axis=1), counts.argmax(axis=1), -1)
 
     def recorded(self) -> dict[str, np.ndarray]:
         return {**self.actor.recorded(), "starts": self.network.starts, **self._times()}
