@@ -23,6 +23,7 @@ PRINTS = {
     "README.md": r"Summary\(.*finished=True.*\[.+\].*'sh': \(4, 8\).*\n\d+\.\d+\n.* of 20\n",
     "docs/engines.md": r"balanced for 500 steps of 500\n",
     "docs/environments.md": r"1[5-8]\.\d+ of 20",
+    "docs/lesions.md": r"\{'lesion': .*'silence': .*'drive': .*\}\n\[.*\] \[.*\]\n",
     "docs/loop.md": r"\[136\.36, 136\.36\]\n\[136\.36, 136\.36\]\n",
     "docs/network.md": r"[1-3]\d\d \(2, 500\)\n",
     "docs/rules.md": r"on_post:\n +balance \+= gate_post ?\* ?x_seen_pre\n.*\n\d\.\d+\n",

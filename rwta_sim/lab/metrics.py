@@ -53,12 +53,13 @@ class MetricsFile:
         self._names = list(self.columns)
 
     def append(self, row: Mapping[str, float | int | None]) -> None:
-        """Add one row; floats are written so that they read back exactly."""
+        """Add one row, in which later columns may be missing; floats are written so that they read back exactly."""
         size, digest = self._so_far()
         if self._names is None:
             with open(self.path, "rb") as file:
                 self._names = [name for name in self._header(file) if name in self.columns]
-        text = (",".join("" if row[name] is None else repr(row[name]) for name in self._names) + "\n").encode("ascii")
+        values = [row.get(name) if name in self._later else row[name] for name in self._names]
+        text = (",".join("" if value is None else repr(value) for value in values) + "\n").encode("ascii")
         try:
             with open(self.path, "ab") as file:
                 file.write(text)
