@@ -35,7 +35,7 @@ print(peak() - before, sum(need.bytes for need in training_needs(experiment, 4, 
     "task, changes",
     [
         ("cue", {"network.hidden_circuits": 250, "network.hidden_size": 8}),
-        ("xor", {"decision.steps": 1500, "learning.rule.kind": "score_function"}),
+        ("cue", {"environment.kwargs.trials": 1, "decision.steps": 1500, "learning.rule.kind": "score_function"}),
     ],
     ids=["weights", "history"],
 )
