@@ -7,7 +7,7 @@ import pytest
 
 from rwta_sim.circuit.information import binned, entropy_bits, mutual_bits
 from rwta_sim.lab.vitals import Vitals, collapse
-from rwta_sim.loop.activity import Activity
+from rwta_sim.loop.activity import Activity, ActivityLog
 
 N = 2000
 
@@ -82,6 +82,11 @@ def test_vitals_of_circuits_that_are_known():
 def test_silent_circuits_and_images():
     """Nobody is a winner too; of images single pixels are not asked."""
     winners = np.array([[-1, 0], [1, 0], [-1, 1], [1, 1]] * 50)
-    vitals = Vitals.of(Activity(winners, np.array([0, 1, 0, 1] * 50), np.zeros((200, 8, 8))))
+    log = ActivityLog(most=200)
+    for decision in range(250):
+        log.add(winners[decision % 200], decision % 2, np.zeros((8, 8)))
+    activity = log.read()
+    assert activity.features.shape == (200, 0) and activity.features.base is None
+    vitals = Vitals.of(activity)
     np.testing.assert_allclose(vitals.action_bits, [1, 0], atol=0.02)
     assert np.isnan(vitals.state_bits).all() and np.isnan(vitals.numbers()["state_bits"])

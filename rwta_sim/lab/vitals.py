@@ -13,8 +13,6 @@ __all__ = ["COLLAPSED", "Vitals", "collapse"]
 
 #: A circuit in which one neuron wins this share of all decisions has collapsed.
 COLLAPSED = 0.95
-#: Of observations with more features than this, which are images, single ones tell nothing.
-_MOST_FEATURES = 32
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Vitals:
     action_bits : ndarray, shape (circuits,)
         Mutual information of the winner with the action.
     state_bits : ndarray, shape (circuits, n_features)
-        And with each feature, in eight bins of about as many decisions each; NaN where there are more than 32.
+        And with each feature, in eight bins of about as many decisions each; one NaN where features are not noted.
     top_share : ndarray, shape (circuits,)
         Share of the decisions that the most frequent winner wins.
     """
@@ -42,14 +40,12 @@ class Vitals:
     def of(cls, activity: Activity) -> Vitals:
         winners = activity.winners + 1  # 0: nobody
         circuits = range(winners.shape[1])
-        features = activity.features.reshape(len(winners), -1)
-        few = features.shape[1] <= _MOST_FEATURES
-        states = [binned(feature) for feature in features.T] if few else []
+        states = [binned(feature) for feature in activity.features.T]
         told = [[mutual_bits(winners[:, c], state) for state in states] for c in circuits]
         return cls(
             winner_bits=np.array([entropy_bits(winners[:, c]) for c in circuits]),
             action_bits=np.array([mutual_bits(winners[:, c], activity.actions) for c in circuits]),
-            state_bits=np.array(told) if few else np.full((len(circuits), 1), np.nan),
+            state_bits=np.array(told) if states else np.full((len(circuits), 1), np.nan),
             top_share=np.array([np.bincount(winners[:, c]).max() / len(winners) for c in circuits]),
         )
 

@@ -8,6 +8,8 @@ import numpy as np
 
 __all__ = ["Activity", "ActivityLog"]
 
+_MOST_FEATURES = 32
+
 
 class Activity(NamedTuple):
     """Decisions of a system, in any order.
@@ -19,6 +21,7 @@ class Activity(NamedTuple):
     actions : ndarray of int, shape (decisions,)
         From 0.
     features : ndarray, shape (decisions, n_features)
+        Without any where there are more than 32: of images single pixels tell nothing, and take much memory.
     """
 
     winners: np.ndarray
@@ -31,12 +34,13 @@ class ActivityLog:
 
     def __init__(self, most: int = 20_000) -> None:
         self._most = most
-        self._notes: list[tuple[np.ndarray, int, Any]] = []
+        self._notes: list[tuple[np.ndarray, int, np.ndarray]] = []
 
     def add(self, winners: np.ndarray | None, action: int, features: Any) -> None:
         """Note a decision of a system that has circuits."""
         if winners is not None and winners.size and len(self._notes) < self._most:
-            self._notes.append((winners, action, features))
+            seen = np.asarray(features, dtype=float).reshape(-1)
+            self._notes.append((winners, action, seen if seen.size <= _MOST_FEATURES else seen[:0].copy()))
 
     def join(self, other: ActivityLog) -> None:
         """Take over what another one noted."""
