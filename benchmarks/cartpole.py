@@ -4,7 +4,7 @@
 
 Every row is made by the commands a user would type, in a process of its own:
 
-    rwta-sim train cartpole --seed N --run FOLDER [control]
+    rwta-sim train cartpole --model svpg-lockstep --encoder.copies 1 --seed N --run FOLDER [control]
     rwta-sim evaluate FOLDER --episodes 100
 
 Finished rows in the .json file are kept, interrupted runs are resumed; delete the file to begin anew.
@@ -39,7 +39,7 @@ def row(condition: str, seed: int, runs: Path, engine: str) -> dict:
         trained = command("resume", str(folder), "--no-figures")
     else:
         options = ["--seed", str(seed), "--engine", engine, "--run", str(folder), "--no-figures"]
-        options += ["--encoder.copies", "1"]
+        options += ["--model", "svpg-lockstep", "--encoder.copies", "1"]
         trained = command("train", "cartpole", *options, *CONDITIONS[condition][0])
     evaluated = command("evaluate", str(folder), "--episodes", "100")
     return {

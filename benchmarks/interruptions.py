@@ -21,7 +21,7 @@ from rwta_sim.errors import RwtaSimError
 from rwta_sim.lab.files import is_leftover
 
 #: A whole training in a fraction of a second: no spikes, a checkpoint every second episode, validations between.
-TINY = rwta_sim.preset("cue").changed(
+TINY = rwta_sim.preset("cue", "svpg-lockstep").changed(
     {
         "dynamics": "rate",
         "learning.rule.kind": "mean_field",

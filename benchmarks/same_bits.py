@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,12 +71,13 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def trained(case: str) -> Digests:
+def trained(case: str, model: str | None) -> Digests:
     """Train in a process of its own; what the run folder holds, or the error."""
     task, episodes, *rest = CASES[case]
     with tempfile.TemporaryDirectory(prefix="same_bits-") as folder:
         run = Path(folder) / "run"
         line = [sys.executable, "-m", "rwta_sim", "train", task, "--episodes", episodes, "--no-figures"]
+        line += [] if model is None or "--model" in rest else ["--model", model]
         done = subprocess.run(
             [*line, "--run", str(run), *rest], capture_output=True, text=True, env={**os.environ, **ONE_THREAD}
         )
@@ -92,10 +94,13 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="JSON file for the digests")
     parser.add_argument("--against", type=Path, help="JSON file to compare with")
     parser.add_argument("--cases", nargs="*", default=list(CASES), choices=CASES, metavar="CASE")
+    parser.add_argument("--model", help="of the cases that name none: svpg-lockstep where svpg is another by now")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        found = dict(zip(arguments.cases, pool.map(trained, arguments.cases), strict=True))
+        found = dict(
+            zip(arguments.cases, pool.map(partial(trained, model=arguments.model), arguments.cases), strict=True)
+        )
     if arguments.write:
         arguments.write.write_text(json.dumps(found, indent=1) + "\n")
     before = json.loads(arguments.against.read_text()) if arguments.against else found

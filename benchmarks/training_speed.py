@@ -2,9 +2,10 @@
 
     python benchmarks/training_speed.py --write
 
-Start: `rwta-sim train cartpole --episodes 1`, from the start of the process to its first decision and to the first
-change of weights, with an empty cache of compiled code and with the full one. Speed: decisions per second of a longer
-training (encode, 20 steps, decode, `env.step`, critic, learning; validations included), from its first decision on.
+Start: `rwta-sim train cartpole --model svpg-lockstep --episodes 1`, from the start of the process to its first decision
+and to the first change of weights, with an empty cache of compiled code and with the full one. Speed: decisions per
+second of a longer training (encode, 20 steps, decode, `env.step`, critic, learning; validations included), from its
+first decision on.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def train(cache: Path, episodes: int) -> tuple[dict[str, Any], dict[str, float]]
 def command(episodes: int) -> list[str]:
     """Arguments of rwta-sim."""
     options = ["--engine", "compiled", "--decision.steps", str(STEPS), "--episodes", str(episodes)]
-    return ["train", "cartpole", *options, "--json", "--no-figures"]
+    return ["train", "cartpole", "--model", "svpg-lockstep", *options, "--json", "--no-figures"]
 
 
 def row(what: str, values: list[float]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rwta_sim.agents.softmax import SoftmaxExperiment
 from rwta_sim.errors import ConfigError, nearest
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class, register, register_presets
-from rwta_sim.models import plain, svpg, svpg_published, svpg_rate, svpg_vision
+from rwta_sim.models import plain, svpg, svpg_lockstep, svpg_published, svpg_rate, svpg_vision
 
 __all__ = ["MODELS", "Preset", "preset", "tasks"]
 
@@ -27,10 +27,13 @@ class Preset:
     make: Callable[[], Experiment]
 
 
-_FIRST = {**svpg.PRESETS, **svpg_vision.PRESETS}
+_LOCKSTEP = {**svpg_lockstep.PRESETS, **svpg_vision.PRESETS}
+#: Of every task the preset that is its default.
+_FIRST = {**_LOCKSTEP, **svpg.PRESETS}
 #: Models by name: the class of their experiments, and presets by task. The first that has a task is its default.
 MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], Experiment]]]]] = {
-    "svpg": (RWTAExperiment, _FIRST),
+    "svpg": (RWTAExperiment, svpg.PRESETS),
+    "svpg-lockstep": (RWTAExperiment, _LOCKSTEP),
     "svpg-rate": (RWTAExperiment, svpg_rate.PRESETS),
     "svpg-published": (RWTAExperiment, svpg_published.PRESETS),
     "svpg-bmvc": (RWTAExperiment, svpg_published.BMVC),
@@ -77,7 +80,8 @@ def preset(task: str, model: str | None = None) -> Experiment:
         return matches[0].make()
     assert kind is not None and model is not None
     if model in MODELS and MODELS[model][1]:
-        raise ConfigError(f"model {model!r} has no preset for {task!r}: {nearest(task, MODELS[model][1])}")
+        others = ", ".join(p.model for p in tasks() if p.task == task)
+        raise ConfigError(f"model {model!r} has no preset for {task!r}, which these have: {others}")
     if any(field.is_required() for name, field in kind.model_fields.items() if name not in Experiment.model_fields):
         raise ConfigError(
             f"model {model!r} has no presets: describe the experiment in a TOML file (rwta-sim train {task} --model "

@@ -27,7 +27,7 @@ from rwta_sim.learning.rules import MeanFieldRule
 from rwta_sim.loop.encoders import Scaled
 from rwta_sim.loop.environment_spec import EnvironmentSpec
 from rwta_sim.loop.experiment import TrainingSpec
-from rwta_sim.models.svpg import PENDULUM_LIMITS
+from rwta_sim.models.svpg_lockstep import PENDULUM_LIMITS
 
 __all__ = ["BMVC", "PRESETS"]
 

@@ -1,4 +1,4 @@
-"""SVPG without spikes: the networks of `svpg`, their mean field in place of spikes (Yang et al. 2022, section 3).
+"""SVPG without spikes: the networks of `svpg_lockstep`, their mean field in place of spikes (Yang et al. 2022, sec. 3).
 
 The same weights run as spikes: ``rwta-sim evaluate RUN --dynamics spiking``. Noise during inference, which the
 published code has too, prepares them for that; with noise nothing converges, so a few iterations are enough. Input
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rwta_sim.agents.rwta import RWTAExperiment
-from rwta_sim.models import svpg, svpg_vision
+from rwta_sim.models import svpg_lockstep, svpg_vision
 
 __all__ = ["PRESETS"]
 
@@ -20,12 +20,12 @@ _SEEING = {**_RATE, "learning.rule.depth": 2, "mean_field.iterations": 10}
 
 def inverted_pendulum() -> RWTAExperiment:
     """Actor and critic at every decision, last step (depth 1)."""
-    return svpg.inverted_pendulum().changed({**_RATE, "mean_field.noise": 0.05, "mean_field.iterations": 10})
+    return svpg_lockstep.inverted_pendulum().changed({**_RATE, "mean_field.noise": 0.05, "mean_field.iterations": 10})
 
 
 def digits() -> RWTAExperiment:
     """REINFORCE with a baseline; depth 2 is the exact gradient of a feed-forward network; its q needs 3 iterations."""
-    return svpg.digits().changed(
+    return svpg_lockstep.digits().changed(
         {**_RATE, "learning.rule.depth": 2, "mean_field.noise": 0.1, "mean_field.iterations": 3}
     )
 

@@ -31,6 +31,7 @@ from rwta_sim.learning.rules import Feedback
 from rwta_sim.loop.encoders import Scaled
 from rwta_sim.loop.environment_spec import EnvironmentSpec
 from rwta_sim.loop.experiment import TrainingSpec
+from rwta_sim.models.svpg_lockstep import MODEL
 
 __all__ = ["PRESETS"]
 
@@ -54,6 +55,7 @@ def _doom(
     """
     return RWTAExperiment(
         task=task,
+        model=MODEL,
         environment=EnvironmentSpec(id=id, kwargs={**_RETINA, "alive": 0.0, "healed": 1.0, "death": 0.0, **rewards}),
         encoder=Scaled(complementary=False, standardise=400),
         network=NetworkSpec(
@@ -97,6 +99,7 @@ def _robot(
     """All blocks, symmetric; one step per batch of episodes."""
     return RWTAExperiment(
         task=task,
+        model=MODEL,
         environment=environment,
         encoder=Scaled(complementary=False),
         network=NetworkSpec(

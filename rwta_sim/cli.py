@@ -36,6 +36,7 @@ from rwta_sim.lab.lesions import LesionScore, lesion_curve
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.runs import RunFolder, free_folder
 from rwta_sim.lab.training import Summary, resume, train
+from rwta_sim.lab.vitals import vital_signs
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class
 from rwta_sim.loop.tree import old_names, options
@@ -112,12 +113,12 @@ def _experiment(task: str, model: str | None, config: Path | None) -> Experiment
         raise ConfigError(f"{config} is for the task {tree['task']!r}, not for {task!r}")
     if model is not None and experiment_class(named) is not experiment_class(model):
         raise ConfigError(f"{config} is for the model {named!r}, not for {model!r}")
-    if named is not None and not _has_presets(named):  # all of it is in the file
-        return experiment_class(named).of({"task": task, "model": named, **tree})
+    if named is not None and (complete or not _has_presets(named)):  # all of it is in the file
+        experiment = experiment_class(named).of({"task": task, "model": named, **tree})
+        return experiment.as_before(tree) if complete else experiment
     if named is not None and experiment_class(named) is not type(preset(task)):
         model = named
     experiment = preset(task, model).merged(tree)
-    experiment = experiment.as_before(tree) if complete else experiment
     preset(task, experiment.model)  # the model exists and has the task
     return experiment
 
@@ -268,7 +269,8 @@ def evaluate(
         for name, target in given:
             agent.perturb(name, target, perturb_seed)
         greedy = agent.system.evaluates_greedily
-        played = agent.play(episodes, seed=seed, random=random)
+        with agent.noting() as notes:
+            played = agent.play(episodes, seed=seed, random=random)
         drawn, best = agent.system.readouts
         beside = {}
         if not random and drawn != best:
@@ -287,6 +289,7 @@ def evaluate(
         "gamma": agent.system.gamma,
         "returns": [episode.total for episode in played],
         "other_readouts": beside,
+        **vital_signs(notes.read()),
     }
     if as_json:
         _print_json(content)
@@ -301,6 +304,14 @@ def evaluate(
     )
     for name, scores in beside.items():
         click.echo(f"  read out by {name}: {_scores(scores)}")
+    if rates := content["firing_rates"]:
+        click.echo(f"  neurons fire at {rates['mean']:.3g} Hz in the mean, the fastest at {rates['highest']:.3g} Hz")
+    if told := content["circuits"]:
+        state = "" if told["state_bits"] is None else f", {told['state_bits']:.2f} of what is seen"
+        click.echo(
+            f"  the median hidden circuit tells {told['action_bits']:.2f} bits of the action{state}; its most frequent "
+            f"winner wins {told['top_share']:.0%} of all decisions"
+        )
 
 
 def _scores(content: dict[str, Any]) -> str:

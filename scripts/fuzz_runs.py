@@ -40,7 +40,7 @@ from rwta_sim.errors import RwtaSimError
 from rwta_sim.lab.recording import record_episode
 
 #: Small, without spikes, with a checkpoint more than are kept; recorded as spikes in NumPy.
-EXPERIMENT = rwta_sim.preset("cue").changed(
+EXPERIMENT = rwta_sim.preset("cue", "svpg-lockstep").changed(
     {
         **{"dynamics": "rate", "learning.rule.kind": "mean_field", "engine.target": "numpy"},
         **{"training.episodes": 8, "training.checkpoint_every": 2, "training.validate_every": 4},

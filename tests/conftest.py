@@ -78,7 +78,7 @@ class Loop:
 @pytest.fixture
 def cue() -> rwta_sim.Experiment:
     """The smallest task, in NumPy."""
-    return rwta_sim.preset("cue").changed({"engine.target": "numpy"})
+    return rwta_sim.preset("cue", "svpg-lockstep").changed({"engine.target": "numpy"})
 
 
 class Scripted(gym.Env):

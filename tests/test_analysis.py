@@ -21,7 +21,9 @@ matplotlib.use("Agg")
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("analysis") / "run"
-    rwta_sim.train(rwta_sim.preset("cue").changed({"engine.target": "numpy", "training.episodes": 20}), folder)
+    rwta_sim.train(
+        rwta_sim.preset("cue", "svpg-lockstep").changed({"engine.target": "numpy", "training.episodes": 20}), folder
+    )
     return RunFolder.open(folder)
 
 
@@ -30,7 +32,7 @@ def cartpole(tmp_path_factory):
     """CartPole hardly trained: something to film."""
     folder = tmp_path_factory.mktemp("film") / "run"
     changes = {"engine.target": "numpy", "training.episodes": 2, "training.validation_episodes": 1}
-    rwta_sim.train(rwta_sim.preset("cartpole").changed(changes), folder)
+    rwta_sim.train(rwta_sim.preset("cartpole", "svpg-lockstep").changed(changes), folder)
     return RunFolder.open(folder)
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import results
 from c_check import compare
-from loop_cases import MODES, Case
+from loop_cases import Case
 from loop_table import write_section
 
 from rwta_sim import preset
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["poisson", pytest.param("one_hot", marks=pytest.mark.nightly)])
 def test_the_c_loop_is_the_same_network(mode):
     """Mean spikes, traces and q of 69 neurons and 4 inputs agree over 1000 independent decisions of 20 steps.
 

@@ -341,11 +341,11 @@ def results(engine: Any, build: Callable[[], Example], chunks: list[int]) -> dic
     [
         (cuba, "numpy", 500),
         (stdp, "numpy", 3000),
-        (jeffress, "numpy", 1500),
-        (changing_input, "numpy", 450),
-        (lif_curve, "numpy", 700),
+        pytest.param(jeffress, "numpy", 1500, marks=pytest.mark.nightly),
+        pytest.param(changing_input, "numpy", 450, marks=pytest.mark.nightly),
+        pytest.param(lif_curve, "numpy", 700, marks=pytest.mark.nightly),
         (everything, "numpy", 600),
-        pytest.param(cable, "numpy", 200, marks=needs_scipy, id="cable-numpy-200"),
+        pytest.param(cable, "numpy", 200, marks=[needs_scipy, pytest.mark.nightly], id="cable-numpy-200"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

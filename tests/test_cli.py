@@ -13,6 +13,7 @@ import pytest
 from rwta_sim import cli, tasks
 
 NUMPY = ("--engine.target", "numpy")
+WINDOW = ("train", "xor", "--learning.rule.kind", "score_function", "--learning.rule.window")
 
 
 def rwta_sim(*arguments, cwd=None):
@@ -29,7 +30,9 @@ def rwta_sim(*arguments, cwd=None):
 def run(tmp_path_factory):
     """A trained run, made by the command line."""
     folder = tmp_path_factory.mktemp("cli") / "run"
-    done = rwta_sim("train", "cue", "--seed", 1, "--episodes", 40, "--run", folder, "--json", *NUMPY)
+    done = rwta_sim(
+        "train", "cue", "--model", "svpg-lockstep", "--seed", 1, "--episodes", 40, "--run", folder, "--json", *NUMPY
+    )
     assert done.returncode == 0, done.stderr
     return folder, json.loads(done.stdout), done.stderr
 
@@ -69,7 +72,7 @@ def test_evaluate(run):
 
 def test_evaluate_shows_every_test_pattern(tmp_path):
     options = ("--episodes", 16, "--learning.control", "off", "--no-figures", "--run", tmp_path / "xor", *NUMPY)
-    assert rwta_sim("train", "xor", *options).returncode == 0
+    assert rwta_sim("train", "xor", "--model", "svpg-lockstep", *options).returncode == 0
     done = rwta_sim("evaluate", tmp_path / "xor", "--json")
     result = json.loads(done.stdout)
     assert result["episodes"] == 400 and result["gamma"] == 1.0  # each of the four a hundred times
@@ -95,7 +98,19 @@ def test_figures_again(run):
 
 def test_default_folder_and_options(tmp_path):
     (tmp_path / "mine.toml").write_text('seed = 7\n[network.kernel]\nkind = "rectangular"\nduration = "3 ms"\n')
-    line = ("train", "cue", "--config", "mine.toml", "--episodes", 1, "--learning.rate", "0.5", "--no-figures", *NUMPY)
+    line = (
+        "train",
+        "cue",
+        "--model",
+        "svpg-lockstep",
+        "--config",
+        "mine.toml",
+        "--episodes",
+        1,
+        "--no-figures",
+        *NUMPY,
+    )
+    line += ("--learning.rate", "0.5")
     assert "cue-seed7: 1 episodes" in rwta_sim(*line, cwd=tmp_path).stdout
     assert "cue-seed7-2: 1 episodes" in rwta_sim(*line, cwd=tmp_path).stdout
     config = (tmp_path / "runs" / "cue-seed7" / "config.toml").read_text()
@@ -110,7 +125,7 @@ def test_default_folder_and_options(tmp_path):
         (("train", "cue", "--network.hiden_size", "3"), "No such option '--network.hiden_size'"),
         (("train", "cue", "--network.hidden_size", "-3"), "network.hidden_size = -3"),
         (("train", "cue", "--network.kernel.tau", "5"), "expected a time with its unit"),
-        (("train", "cue", "--network.kernel.tau", "50 ms"), "longer than a decision"),
+        (("train", "cue", "--network.kernel.tau", "500 ms"), "longer than a decision"),
         (("train", "cue", "--engine", "warp"), "engine.name = 'warp'"),
         (("train", "cue", "--engine", "compiled", *NUMPY), "engine: target = 'numpy' is for the runtime engine"),
         (("train", "cue", "--config", "nowhere.toml"), "cannot read the configuration nowhere.toml"),
@@ -121,13 +136,16 @@ def test_default_folder_and_options(tmp_path):
         (("evaluate", "x" * 300), "File name too long"),
         (("train", "cue", "--network.dt", "1.1.1 ms"), "is not a number with a unit"),
         (("train", "cue", "--network.hidden_circuits", "1" + "0" * 30), "network.hidden_circuits = 1"),
-        (("train", "cue", "--learning.rate", "1e308", "--run", "r", *NUMPY), "learning diverged"),
+        (
+            ("train", "cue", "--model", "svpg-lockstep", "--learning.rate", "1e308", "--run", "r", *NUMPY),
+            "learning diverged",
+        ),
         (("train", "parity3", "--environment.kwargs", "{n_bits = 0}", *NUMPY), "n_bits = 0"),
         (("train", "mnist", "--environment.kwargs", '{folder = "."}', *NUMPY), "train-images-idx3-ubyte"),
         (("train", "inverted-pendulum", "--environment.kwargs", "{length = -1.0}", *NUMPY), "length = -1.0"),
         (("train", "cue", "--learning.rule.kind", "mean_field"), "set dynamics = 'rate'"),
-        (("train", "digits", "--learning.apply", "synapses"), "cannot do learning.rule.kind = 'feedback'"),
-        (("train", "xor", "--learning.rule.window", "99", *NUMPY), "window = 99 is longer than a decision of 10 steps"),
+        (("train", "xor", "--learning.apply", "synapses"), "cannot do learning.rule.kind = 'feedback'"),
+        ((*WINDOW, "999", *NUMPY), "window = 999 is longer than a decision of 100 steps"),
     ],
 )
 def test_errors_are_one_line_without_traceback(line, message, tmp_path, monkeypatch, capfd):

@@ -102,6 +102,7 @@ def awkward_network():
     return BrianNetwork(source, target, *everything, *monitors, name="awkward_network"), source, target, monitors
 
 
+@pytest.mark.nightly
 def test_rows_in_awkward_networks():
     """The fast loops against Brian2's own, for everything that a row may and may not be."""
     results = []

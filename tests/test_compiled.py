@@ -64,7 +64,8 @@ class Circuits:
         return np.array(seen)
 
 
-@pytest.mark.parametrize("firing", SPECS)
+# In NumPy, the other kind is compared by day in test_competition.py.
+@pytest.mark.parametrize("firing", ["one_hot", pytest.param("poisson", marks=pytest.mark.nightly)])
 def test_same_numbers_as_the_runtime_engine(firing):
     """The same seed gives the same spikes, and values that agree to rounding."""
     compiled, runtime = Circuits(firing), Circuits(firing, RuntimeEngine("cython"))
@@ -149,11 +150,12 @@ def any_network():
     return Network(group, kicks, noise, synapses, slow, *monitors, name="any_network"), group, slow, monitors
 
 
-def test_any_brian2_network():
+@pytest.mark.parametrize("target", ["numpy", pytest.param("cython", marks=pytest.mark.nightly)])
+def test_any_brian2_network(target):
     """Spikes, states and rates of the runtime engine, also when advanced in uneven chunks."""
     results = []
     for engine, chunks in (
-        (RuntimeEngine("cython"), [300]),
+        (RuntimeEngine(target), [300]),
         (CompiledEngine(), [300]),
         (CompiledEngine(), [1, 7, 292]),
     ):
@@ -174,7 +176,7 @@ def test_any_brian2_network():
 
 
 def test_training_is_the_same_on_both_engines(tmp_path):
-    experiment = rwta_sim.preset("cue").changed({"training.episodes": 6, "training.validate_every": 3})
+    experiment = rwta_sim.preset("cue", "svpg-lockstep").changed({"training.episodes": 6, "training.validate_every": 3})
     for name in ("runtime", "compiled"):
         rwta_sim.train(experiment.changed({"engine.name": name}), tmp_path / name)
     runtime, compiled = (RunFolder.open(tmp_path / name).metrics() for name in ("runtime", "compiled"))
@@ -249,6 +251,7 @@ class Processes:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_eight_processes_start_on_a_cold_cache(tmp_path):
     """All run; one has built."""
     processes = Processes(tmp_path)

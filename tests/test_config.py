@@ -38,7 +38,7 @@ def test_quantities_survive_text(value):
 
 
 def test_overrides():
-    base = rwta_sim.preset("cartpole")
+    base = rwta_sim.preset("cartpole", "svpg-lockstep")
     changed = base.changed({"network.kernel.tau": "7 ms", "learning.rate": 0.5, "network.blocks": ["sa"], "seed": 3})
     assert changed.network.kernel.tau == 7 * ms
     assert (changed.learning.rate, changed.network.blocks, changed.seed) == (0.5, ("sa",), 3)
@@ -74,11 +74,11 @@ def test_overrides():
 )
 def test_errors_name_the_setting(changes, message):
     with pytest.raises(ConfigError, match=message):
-        rwta_sim.preset("cartpole").changed(changes)
+        rwta_sim.preset("cartpole", "svpg-lockstep").changed(changes)
 
 
 def test_long_kernels_are_welcome_where_traces_persist():
-    rwta_sim.preset("cartpole").changed({"network.kernel.tau": "50 ms", "decision.clear": "episode"})
+    rwta_sim.preset("cartpole", "svpg-lockstep").changed({"network.kernel.tau": "50 ms", "decision.clear": "episode"})
 
 
 def test_unknown_tasks_and_models():
@@ -112,7 +112,7 @@ def test_files_that_are_not_configurations(tmp_path):
     ],
 )
 def test_arguments_of_environments_are_at_once_what_toml_gives_back(given, kept, tmp_path):
-    experiment = rwta_sim.preset("cue").changed({"environment.kwargs": {"x": given}})
+    experiment = rwta_sim.preset("cue", "svpg-lockstep").changed({"environment.kwargs": {"x": given}})
     (tmp_path / "config.toml").write_bytes(to_toml(experiment).encode())
     for found in (experiment, from_toml(tmp_path / "config.toml")):
         assert repr(found.environment.kwargs) == repr({"x": kept})
@@ -137,11 +137,11 @@ def test_arguments_of_environments_are_at_once_what_toml_gives_back(given, kept,
 )
 def test_arguments_of_environments_that_toml_would_change(value, message):
     with pytest.raises(ConfigError, match=f"^environment.kwargs: {message}"):
-        rwta_sim.preset("cue").changed({"environment.kwargs": {"x": value}})
+        rwta_sim.preset("cue", "svpg-lockstep").changed({"environment.kwargs": {"x": value}})
 
 
 def test_a_kind_among_the_arguments_of_an_environment_is_like_any_other():
-    base = rwta_sim.preset("cue").changed({"environment.kwargs": {"size": 9, "kind": "a"}})
+    base = rwta_sim.preset("cue", "svpg-lockstep").changed({"environment.kwargs": {"size": 9, "kind": "a"}})
     assert base.changed({"environment.kwargs.kind": "b"}).environment.kwargs == {"size": 9, "kind": "b"}
     assert base.changed({"environment.kwargs.eye.kind": "c"}).environment.kwargs["eye"] == {"kind": "c"}
 

@@ -1,6 +1,6 @@
 """Random networks through plain Brian2 in one run, and through both engines in pieces, with states taken and restored.
 
-Twenty networks here, four of them compiled; ``make nightly`` tries five hundred, all of them on both engines.
+Twelve networks here, three of them compiled; ``make nightly`` tries five hundred, all of them on both engines.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from hypothesis import strategies as st
 from rwta_sim.engines import CompiledEngine, RuntimeEngine
 from rwta_sim.engines._random import seed_words
 
-#: How many networks; on the compiled engine a fifth of them, as each takes its time to compile.
-NETWORKS = int(os.environ.get("RWTA_SIM_NETWORKS", "20"))
-COMPILED = NETWORKS if "RWTA_SIM_NETWORKS" in os.environ else NETWORKS // 5
+#: How many networks; on the compiled engine a quarter of them, as each takes its time to compile.
+NETWORKS = int(os.environ.get("RWTA_SIM_NETWORKS", "12"))
+COMPILED = NETWORKS if "RWTA_SIM_NETWORKS" in os.environ else NETWORKS // 4
 STEPS = 120
 DT = 0.1 * ms
 SEED = np.random.SeedSequence(5)

@@ -307,7 +307,7 @@ class Mortal(gym.Wrapper):
 
 
 def test_training_survives_a_dead_process(tmp_path):
-    experiment = preset("gridworld").changed(
+    experiment = preset("gridworld", "svpg-lockstep").changed(
         {
             "environment": {"id": "rwta_sim/DoomHealth-v0", "kwargs": {"size": [3, 4]}},
             "encoder": {},

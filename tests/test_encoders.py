@@ -210,7 +210,7 @@ def test_tuning_curves_are_for_boxes():
 
 def test_kinds_from_settings():
     """Files from before there were kinds are read; settings of another kind are unknown."""
-    cartpole = rwta_sim.preset("cartpole")
+    cartpole = rwta_sim.preset("cartpole", "svpg-lockstep")
     tree = cartpole.model_dump(mode="json")
     del tree["encoder"]["kind"]
     assert type(cartpole).of(tree) == cartpole
@@ -226,7 +226,7 @@ def test_a_calibrated_encoder_trains_and_resumes_exactly(tmp_path):
     """Its centres are in the checkpoint: bit for bit the run that was never stopped."""
     changes = {"encoder.kind": "gaussian", "encoder.fit": 50, "encoder.low": (-2.0,), "encoder.high": (2.0,)}
     short = {"engine.target": "numpy", "training.episodes": 4, "training.checkpoint_every": 2}
-    experiment = rwta_sim.preset("cartpole").changed(
+    experiment = rwta_sim.preset("cartpole", "svpg-lockstep").changed(
         {**changes, **short, "training.validate_every": 10, "decision.steps": 10, "training.validation_episodes": 1}
     )
 

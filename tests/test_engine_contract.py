@@ -273,6 +273,7 @@ def test_arrays_keep_the_library_alive(close):
     assert not libraries() & mine
 
 
+@pytest.mark.nightly
 def test_fifty_engines_in_one_process():
     """Each is unloaded when it is gone, and its memory given back."""
     resident()  # skips where there is no /proc

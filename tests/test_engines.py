@@ -295,7 +295,9 @@ def test_a_run_names_the_engine_it_uses(monkeypatch, tmp_path):
     """Never "auto": engines agree only to rounding, and a run is to go on exactly, also where a compiler came since."""
     monkeypatch.setattr(build_module, "compiler", lambda: None)
     monkeypatch.setattr(runtime_module.CythonCodeObject, "is_available", classmethod(lambda cls: False))
-    experiment = rwta_sim.preset("cue").changed({"training.episodes": 1, "training.validation_episodes": 1})
+    experiment = rwta_sim.preset("cue", "svpg-lockstep").changed(
+        {"training.episodes": 1, "training.validation_episodes": 1}
+    )
     assert experiment.engine.name == "auto"
     with pytest.warns(RuntimeWarning, match="Brian2 runs in NumPy"):
         assert rwta_sim.train(experiment, tmp_path / "run").engine == "runtime"

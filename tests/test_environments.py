@@ -282,7 +282,7 @@ def test_what_is_no_environment(shop, tmp_path, changes):
 def _work(where, folder, pipe):
     """Train with a vector environment in this process, in its main thread or another one."""
     before, out = signal.getsignal(signal.SIGINT), []
-    cue = rwta_sim.preset("cue").changed(
+    cue = rwta_sim.preset("cue", "svpg-lockstep").changed(
         {**TWO, "training.vector": "sync", "training.episodes": 2, "training.validation_episodes": 1}
     )
     thread = threading.Thread(target=lambda: out.append(rwta_sim.train(cue, folder).episodes))

@@ -74,7 +74,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile") / "run"
     rule = {"learning.rule.kind": "trace_stdp", "learning.apply": "synapses"}
     short = {"training.episodes": 1, "training.validation_episodes": 1, "engine.target": "numpy"}
-    rwta_sim.train(rwta_sim.preset("cue").changed({**rule, **short}), folder)
+    rwta_sim.train(rwta_sim.preset("cue", "svpg-lockstep").changed({**rule, **short}), folder)
     return folder
 
 

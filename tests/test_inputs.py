@@ -69,7 +69,7 @@ def test_traces_follow_from_spikes(kernel, changes):
     assert np.asarray(made.input_trace).max() > 0.1
 
 
-@pytest.mark.parametrize("firing", ["one_hot", "poisson"])
+@pytest.mark.parametrize("firing", [pytest.param("one_hot", marks=pytest.mark.nightly), "poisson"])
 def test_engines_record_the_same_events(firing):
     spec = SPEC if firing == "one_hot" else poisson_spec(hidden_circuits=2, hidden_size=3, weight_sd=0.8)
     histories = [played(spec, e, record_traces=False)[0] for e in (RuntimeEngine("cython"), CompiledEngine())]
@@ -170,7 +170,7 @@ def test_currents_learn_as_constant_rows(rule):
     """The factors of a current, one row for all steps, are those of the same drive repeated in every step."""
     spec = with_(SPEC, inputs="current")
     changes = {"network": spec, "learning.rule.kind": rule, "engine.target": "numpy", "engine.name": "runtime"}
-    experiment = rwta_sim.preset("cue").changed({k: v for k, v in changes.items() if k != "network"})
+    experiment = rwta_sim.preset("cue", "svpg-lockstep").changed({k: v for k, v in changes.items() if k != "network"})
     experiment = experiment.model_copy(update={"network": spec})
     agent = rwta_sim.Agent(experiment)
     learner = agent.system.make_learner()

@@ -22,7 +22,7 @@ import rwta_sim, rwta_sim.cli
 from rwta_sim.agents.rwta.needs import training_needs
 task, changes, folder = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
 small = {"engine.target": "numpy", "training.episodes": 1, "training.validation_episodes": 1}
-experiment = rwta_sim.preset(task).changed({**small, **changes})
+experiment = rwta_sim.preset(task, "svpg-lockstep").changed({**small, **changes})
 peak = lambda: 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
 before = peak()
 rwta_sim.train(experiment, folder)
@@ -51,7 +51,7 @@ def test_what_is_reckoned_is_what_is_taken(task, changes, tmp_path):
 def test_a_closed_form():
     """A network whose arrays are few enough to be counted by hand."""
     changes = {"network.hidden_circuits": 0, "network.blocks": ["sa"], "learning.optimiser.kind": "sgd"}
-    experiment = rwta_sim.preset("cue").changed(changes)
+    experiment = rwta_sim.preset("cue", "svpg-lockstep").changed(changes)
     weights = 1000 * 500
     need = network_needs(experiment, 1000, 500)
     assert [n.bytes for n in need] == [weights * (8 + 8 + 4) + 500 * 100]

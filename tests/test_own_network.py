@@ -173,7 +173,10 @@ def test_most_spikes_choose(folder):
         assert agent.play(1)[0].numbers["rate_hz"] == pytest.approx(1 / 3 / 5e-3)
 
 
-@pytest.mark.parametrize("engine", [ENGINES[0], pytest.param(NUMPY, id="numpy", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "engine",
+    [pytest.param(ENGINES[0].values[0], id="compiled", marks=pytest.mark.nightly), pytest.param(NUMPY, id="numpy")],
+)
 def test_resume_continues_exactly(folder, engine):
     """Stopped by SIGINT in mid-run, resumed: bit for bit the run that was never stopped."""
     import lif

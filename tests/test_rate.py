@@ -324,7 +324,9 @@ def test_one_command_line_for_both(tmp_path):
     rate = ["--dynamics", "rate", "--learning.rule.kind", "mean_field"]
     spiking = ["--engine.target", "numpy"]
     for name, options in (("rate", rate), ("spiking", [])):
-        command("train", "cue", *options, *spiking, "--run", tmp_path / name, "--no-figures")
+        command(
+            "train", "cue", "--model", "svpg-lockstep", *options, *spiking, "--run", tmp_path / name, "--no-figures"
+        )
         run = RunFolder.open(tmp_path / name)
         blocks = []
         for dynamics in ("rate", "spiking"):
@@ -415,7 +417,7 @@ def test_an_episode_that_failed_leaves_nothing_in_the_batch():
 
 def test_feedback_does_not_go_with_half_the_drive():
     with pytest.raises(ConfigError, match=r"leave network.published_code out"):
-        rwta_sim.preset("digits").changed({"network.published_code": True})
+        rwta_sim.preset("digits", "svpg-lockstep").changed({"network.published_code": True})
 
 
 def test_gradients_know_of_half_the_drive():

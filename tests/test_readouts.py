@@ -12,6 +12,7 @@ import rwta_sim
 from rwta_sim import cli
 from rwta_sim.lab.evaluation import draws, result
 from rwta_sim.lab.lesions import lesion_curve
+from rwta_sim.lab.vitals import vital_signs
 from rwta_sim.loop.player import Episode
 
 
@@ -121,3 +122,26 @@ def test_lesions_of_more_and_more(cue, tmp_path):
     assert [s["share"] for s in found["scores"]] == [0.0] and (tmp_path / "run/figures/lesions-circuits.png").is_file()
     done = CliRunner().invoke(cli.cli, ["lesions", str(tmp_path / "run"), "--share", "1.5"])
     assert "share = 1.5: expected a number from 0 to 1" in str(done.exception or done.output)
+
+
+def test_rates_of_neurons_are_those_of_their_spikes(cue, tmp_path):
+    """The mean over neurons is what episodes log; each one's is its spikes over the time, counted in a recording."""
+    with rwta_sim.Agent(cue.changed({"network.weight_sd": 1.0}), record=True) as agent:
+        with agent.noting() as notes:
+            played = agent.play(3, greedy=False)
+        found = notes.read().rates
+        recorded = agent.system.recorded()
+    neurons = recorded["starts"][-1]
+    decisions = sum(episode.decisions for episode in played)
+    seconds = decisions * float(recorded["decision_time"])
+    np.testing.assert_allclose(found, np.bincount(recorded["neuron_i"], minlength=neurons) / seconds)
+    logged = sum(episode.numbers["rate_hz"] * episode.decisions for episode in played) / decisions
+    assert found.mean() == pytest.approx(logged)
+    signs = vital_signs(notes.read())
+    assert signs["firing_rates"] == {"mean": pytest.approx(logged), "highest": found.max()}
+
+
+def test_a_system_without_circuits_has_no_vital_signs():
+    with rwta_sim.Agent(rwta_sim.preset("cue", "random")) as agent, agent.noting() as notes:
+        agent.play(2)
+    assert vital_signs(notes.read()) == {"firing_rates": None, "circuits": None}

@@ -110,7 +110,10 @@ def trained(experiment, folder, env=Walk, **kwargs):
     [
         {},
         pytest.param({"network.inputs": "current", "learning.rule.kind": "score_function"}, marks=pytest.mark.nightly),
-        {"learning.rule.kind": "trace_stdp", "learning.apply": "synapses", "learning.batch": 4},
+        pytest.param(
+            {"learning.rule.kind": "trace_stdp", "learning.apply": "synapses", "learning.batch": 4},
+            marks=pytest.mark.nightly,
+        ),
     ],
     ids=["feedback", "currents", "synapses"],
 )
@@ -402,7 +405,7 @@ def test_patterns_in_a_vector_environment(tmp_path):
         "training.episodes": 12,
         "training.validate_every": 6,
     }
-    xor = rwta_sim.preset("xor").changed(changes)
+    xor = rwta_sim.preset("xor", "svpg-lockstep").changed(changes)
     plain = trained(xor, tmp_path / "plain", env=None)
     side = {"training.replicas": 2, "training.vector": "sync"}
     assert trained(xor.changed(side), tmp_path / "sync", env=None) == plain

@@ -41,8 +41,8 @@ def page_example():
 
 #: Per system: task, model, settings, columns, whether it spikes.
 SYSTEMS = {
-    "spiking": ("xor", "svpg", {"engine.target": "numpy", "network.hidden_circuits": 2}, RWTA, True),
-    "rate": ("xor", "svpg", RATE, RWTA, True),
+    "spiking": ("xor", "svpg-lockstep", {"engine.target": "numpy", "network.hidden_circuits": 2}, RWTA, True),
+    "rate": ("xor", "svpg-lockstep", RATE, RWTA, True),
     "random": ("xor", "random", {}, ["entropy"], False),
     "linear": ("xor", "linear", {}, ["entropy", "learning_rate"], False),
     "relu": ("xor", "relu", {"hidden": [5], "critic.hidden": [4]}, ["entropy", "learning_rate"], False),

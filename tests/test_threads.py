@@ -202,7 +202,7 @@ def test_where_blas_does_not_listen_it_is_said(monkeypatch):
 
 TRAINING = """
 import sys, rwta_sim
-experiment = rwta_sim.preset("digits").changed({
+experiment = rwta_sim.preset("digits", "svpg-lockstep").changed({
     "dynamics": "rate", "learning.rule.kind": "mean_field", "training.episodes": 60, "training.validate_every": 30})
 rwta_sim.train(experiment, sys.argv[1])
 """

@@ -28,7 +28,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trust")
     (folder / "theirs.py").write_text(MODULE)
     short = {"training.episodes": 1, "training.validation_episodes": 1, "engine.target": "numpy"}
-    experiment = rwta_sim.preset("cue").changed({"environment.id": "theirs:Mine-v0", **short})
+    experiment = rwta_sim.preset("cue", "svpg-lockstep").changed({"environment.id": "theirs:Mine-v0", **short})
     sys.path.insert(0, str(folder))
     try:
         rwta_sim.train(experiment, folder / "run")  # naming it is consent

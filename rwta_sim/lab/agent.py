@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from rwta_sim.lab.checkpoints import Checkpoint
 from rwta_sim.lab.evaluation import draws
 from rwta_sim.lab.runs import RunFolder
 from rwta_sim.lab.trust import check_modules
+from rwta_sim.loop.activity import ActivityLog
 from rwta_sim.loop.environments import OneEnvironment, close_environment, obtain_environment
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.player import Episode, Player
@@ -127,6 +129,15 @@ class Agent:
         """Run a session of the player to its end."""
         with closing(session):
             return self.system.run(session)
+
+    @contextmanager
+    def noting(self) -> Iterator[ActivityLog]:
+        """Notes of all decisions in the block: winners of hidden circuits, actions, features, firing rates."""
+        self.player.activity = notes = ActivityLog()
+        try:
+            yield notes
+        finally:
+            self.player.activity = None
 
     @one_thread()
     def play(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from rwta_sim.circuit.information import binned, entropy_bits, mutual_bits
 from rwta_sim.loop.activity import Activity
 
-__all__ = ["COLLAPSED", "Vitals", "collapse"]
+__all__ = ["COLLAPSED", "Vitals", "collapse", "vital_signs"]
 
 #: A circuit in which one neuron wins this share of all decisions has collapsed.
 COLLAPSED = 0.95
@@ -72,3 +73,24 @@ def collapse(vitals: Vitals, share: float = COLLAPSED) -> str | None:
         "(network.blocks without 'sa'), weight_sd > 0 on 'sh', a rule that credits hidden neurons (feedback, "
         "score_function), more learning.entropy, a lower learning.rate"
     )
+
+
+def vital_signs(activity: Activity | None) -> dict[str, Any]:
+    """What an evaluation says of its neurons, as plain JSON; None for what a system does not tell.
+
+    Returns
+    -------
+    dict
+        ``firing_rates``: mean and highest of the hidden and action neurons, each one's mean over all decisions, Hz.
+        ``circuits``: `Vitals.numbers`, and `told_bits`, the median over circuits of the larger of what one tells of the
+        action and of the feature it tells most of.
+    """
+    if activity is None:
+        return {"firing_rates": None, "circuits": None}
+    vitals, rates = Vitals.of(activity), activity.rates
+    told = np.fmax(vitals.action_bits, vitals.state_bits.max(axis=1))
+    numbers = {**vitals.numbers(), "told_bits": float(np.median(told))}
+    return {
+        "firing_rates": {"mean": float(rates.mean()), "highest": float(rates.max())} if rates.size else None,
+        "circuits": {name: value if np.isfinite(value) else None for name, value in numbers.items()},
+    }

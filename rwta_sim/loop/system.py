@@ -229,6 +229,11 @@ class System(ABC):
         circuit; of several the first, and -1 without a spike. None for a system without circuits."""
         return None
 
+    def rates(self) -> np.ndarray | None:
+        """Firing rate of each hidden and action neuron in the last decision, shape (n_neurons,), Hz. None for a system
+        without circuits."""
+        return None
+
     def recorded(self) -> dict[str, np.ndarray]:
         """What was recorded since it was built to be, by name; see `rwta_sim.lab.recording.record_episode`."""
         return {}

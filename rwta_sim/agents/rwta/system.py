@@ -71,6 +71,9 @@ class RWTASystem(System):
         spiking = experiment.dynamics == "spiking"
         self.readouts = (experiment.decision.decoder if spiking else "drawn", "argmax")
         self.evaluates_greedily = not spiking or experiment.decision.readout == "argmax"
+        network, steps = experiment.network, experiment.decision.steps
+        #: Of a neuron with one spike in a decision, or with q = 1 where there are none.
+        self._hz = 1 / float(steps * network.dt) if spiking else float(network.circuit_rate)
         reckon = training_needs if trains else network_needs
         require(reckon(experiment, self.encoder.n_inputs, spaces.n_actions))
         self.actor = self._make_actor(spaces.n_actions, record)
@@ -284,6 +287,9 @@ class RWTASystem(System):
         spec = self.experiment.network
         counts = self.actor.activity()[: spec.n_hidden].reshape(spec.hidden_circuits, spec.hidden_size)
         return np.where(counts.any(axis=1), counts.argmax(axis=1), -1)
+
+    def rates(self) -> np.ndarray:
+        return self.actor.activity() * self._hz
 
     def recorded(self) -> dict[str, np.ndarray]:
         return {**self.actor.recorded(), "starts": self.network.starts, **self._times()}
