@@ -171,8 +171,8 @@ def markdown(table: dict[str, Any]) -> str:
         "with OMP_NUM_THREADS=1. Evaluated with the weights of the best validation: 100 episodes; in classification "
         "tasks every test pattern 30 times, 400 decisions at least. Mean ± standard deviation over seeds. `s` is the "
         "wall-clock of the training, `CPU s` its processor time, compilation included where the cache was cold. "
-        "`last_step` leaves the weights onto hidden neurons without direction: they stay the random features they start "
-        "as, which happen to be enough in some seeds.",
+        "`last_step` leaves the weights onto hidden neurons without direction: they stay the random features they "
+        "start as, which happen to be enough in some seeds.",
         "",
         "| row | options | shown | evaluated as | seeds | mean ± sd | lowest | aim | published | "
         "s (median, longest) | CPU s (median) |",
