@@ -11,6 +11,7 @@ __all__ = ["register_all"]
 # The modules are imported when an environment is made: some need packages that are extras.
 _ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "CueAction": ("cue_action:CueAction", {}),
+    "DelayedCue": ("delayed_cue:DelayedCue", {}),
     "Digits": ("digits:Digits", {}),
     "DoomHealth": ("doom:DoomHealth", {}),
     "DoomHealthSupreme": ("doom:DoomHealth", {"kwargs": {"scenario": "health_gathering_supreme"}}),

@@ -162,6 +162,7 @@ def _parity(task: str, environment: EnvironmentSpec, circuits: int, episodes: in
         rate=0.03,
         batch=16,
         entropy=0.3,
+        final_entropy=0.0,
     )
 
 
@@ -192,7 +193,7 @@ def digits() -> RWTAExperiment:
         rate=0.02,
         batch=50,
         entropy=0.3,
-        final_entropy=0.1,
+        final_entropy=0.0,
     )
 
 

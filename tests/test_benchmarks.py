@@ -45,14 +45,34 @@ def test_results_table():
     """Two seeds of a row with two evaluations: mean, spread and lowest of each, and every seed's own line."""
     common = {"episodes": 9, "decisions": 90, "cpu_seconds": 3.0, "decisions_per_second": 30.0, "engine": "compiled"}
     runs = [
-        {"row": "digits", "seed": seed, "values": {"": 0.97 + seed / 50, "rate": 0.9}, "seconds": 4.0 + seed, **common}
+        {"row": "digits, lockstep", "seed": seed, "values": {"": 0.97 + seed / 50, "rate": 0.9}, "seconds": 4.0 + seed}
         for seed in (1, 0)
     ]
+    runs = [{**run, **common} for run in runs]
     text = results.markdown({"runs": runs, "machine": "m", "load": "idle", "versions": {"python": "3"}})
-    assert "| digits |  | accuracy | spikes | 2 | 0.9800 ± 0.0141 | 0.9700 | ≥ 0.97 | – | 4, 5 | 3 |" in text
-    assert "| digits |  | accuracy | rate | 2 | 0.9000 ± 0.0000 | 0.9000 |" in text
+    row = "| digits, lockstep | `--model svpg-lockstep` | accuracy | spikes"
+    assert f"{row}, argmax of q | 2 | 0.9800 ± 0.0141 | 0.9700 | ≥ 0.97 | – | 4, 5 | 3 |" in text
+    assert f"{row.replace('spikes', 'rate')} | 2 | 0.9000 ± 0.0000 | 0.9000 |" in text
     assert "| 0 | 0.9700 | 0.9000 | 9 | 90 | 4 | 3 | 30 |" in text
     assert "mountaincar" not in text
+
+
+def test_results_of_circuits_that_live():
+    """What is read from spikes beside argmax, lesion and chance, with the rates and bits of the neurons."""
+    signs = {"readout": "last_spike", "others": {"argmax": 497.0}}
+    signs |= {"firing_rates": {"mean": 13.0, "highest": 40.0}, "circuits": {"told_bits": 0.5}}
+    run = {"row": "cartpole", "episodes": 9, "decisions": 90, "seconds": 1.0, "cpu_seconds": 3.0}
+    run |= {"decisions_per_second": 30.0, "engine": "compiled"}
+    runs = [
+        {**run, "seed": seed, "signs": signs, "values": {"": best, "lesion ha": 20.0 + seed, "random": 22.0}}
+        for seed, best in enumerate((500.0, 490.0))
+    ]
+    text = results.markdown({"runs": runs, "machine": "m", "load": "idle", "versions": {"python": "3"}})
+    assert "| cartpole |  | mean_return | spikes, last_spike | 2 | 495.00 ± 7.07 | 490.00 | ≥ 495 |" in text
+    line = (
+        "| cartpole | 2 | 495.00 ± 7.07 | 490.00 | 497.00 ± 0.00 | 20.5 ± 1.0 | 22.0 ± 0.0 | 13.0 | 40 | 0.50 | 0.50 |"
+    )
+    assert line in text
 
 
 def test_rows_of_the_results_have_presets():

@@ -14,7 +14,7 @@ from scipy.stats import chi2
 import rwta_sim.envs
 
 BULLET = ["InvertedPendulumBullet", "PandaReach", "RobotNavigation"]
-NAMES = ["CueAction", "Digits", "Gridworld", "InvertedPendulum", *BULLET, "Parity", "XOR"]
+NAMES = ["CueAction", "DelayedCue", "Digits", "Gridworld", "InvertedPendulum", *BULLET, "Parity", "XOR"]
 
 
 def make(name: str, **kwargs: Any) -> gym.Env:
@@ -93,6 +93,71 @@ def test_cues_are_uniform():
     cues = [env.reset(seed=0)[0], *(env.step(0)[0] for _ in range(1999))]
     counts = np.bincount(cues, minlength=4)
     assert ((counts - 500) ** 2 / 500).sum() < 21.1
+
+
+class TestDelayedCue:
+    def play(self, env, answer, **reset):
+        """What is seen and earned in an episode whose every action is `answer` of what was seen so far."""
+        seen, earned, ended = [int(env.reset(**reset)[0])], [], False
+        while not ended:
+            observation, reward, ended, truncated, info = env.step(answer(seen))
+            assert not truncated
+            earned.append(reward)
+            seen.append(int(observation))
+        assert info == {"correct": reward == 1}
+        return seen[:-1], earned  # the last observation is that after the answer
+
+    def test_symbols_and_reward_by_hand(self):
+        env = make("DelayedCue", n_cues=3, delay=4, n_distractors=2, shorter=False).unwrapped
+        cues, distractors = set(), set()
+        for seed in range(20):
+            seen, earned = self.play(env, lambda seen: seen[0], seed=seed)
+            assert len(seen) == 6 and seen[0] in range(3) and seen[-1] == 5 and {*seen[1:-1]} <= {3, 4}
+            assert earned == [0, 0, 0, 0, 0, 1]
+            cues.add(seen[0])
+            distractors |= {*seen[1:-1]}
+            _, earned = self.play(env, lambda seen: (seen[0] + 1) % 3, seed=seed)
+            assert earned == [0] * 6
+        assert (cues, distractors) == ({0, 1, 2}, {3, 4})
+
+    def test_cues_and_delays_are_uniform_and_the_distractors_tell_nothing(self):
+        """Chi-squares of 3,000 episodes: cue by delay (df 5) and cue by first distractor (df 3), false alarms 1e-4."""
+        env = make("DelayedCue", n_cues=2, delay=2, n_distractors=2).unwrapped
+        lengths, first = np.zeros((2, 3)), np.zeros((2, 2))
+        env.reset(seed=3)
+        for _ in range(3000):
+            seen, _ = self.play(env, lambda seen: 0)
+            lengths[seen[0], len(seen) - 2] += 1
+            if len(seen) > 2:
+                first[seen[0], seen[1] - 2] += 1
+        for counts in (lengths, first):
+            expected = counts.sum() / counts.size
+            assert ((counts - expected) ** 2 / expected).sum() < chi2.isf(1e-4, counts.size - 1)
+
+    @pytest.mark.parametrize("split", ["validation", "test"])
+    def test_splits_ask_every_cue_after_the_whole_delay(self, split):
+        env = make("DelayedCue", n_cues=4, delay=3).unwrapped
+        assert env.n_starts(split) == 4
+        for cue in range(4):
+            seen, earned = self.play(env, lambda seen: seen[0], options={"split": split, "index": cue})
+            assert (seen[0], len(seen), earned[-1]) == (cue, 5, 1)
+
+    @pytest.mark.parametrize(
+        "kwargs", [{"n_cues": 1}, {"n_cues": 2.0}, {"delay": -1}, {"delay": True}, {"n_distractors": 0}, {"shorter": 1}]
+    )
+    def test_bad_settings(self, kwargs):
+        (name,) = kwargs
+        with pytest.raises(ValueError, match=f"{name} = .*: expected"):
+            make("DelayedCue", **kwargs)
+
+    def test_bad_splits_and_no_reset(self):
+        env = make("DelayedCue").unwrapped
+        with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+            env.step(0)
+        with pytest.raises(ValueError, match=r"unknown split 'tests'.*'test'"):
+            env.reset(options={"split": "tests", "index": 0})
+        with pytest.raises(ValueError, match="2"):
+            env.reset(options={"split": "test", "index": 2})
 
 
 class TestGridworld:

@@ -68,7 +68,7 @@ def test_vitals_of_circuits_that_are_known():
     actions, features = rng.integers(4, size=N), rng.random((N, 2))
     coarse = (features[:, 1] * 4).astype(int)
     winners = np.stack([actions, coarse, rng.integers(4, size=N), np.full(N, 2)], axis=1)
-    vitals = Vitals.of(Activity(winners, actions, features))
+    vitals = Vitals.of(Activity(winners, actions, features, np.zeros(0)))
     np.testing.assert_allclose(vitals.winner_bits, [2, 2, 2, 0], atol=0.02)
     np.testing.assert_allclose(vitals.action_bits, [2, 0, 0, 0], atol=0.02)
     np.testing.assert_allclose(vitals.state_bits[:, 1], [0, 2, 0, 0], atol=0.15)  # edges of bins are estimates
@@ -76,7 +76,7 @@ def test_vitals_of_circuits_that_are_known():
     assert vitals.numbers()["action_bits"] == pytest.approx(0.0, abs=0.02)
     warning = collapse(vitals)
     assert warning is not None and warning.startswith("1 of 4 hidden circuits have collapsed (3)")
-    assert collapse(Vitals.of(Activity(winners[:, :3], actions, features))) is None
+    assert collapse(Vitals.of(Activity(winners[:, :3], actions, features, np.zeros(0)))) is None
 
 
 def test_silent_circuits_and_images():
