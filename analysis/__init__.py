@@ -1,24 +1,30 @@
 """Analysis of run folders: rasters, firing rates, learning curves, weights, films. Reads, never trains."""
 
 from rwta_sim.analysis.curves import plot_learning_curve
-from rwta_sim.analysis.figures import draw_figures, draw_lesions
+from rwta_sim.analysis.figures import RASTER_DECISIONS, draw_figures, draw_lesions
 from rwta_sim.analysis.films import PICTURE_SIZE, check_film, save_film
 from rwta_sim.analysis.lesions import plot_lesions
-from rwta_sim.analysis.rasters import plot_raster
+from rwta_sim.analysis.rasters import plot_episode, plot_raster
 from rwta_sim.analysis.rates import circuit_rates, neuron_rates, plot_rates
+from rwta_sim.analysis.tuning import action_tuning, plot_tuning, state_tuning
 from rwta_sim.analysis.weights import plot_weights
 
 __all__ = [
     "PICTURE_SIZE",
+    "RASTER_DECISIONS",
+    "action_tuning",
     "check_film",
     "circuit_rates",
     "draw_figures",
     "draw_lesions",
     "neuron_rates",
+    "plot_episode",
     "plot_learning_curve",
     "plot_lesions",
     "plot_raster",
     "plot_rates",
+    "plot_tuning",
     "plot_weights",
     "save_film",
+    "state_tuning",
 ]

@@ -12,8 +12,9 @@ from rwta_sim.agents.rwta import RWTAExperiment
 from rwta_sim.agents.rwta.system import blocks_saved
 from rwta_sim.analysis.curves import plot_learning_curve
 from rwta_sim.analysis.lesions import plot_lesions
-from rwta_sim.analysis.rasters import plot_raster
+from rwta_sim.analysis.rasters import plot_episode
 from rwta_sim.analysis.rates import plot_rates
+from rwta_sim.analysis.tuning import plot_tuning
 from rwta_sim.analysis.weights import full_matrix, plot_weights
 from rwta_sim.circuit.equations import MAX_CIRCUIT_SIZE
 from rwta_sim.circuit.spec import NetworkSpec
@@ -22,7 +23,7 @@ from rwta_sim.lab.files import replacing
 from rwta_sim.lab.lesions import LesionScore
 from rwta_sim.lab.runs import Checkpoint, RunFolder
 
-__all__ = ["draw_figures", "draw_lesions"]
+__all__ = ["RASTER_DECISIONS", "draw_figures", "draw_lesions"]
 
 #: Decisions shown in the raster: few enough to see single spikes.
 RASTER_DECISIONS = 40
@@ -35,7 +36,7 @@ MOST_NEURONS = 2**31 - 1
 def draw_figures(run: RunFolder) -> list[Path]:
     """Draw learning curve, raster, firing rates and weights of a run; returns the files written.
 
-    The raster and the rates need a recording and are left out where there is none.
+    Raster, rates and tuning need a recording and are left out where there is none.
 
     Raises
     ------
@@ -43,7 +44,8 @@ def draw_figures(run: RunFolder) -> list[Path]:
         If a file of the run is damaged, or a figure cannot be written; those that were there before stay.
     """
     recorded = (run.path / "recordings" / "episode.npz").is_file()
-    known = {"weights": _weights, **({"raster": _raster, "rates": _rates} if recorded else {})}
+    of_recordings = {"raster": _raster, "rates": _rates, "tuning": _tuning}
+    known = {"weights": _weights, **(of_recordings if recorded else {})}
     makers = {"learning_curve": _learning_curve, **{n: known[n] for n in run.experiment.draws if n in known}}
     written = []
     for name, make in makers.items():
@@ -92,12 +94,12 @@ def _learning_curve(run: RunFolder) -> Figure:
 
 def _raster(run: RunFolder) -> Figure:
     recording = _recording(run)
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    ax = figure.add_subplot()
+    figure = Figure(figsize=(9, 6), layout="constrained")
     shown = min(RASTER_DECISIONS, len(recording["actions"])) * float(recording["decision_time"])
-    plot_raster(ax, recording, 0.0, shown)
-    ax.set_title(f"Spikes of one evaluation episode, first {shown * 1e3:.0f} ms: {_title(run)}")
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small", markerscale=2)
+    axes = plot_episode(figure, recording, 0.0, shown)
+    axes[0].set_title(f"Spikes in evaluation, the first {shown * 1e3:.0f} ms: {_title(run)}")
+    handles = axes[-1].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=6, fontsize="small", markerscale=2)
     return figure
 
 
@@ -105,7 +107,15 @@ def _rates(run: RunFolder) -> Figure:
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     ax = figure.add_subplot()
     plot_rates(ax, _recording(run))
-    ax.set_title(f"Firing rates over one evaluation episode: {_title(run)}")
+    ax.set_title(f"Firing rates in evaluation: {_title(run)}")
+    return figure
+
+
+def _tuning(run: RunFolder) -> Figure:
+    recording = _recording(run)
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    plot_tuning(figure, recording)
+    figure.suptitle(f"What hidden neurons are tuned to, {len(recording['actions'])} decisions: {_title(run)}")
     return figure
 
 
@@ -172,7 +182,25 @@ def _wrong(recording: Mapping[str, np.ndarray], n_hidden: int) -> str:
             return f"{kind}_i or {kind}_t"
         if not ((t >= 0) & (t < MOST_SECONDS)).all():
             return f"{kind}_t"
-    return ""
+    return _wrong_beside(recording, len(actions))
+
+
+def _wrong_beside(recording: Mapping[str, np.ndarray], decisions: int) -> str:
+    """The same of what stands beside the spikes; older recordings have the rewards alone."""
+    rewards, dt = recording["rewards"], recording["dt"]
+    if not (rewards.dtype.kind in "iuf" and rewards.shape == (decisions,) and np.isfinite(rewards).all()):
+        return "rewards"
+    if not (dt.dtype.kind == "f" and dt.shape == () and 0 < dt <= recording["decision_time"]):
+        return "dt"
+    if "observations" in recording:
+        seen = recording["observations"]
+        if not (seen.dtype.kind in "biuf" and seen.ndim and len(seen) == decisions and seen.size):
+            return "observations"
+    ends = recording["ends"] if "ends" in recording else np.array([decisions])
+    if not (_whole(ends) and len(ends) and _within(ends, decisions + 1)):
+        return "ends"
+    perturbed = recording["perturbed"] if "perturbed" in recording else np.array(0)
+    return "" if _whole(perturbed, 0) and 0 <= perturbed < decisions else "perturbed"
 
 
 def _whole(array: np.ndarray, dimensions: int = 1) -> bool:

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib import animation, rcParams
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import GifImagePlugin, Image, ImageChops
 
-from rwta_sim.analysis.rasters import plot_raster
+from rwta_sim.analysis.rasters import plot_episode
 from rwta_sim.errors import RwtaSimError
 
 __all__ = ["PICTURE_SIZE", "check_film", "save_film"]
@@ -31,7 +32,12 @@ def check_film(path: Path) -> None:
 
 
 def save_film(
-    recording: Mapping[str, np.ndarray], path: Path, decisions: int = 150, fps: int = 25, window: int = 30
+    recording: Mapping[str, np.ndarray],
+    path: Path,
+    decisions: int = 150,
+    fps: int = 25,
+    window: int = 30,
+    note: str = "perturbed",
 ) -> Path:
     """Write a film of a recording with frames, as GIF or MP4 by the ending of `path`.
 
@@ -47,6 +53,8 @@ def save_film(
         Pictures per second.
     window : int
         Decisions of spikes on view.
+    note : str
+        Stands in the title once the network has been perturbed, where the recording says when.
 
     Raises
     ------
@@ -62,20 +70,20 @@ def save_film(
     count = min(decisions, len(recording["actions"]))
     window = min(window, count)
     figure = Figure(figsize=(_WIDTH if spikes else _WIDTH / 2, _HEIGHT), layout="constrained", dpi=_DPI)
-    left, *rest = figure.subplots(1, 2, width_ratios=(1, 1.4)) if spikes else [figure.subplots()]
+    left, raster = _places(figure, recording, count * step) if spikes else (figure.subplots(), None)
     picture = left.imshow(frames[0])
     left.set_axis_off()
-    for right in rest:
-        plot_raster(right, recording, 0.0, count * step)
-        right.set_title("spikes")
     returns = np.concatenate([[0.0], np.cumsum(recording["rewards"])])
+
+    perturbed = int(recording["perturbed"]) if "perturbed" in recording else count + 1
 
     def draw(index: int) -> list:
         picture.set_data(frames[index])
         now = index * step * 1e3
-        for right in rest:
-            right.set_xlim(now - window * step * 1e3, now)
-        left.set_title(f"decision {index}, return {returns[index]:g}")
+        if raster is not None:
+            raster.set_xlim(now - window * step * 1e3, now)  # and that of all that share it
+        hit = f": {note}" if index >= perturbed else ""
+        left.set_title(f"decision {index}, return {returns[index]:g}{hit}")
         return []
 
     film = animation.FuncAnimation(figure, draw, frames=count + 1, blit=False)
@@ -91,6 +99,14 @@ def save_film(
         with suppress(OSError):
             temporary.unlink()
     return path
+
+
+def _places(figure: Figure, recording: Mapping[str, np.ndarray], stop: float) -> tuple[Axes, Axes]:
+    """Axes for the pictures, and those of the raster, with which the others of the spikes' side move."""
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.4))
+    axes = plot_episode(right, recording, 0.0, stop)
+    axes[0].set_title("spikes")
+    return left.subplots(), axes[-1]
 
 
 class _GifWriter(animation.AbstractMovieWriter):

@@ -1,4 +1,4 @@
-"""Spike rasters with circuits, decisions and actions."""
+"""Spike rasters with circuits, decisions and actions, beside what was seen and earned."""
 
 from __future__ import annotations
 
@@ -6,15 +6,60 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase
 
-__all__ = ["plot_raster"]
+from rwta_sim.analysis.tuning import preferred_actions, tuning_order
+from rwta_sim.errors import nearest
+
+__all__ = ["ORDERS", "plot_episode", "plot_observations", "plot_raster", "plot_rewards"]
 
 #: Decisions whose actions can still be told apart.
 MOST_MARKED = 200
+#: Rows of observations, each a variable, that can still be told apart.
+MOST_ROWS = 16
+#: Of the height of a raster: inputs at most, actions at least.
+INPUT_SHARE, ACTION_SHARE = 0.25, 0.15
+#: Colours there are for actions.
+COLORS = 10
+ORDERS = ("tuning", "circuits")
+
+Recording = Mapping[str, np.ndarray]
 
 
-def plot_raster(ax: Axes, recording: Mapping[str, np.ndarray], start: float = 0.0, stop: float | None = None) -> None:
+class _Rows:
+    """Where the neurons of a recording stand: inputs below, hidden neurons, and the actions on top.
+
+    Few actions above many neurons get taller rows, and many inputs lower ones, to be seen at all.
+    """
+
+    def __init__(self, recording: Recording, order: np.ndarray) -> None:
+        starts = recording["starts"]
+        self.inputs, self.hidden = int(recording["n_inputs"]), int(starts[-2])
+        self.actions = int(starts[-1]) - self.hidden
+        self._rank = np.empty(self.hidden, np.int64)
+        self._rank[order] = np.arange(self.hidden)
+        above = max(self.hidden / (1 - ACTION_SHARE), self.actions)
+        self.low = min(1.0, above * INPUT_SHARE / (1 - INPUT_SHARE) / max(1, self.inputs))
+        self.floor = self.low * self.inputs
+        self.tall = max(1.0, self.hidden * ACTION_SHARE / (1 - ACTION_SHARE) / self.actions)
+        self.top = self.floor + self.hidden + self.tall * self.actions
+
+    def of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+        return self.low * (inputs + 0.5)
+
+    def of_hidden(self, neurons: np.ndarray) -> np.ndarray:
+        return self.floor + self._rank[neurons] + 0.5
+
+    def of_actions(self, actions: np.ndarray) -> np.ndarray:
+        return self.floor + self.hidden + self.tall * (actions + 0.5)
+
+
+def plot_raster(
+    ax: Axes, recording: Recording, start: float = 0.0, stop: float | None = None, order: str = "tuning"
+) -> None:
     """Spikes of inputs, hidden circuits and the action circuit; triangles mark the chosen actions.
+
+    Hidden neurons have the colour of the action before which they fire most, in the whole recording.
 
     Parameters
     ----------
@@ -22,31 +67,36 @@ def plot_raster(ax: Axes, recording: Mapping[str, np.ndarray], start: float = 0.
     recording : mapping
         `RunFolder.recording()`.
     start, stop : float
-        Window in seconds; the whole episode by default.
+        Window in seconds; the whole recording by default.
+    order : {"tuning", "circuits"}
+        Of the hidden neurons: by the action they prefer, or as they stand in the network, with lines between circuits.
     """
-    n_inputs, starts = int(recording["n_inputs"]), recording["starts"]
+    if order not in ORDERS:
+        raise ValueError(f"order = {order!r}: {nearest(order, ORDERS)}")
     step, actions = float(recording["decision_time"]), recording["actions"]
     stop = len(actions) * step if stop is None else stop
-    hidden, n_actions = int(starts[-2]), int(starts[-1] - starts[-2])
-    below = n_inputs + hidden
-    # A few actions above many neurons get taller rows, to be seen at all.
-    tall = max(1.0, 0.15 * below / n_actions)
+    hidden = int(recording["starts"][-2])
+    rows = _Rows(recording, tuning_order(recording) if order == "tuning" else np.arange(hidden))
 
-    def heights(neurons: np.ndarray) -> np.ndarray:
-        rows = np.asarray(neurons, dtype=np.int64) + n_inputs
-        return np.where(rows < below, rows, below - 0.5 + tall * (rows - below + 0.5))
-
-    def draw(t: np.ndarray, y: np.ndarray, color: str, label: str, size: float) -> None:
+    def draw(t: np.ndarray, y: np.ndarray, color: str, label: str, size: float = 2.5) -> None:
         shown = (t >= start) & (t < stop)
         ax.plot(t[shown] * 1e3, y[shown], "|", color=color, markersize=size, label=label)
 
-    draw(recording["input_t"], recording["input_i"], "0.5", "inputs", 2.5)
+    draw(recording["input_t"], rows.of_inputs(recording["input_i"]), "0.6", "inputs")
     t, i = recording["neuron_t"], recording["neuron_i"]
-    draw(t[i < hidden], heights(i[i < hidden]), "C0", "hidden", 2.5)
-    draw(t[i >= hidden], heights(i[i >= hidden]), "C3", "action", 5)
-    for first in starts[:-1]:
-        ax.axhline(n_inputs + first - 0.5, color="0.85", linewidth=0.5, zorder=0)
-
+    # The action that a hidden neuron prefers, or an action neuron stands for.
+    action_of = np.append(preferred_actions(recording), np.arange(rows.actions))[i]
+    for action in range(rows.actions):
+        color = f"C{action % COLORS}"
+        fired, spoken = (action_of == action) & (i < hidden), i == hidden + action
+        if fired.any():
+            draw(t[fired], rows.of_hidden(i[fired]), color, f"prefer action {action}")
+        draw(t[spoken], rows.of_actions(i[spoken] - hidden), color, "", 5)
+    if order == "circuits":
+        for first in recording["starts"][1:-2]:
+            ax.axhline(rows.floor + first, color="0.85", linewidth=0.5, zorder=0)
+    for edge in (rows.floor, rows.floor + hidden):
+        ax.axhline(edge, color="0.5", linewidth=0.6, zorder=0)
     decisions = np.arange(len(actions))
     # A small slack: the window's edges are decisions' edges up to rounding.
     inside = (decisions * step >= start - 1e-9) & ((decisions + 1) * step <= stop + 1e-9)
@@ -54,11 +104,66 @@ def plot_raster(ax: Axes, recording: Mapping[str, np.ndarray], start: float = 0.
         ends = (decisions[inside] + 1) * step * 1e3
         for end in ends:
             ax.axvline(end, color="0.9", linewidth=0.5, zorder=0)
-        ax.plot(ends, heights(hidden + actions[inside]), "<", color="black", markersize=4, label="chosen action")
-    top = below + tall * n_actions
-    ax.set(xlim=(start * 1e3, stop * 1e3), ylim=(-0.5, top - 0.5), xlabel="time (ms)", ylabel="neuron")
-    middles = {"inputs": n_inputs / 2, "hidden": n_inputs + hidden / 2, "action": (below + top) / 2}
-    for name, size in (("inputs", n_inputs), ("hidden", hidden)):
-        if not size:  # no such neurons; inputs may be currents, which have no spikes
-            del middles[name]
-    ax.set_yticks([middle - 0.5 for middle in middles.values()], list(middles))
+        ax.plot(ends, rows.of_actions(actions[inside]), "<", color="black", markersize=3, label="chosen action")
+    ax.set(xlim=(start * 1e3, stop * 1e3), ylim=(0, rows.top), xlabel="time (ms)")
+    sizes = {"inputs": rows.floor, "hidden": float(hidden), "actions": rows.tall * rows.actions}
+    middles = np.cumsum([*sizes.values()]) - np.array([*sizes.values()]) / 2
+    shown = [(middle, name) for middle, (name, size) in zip(middles, sizes.items(), strict=True) if size]
+    ax.set_yticks([middle for middle, _ in shown], [name for _, name in shown])
+    ax.tick_params(axis="y", length=0)
+
+
+def plot_observations(ax: Axes, recording: Recording) -> None:
+    """What was seen before each decision: a row per variable, dark where it is low and light where it is high.
+
+    A symbol of a discrete space has a row of its own, as far as there are no more than 16.
+    """
+    seen = recording["observations"].reshape(len(recording["actions"]), -1).astype(float)
+    if recording["observations"].dtype.kind in "iu" and seen.shape[1] == 1 and seen.max() < MOST_ROWS:
+        seen = np.eye(int(seen.max()) + 1)[seen[:, 0].astype(int)]
+    spans = np.ptp(seen, axis=0)
+    rows = (seen - seen.min(axis=0)) / np.where(spans > 0, spans, 1.0)
+    edges = np.arange(len(seen) + 1) * float(recording["decision_time"]) * 1e3
+    ax.pcolormesh(edges, np.arange(rows.shape[1] + 1), rows.T, cmap="cividis", vmin=0, vmax=1)
+    ax.set_yticks([rows.shape[1] / 2], ["seen"])
+    ax.tick_params(axis="y", length=0)
+
+
+def plot_rewards(ax: Axes, recording: Recording) -> None:
+    """The reward of each decision."""
+    rewards = recording["rewards"]
+    edges = np.arange(len(rewards) + 1) * float(recording["decision_time"]) * 1e3
+    ax.stairs(rewards, edges, color="C2", fill=True)
+    low, high = min(0.0, float(rewards.min())), max(0.0, float(rewards.max()))
+    ax.set_ylim(low - 0.1 * (high - low) - 1e-12, high + 0.1 * (high - low) + 1e-12)
+    ax.set_yticks([(low + high) / 2], ["reward"])
+    ax.tick_params(axis="y", length=0)
+
+
+def plot_episode(
+    place: FigureBase, recording: Recording, start: float = 0.0, stop: float | None = None, order: str = "tuning"
+) -> list[Axes]:
+    """Observations, rewards and spikes under one another; returns their axes, of which the last is the raster's.
+
+    Long lines end an episode; a red one is where the network was lesioned or stimulated.
+
+    Parameters
+    ----------
+    place : Figure or SubFigure
+    recording, start, stop, order
+        As for `plot_raster`. Observations are shown where they were recorded and are numbers enough to tell apart.
+    """
+    shows = "observations" in recording and recording["observations"][:1].size <= MOST_ROWS
+    ratios = [*([0.12] if shows else []), 0.08, 1.0]
+    axes = list(place.subplots(len(ratios), 1, sharex=True, height_ratios=ratios))
+    if shows:
+        plot_observations(axes[0], recording)
+    plot_rewards(axes[-2], recording)
+    plot_raster(axes[-1], recording, start, stop, order)
+    moments = [(end, "0.5") for end in recording.get("ends", [])[:-1]]
+    if "perturbed" in recording:
+        moments.append((recording["perturbed"], "C3"))
+    for ax in axes:
+        for decision, color in moments:
+            ax.axvline(float(decision) * float(recording["decision_time"]) * 1e3, color=color, linewidth=1)
+    return axes

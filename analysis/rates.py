@@ -35,5 +35,9 @@ def plot_rates(ax: Axes, recording: Mapping[str, np.ndarray]) -> None:
         ax.bar(np.arange(low, high), rates[low:high], width=0.9, color=color)
         mean = rates[low:high].mean()
         ax.hlines(mean, low - 0.5, high - 0.5, color="black", linestyle="--", linewidth=0.8)
-    ax.set_xticks((starts[:-1] + starts[1:] - 1) / 2, [*(f"h{c + 1}" for c in range(last)), "action"], fontsize="small")
+    # So few that they do not run into one another, nor into the last.
+    apart = -(-last // 10)
+    shown = [c for c in range(last) if c % max(1, apart) == 0 and c + apart <= last]
+    middles = (starts[:-1] + starts[1:] - 1) / 2
+    ax.set_xticks(middles[[*shown, last]], [*(f"h{c}" for c in shown), "action"], fontsize="small")
     ax.set(xlabel="circuit", ylabel="firing rate (Hz)", xlim=(-0.8, starts[-1] - 0.2))

@@ -12,7 +12,7 @@ import time
 import tomllib
 import types
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import asdict
@@ -26,7 +26,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from rwta_sim._version import __version__
-from rwta_sim.analysis import PICTURE_SIZE, check_film, draw_figures, draw_lesions, save_film
+from rwta_sim.analysis import PICTURE_SIZE, RASTER_DECISIONS, check_film, draw_figures, draw_lesions, save_film
 from rwta_sim.errors import ConfigError, RwtaSimError, command, one_line, printable
 from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.config import read_toml
@@ -57,6 +57,21 @@ _TRUST = click.option(
     "they are not installed: runs the code in them.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+
+
+_PERTURB = (
+    click.option("--lesion", multiple=True, metavar="WHAT", help="Destroy ha, circuit:3, circuits:.5 or neurons:.25."),
+    click.option("--silence", multiple=True, metavar="WHAT", help="Keep circuit:3, circuits:.5 or neurons:.25 silent."),
+    click.option("--drive", multiple=True, metavar="WHAT", help="Make a neuron win: circuit:2=neuron:5."),
+    click.option("--perturb-seed", type=click.IntRange(min=0), default=0, help="Draws what of a share is hit."),
+)
+
+
+def _perturbed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of a command that can lesion and stimulate."""
+    for option in reversed(_PERTURB):
+        function = option(function)
+    return function
 
 
 def _value(text: str) -> Any:
@@ -204,7 +219,7 @@ def resume_command(run: Path, figures: bool, trust: bool, as_json: bool) -> None
 
 def _record_and_draw(run: RunFolder, trust: bool, spikes: bool = False) -> list[Path]:
     if run.experiment.dynamics_name == "spiking" or (spikes and run.experiment.dynamics_name == "rate"):
-        run.save_recording(record_episode(run, trust=trust))
+        run.save_recording(record_episode(run, trust=trust, at_least=RASTER_DECISIONS))
     return draw_figures(run)
 
 
@@ -242,10 +257,7 @@ def _what_ran(experiment: Experiment, engine: str) -> str:
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
 @click.option("--dynamics", type=click.Choice(["spiking", "rate"]), help="Weights as spikes or as their mean field.")
 @click.option("--random", is_flag=True, help="Take every action alike, in place of the network.")
-@click.option("--lesion", multiple=True, metavar="WHAT", help="Destroy ha, circuit:3, circuits:0.5 or neurons:0.25.")
-@click.option("--silence", multiple=True, metavar="WHAT", help="Keep circuit:3, circuits:0.5 or neurons:0.25 silent.")
-@click.option("--drive", multiple=True, metavar="WHAT", help="Make a neuron win: circuit:2=neuron:5.")
-@click.option("--perturb-seed", type=click.IntRange(min=0), default=0, help="Draws which neurons of a share are hit.")
+@_perturbed
 @_TRUST
 @_JSON
 def evaluate(
@@ -264,7 +276,7 @@ def evaluate(
     The result is read out as the run was validated: from the spikes of the action circuit, or as argmax of its firing
     probabilities. What the other read-out comes to stands beside it.
     """
-    given = [(name, target) for name, targets in perturbations.items() for target in targets]
+    given = _given(perturbations)
     with Agent.load(RunFolder.open(run), trust, dynamics=dynamics) as agent:
         for name, target in given:
             agent.perturb(name, target, perturb_seed)
@@ -314,6 +326,11 @@ def evaluate(
         )
 
 
+def _given(perturbations: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
+    """What is to be perturbed, name and target."""
+    return [(name, target) for name, targets in perturbations.items() for target in targets]
+
+
 def _scores(content: dict[str, Any]) -> str:
     """A mean return with its 95 % interval, and what else was scored."""
     more = {"accuracy": ".4f", "success": ".2f"}
@@ -358,16 +375,40 @@ def lesions(
 @click.option("--decisions", type=click.IntRange(min=1), default=150, show_default=True, help="Length of the film.")
 @click.option("--fps", type=click.IntRange(min=1), default=25, show_default=True, help="Decisions shown per second.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
+@_perturbed
+@click.option("--after", type=click.IntRange(min=0), default=0, help="Lesion and stimulate after so many decisions.")
 @_TRUST
-def watch(run: Path, out: Path | None, episode: int, decisions: int, fps: int, seed: int | None, trust: bool) -> None:
+def watch(
+    run: Path,
+    out: Path | None,
+    episode: int,
+    decisions: int,
+    fps: int,
+    seed: int | None,
+    perturb_seed: int,
+    after: int,
+    trust: bool,
+    **perturbations: tuple[str, ...],
+) -> None:
     """Film an episode of RUN: the environment beside the spikes (also of weights trained without)."""
     opened = RunFolder.open(run)
     path = out or opened.path / "figures" / "watch.gif"
     check_film(path)
+    given = _given(perturbations)
     recording = record_episode(
-        opened, seed=seed, episode=episode, frames=True, decisions=decisions, size=PICTURE_SIZE, trust=trust
+        opened,
+        seed=seed,
+        episode=episode,
+        frames=True,
+        decisions=decisions,
+        size=PICTURE_SIZE,
+        trust=trust,
+        perturbations=given,
+        after=after,
+        perturb_seed=perturb_seed,
     )
-    click.echo(str(save_film(recording, path, decisions, fps)))
+    note = ", ".join(f"{name} {target}" for name, target in given)
+    click.echo(str(save_film(recording, path, decisions, fps, note=note)))
 
 
 @cli.command()

@@ -10,12 +10,18 @@ import argparse
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 import rwta_sim
-from rwta_sim.analysis import draw_figures, save_film
+from rwta_sim import Agent
+from rwta_sim.analysis import draw_figures, draw_lesions, save_film
 from rwta_sim.lab.display import TrainingDisplay
+from rwta_sim.lab.lesions import lesion_curve
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.runs import RunFolder
 
+#: Of the film: its length, and when the hidden neurons' connections to the actions are cut.
+DECISIONS, CUT = 80, 40
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 
 
@@ -28,12 +34,15 @@ def main() -> None:
         with TrainingDisplay("pictures") as display:
             rwta_sim.train(rwta_sim.preset("cartpole"), folder, report=display)
     run = RunFolder.open(folder)
-    recording = record_episode(run, frames=True)
-    run.save_recording({name: array for name, array in recording.items() if name != "frames"})
+    run.save_recording(record_episode(run))
+    with Agent.load(run) as agent:
+        by_chance = float(np.mean([episode.total for episode in agent.play(random=True)]))
+    lesions = draw_lesions(run, lesion_curve(run, seeds=10), "circuits", by_chance)
     PICTURES.mkdir(parents=True, exist_ok=True)
-    for path in draw_figures(run):
+    for path in (*draw_figures(run), lesions):
         shutil.copy(path, PICTURES / path.name)
-    save_film(recording, PICTURES / "watch.gif", decisions=60, fps=15)
+    cut = record_episode(run, frames=True, decisions=DECISIONS, perturbations=[("lesion", "ha")], after=CUT)
+    save_film(cut, PICTURES / "watch.gif", DECISIONS, fps=10, window=20, note="hidden to action cut")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,17 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import rwta_sim
-from rwta_sim.analysis import circuit_rates, draw_figures, neuron_rates, plot_raster, save_film
+from rwta_sim.analysis import (
+    action_tuning,
+    circuit_rates,
+    draw_figures,
+    neuron_rates,
+    plot_episode,
+    plot_raster,
+    save_film,
+    state_tuning,
+)
+from rwta_sim.analysis.tuning import tuning_order
 from rwta_sim.analysis.weights import full_matrix
 from rwta_sim.errors import EnvironmentFailure, RunError, RwtaSimError
 from rwta_sim.lab.recording import record_episode
@@ -62,13 +72,107 @@ def test_figures(run):
 def test_raster_marks_what_happened(run):
     recording = record_episode(run)
     ax = Figure().add_subplot()
-    plot_raster(ax, recording, 0.0, 0.05)
+    plot_raster(ax, recording, 0.0, 0.05, order="circuits")
     lines = {line.get_label(): line for line in ax.lines}
     n_inputs, hidden = int(recording["n_inputs"]), int(recording["starts"][-2])
-    # Four actions above twelve neurons: rows of height one.
-    np.testing.assert_allclose(lines["chosen action"].get_ydata(), n_inputs + hidden + recording["actions"][:10])
-    shown = recording["neuron_i"][(recording["neuron_t"] < 0.05) & (recording["neuron_i"] < hidden)]
-    np.testing.assert_array_equal(lines["hidden"].get_ydata(), shown + n_inputs)
+    # Rows of height one, but for the inputs, which have a quarter of the height.
+    assert (n_inputs, hidden) == (4, 8)
+    floor = (hidden / 0.85) / 3
+    np.testing.assert_allclose(lines["chosen action"].get_ydata(), floor + hidden + recording["actions"][:10] + 0.5)
+    within = (recording["neuron_t"] < 0.05) & (recording["neuron_i"] < hidden)
+    drawn = [line for name, line in lines.items() if name.startswith("prefer")]
+    points = sorted((t, y) for line in drawn for t, y in zip(*line.get_data(), strict=True))
+    t, i = recording["neuron_t"][within] * 1e3, recording["neuron_i"][within]
+    np.testing.assert_allclose(points, sorted(zip(t, floor + i + 0.5, strict=True)))
+
+
+def made_up():
+    """Two hidden circuits of two, two actions, four decisions of 10 ms: 0, 1, 0, 1; three spikes of each neuron's own.
+
+    Neuron 2 fires before action 0, neuron 0 before action 1, neuron 3 in two of three cases before action 1, neuron 1
+    never.
+    """
+    spikes = [(0.001, 2), (0.021, 2), (0.0299, 2), (0.010, 0), (0.0199, 0), (0.035, 0), (0.005, 3), (0.015, 3)]
+    spikes += [(0.039, 3), (0.009, 4), (0.019, 5)]
+    t, i = (np.array(values) for values in zip(*spikes, strict=True))
+    return {
+        "neuron_t": t,
+        "neuron_i": i,
+        "input_t": np.zeros(0),
+        "input_i": np.zeros(0, int),
+        "n_inputs": np.array(100),
+        "starts": np.array([0, 2, 4, 6]),
+        "actions": np.array([0, 1, 0, 1]),
+        "rewards": np.array([0.0, 1.0, -1.0, 1.0]),
+        "observations": np.array([[0.5, 3], [0.1, 3], [0.4, 7], [0.2, 7]]),
+        "decision_time": np.array(0.01),
+        "dt": np.array(0.0001),
+    }
+
+
+def test_tuning_by_hand():
+    recording = made_up()
+    expected = [[0, 150], [0, 0], [150, 0], [50, 100]]  # spikes in 20 ms
+    np.testing.assert_allclose(action_tuning(recording), expected)
+    # Neuron 2 prefers action 0, of the others 0 is more selective than 3, and the silent one comes last.
+    assert tuning_order(recording).tolist() == [2, 0, 3, 1]
+    first, second = state_tuning(recording, bins=2)
+    np.testing.assert_allclose(first, np.array(expected)[:, ::-1])  # below the median in the decisions for action 1
+    np.testing.assert_allclose(second, [[100, 50], [0, 0], [50, 100], [100, 50]])
+    recording["actions"] = np.zeros(4, int)
+    assert np.isnan(action_tuning(recording)[:, 1]).all() and tuning_order(recording).size == 4
+    del recording["observations"]
+    assert state_tuning(recording) == []
+
+
+def test_tuning_of_a_run_against_its_counts(run):
+    """Rates by action, averaged over actions as often as they were taken, are the mean rates."""
+    recording = record_episode(run)
+    share = np.bincount(recording["actions"], minlength=4) / len(recording["actions"])
+    hidden = int(recording["starts"][-2])
+    mean = np.nan_to_num(action_tuning(recording)) @ share
+    np.testing.assert_allclose(mean, neuron_rates(recording)[:hidden])
+    (by_cue,) = state_tuning(recording)
+    cues = np.unique(recording["observations"], return_counts=True)[1] / len(recording["actions"])
+    np.testing.assert_allclose(by_cue @ cues, neuron_rates(recording)[:hidden])
+
+
+def test_inputs_take_a_quarter_of_a_raster_at_most():
+    ax = Figure().add_subplot()
+    plot_raster(ax, made_up())  # 100 inputs, 4 hidden neurons
+    hidden = np.concatenate([line.get_ydata() for line in ax.lines if line.get_label().startswith("prefer")])
+    height = ax.get_ylim()[1]
+    assert 0.2 * height < hidden.min() < 0.5 * height
+    with pytest.raises(ValueError, match=r"order = 'tunnig': .*tuning"):
+        plot_raster(ax, made_up(), order="tunnig")
+
+
+def test_an_episode_is_drawn_on_one_time(run):
+    recording = record_episode(run, at_least=30, perturbations=[("lesion", "ha")], after=5)
+    assert (len(recording["actions"]), recording["ends"].tolist(), int(recording["perturbed"])) == (40, [20, 40], 5)
+    axes = plot_episode(Figure(), recording, 0.0, 0.1)
+    assert len(axes) == 3 and {ax.get_xlim() for ax in axes} == {(0.0, 100.0)}
+    marks = [float(line.get_xdata()[0]) for line in axes[0].lines]
+    assert marks == [100.0, 25.0]  # the end of an episode and the lesion, at 5 ms a decision
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("observations", np.zeros((3, 2))),
+        ("observations", np.array(1.0)),
+        ("ends", np.array([1.5])),
+        ("ends", np.array([-1])),
+        ("rewards", np.array([np.nan] * 20)),
+        ("rewards", np.zeros(3)),
+        ("dt", np.array(0.0)),
+        ("perturbed", np.array([1, 2])),
+    ],
+)
+def test_a_recording_whose_other_rows_cannot_be_is_named(run, name, value):
+    run.save_recording({**record_episode(run), name: value})
+    with pytest.raises(RunError, match=rf"is damaged \({name}\)"):
+        draw_figures(run)
 
 
 @pytest.mark.parametrize("n_inputs", [-1, 2**31, 2**62])
@@ -83,7 +187,7 @@ def test_as_many_inputs_as_can_be(run):
     recording = {**record_episode(run), "n_inputs": np.array(most)}
     ax = Figure().add_subplot()
     plot_raster(ax, recording, 0.0, 0.05)
-    assert {line.get_label(): line for line in ax.lines}["hidden"].get_ydata().min() >= most
+    assert ax.get_ylim()[1] < 100  # they are drawn lower
 
 
 def test_full_matrix():

@@ -93,7 +93,7 @@ def test_resume_of_a_finished_run_is_harmless(run):
 
 def test_figures_again(run):
     done = rwta_sim("figures", run[0])
-    assert len(done.stdout.splitlines()) == 4
+    assert len(done.stdout.splitlines()) == 5
 
 
 def test_default_folder_and_options(tmp_path):

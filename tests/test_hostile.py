@@ -158,4 +158,4 @@ def test_names_control_no_terminal_and_are_no_formulas(cue, tmp_path):
     rwta_sim.train(cue.changed(short), tmp_path / "run")
     opened = rwta_sim.RunFolder.open(tmp_path / "run")
     opened.save_recording(record_episode(opened))
-    assert len(rwta_sim.analysis.draw_figures(opened)) == 4
+    assert len(rwta_sim.analysis.draw_figures(opened)) == 5

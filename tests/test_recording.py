@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from typing import ClassVar
 
+import gymnasium
 import numpy as np
 import pytest
 from conftest import Scripted
@@ -13,7 +14,7 @@ from PIL import Image
 
 import rwta_sim
 from rwta_sim.analysis import save_film
-from rwta_sim.errors import EnvironmentFailure, RwtaSimError
+from rwta_sim.errors import ConfigError, EnvironmentFailure, RwtaSimError
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.runs import RunFolder
 
@@ -121,6 +122,63 @@ def test_large_pictures_are_kept_small(scripted_run):
         assert tracemalloc.get_traced_memory()[1] - before < 20 * 400 * 400 * 3
     finally:
         tracemalloc.stop()
+
+
+# -- several episodes, and lesions --------------------------------------------------------------------------------
+
+
+def test_further_episodes_follow(scripted_run):
+    """Each as `Agent.play` plays it, their decisions one after the other, with what was seen before each."""
+    recording = record_episode(scripted_run, env=Scripted(5), at_least=11, episode=2)
+    played = rwta_sim.Agent.load(scripted_run, env=Scripted(5)).play(3, first=2, observations=True)
+    assert recording["ends"].tolist() == [5, 10, 15]
+    assert recording["actions"].tolist() == [action for episode in played for action in episode.actions]
+    assert recording["rewards"].tolist() == [reward for episode in played for reward in episode.rewards]
+    seen = np.concatenate([episode.observations[:-1] for episode in played])
+    np.testing.assert_array_equal(recording["observations"], seen)
+    decision = (recording["neuron_t"] + recording["dt"] / 2) // recording["decision_time"]
+    circuits = len(recording["starts"]) - 1
+    steps = round(float(recording["decision_time"] / recording["dt"]))
+    assert np.bincount(decision.astype(int)).tolist() == [circuits * steps] * 15  # lockstep: a spike each step
+    with pytest.raises(ValueError, match="at_least = 2: frames are of one episode"):
+        record_episode(scripted_run, env=Pictures(lambda step: RAMP), frames=True, at_least=2)
+
+
+def test_large_observations_are_not_kept(cue, tmp_path):
+    env = Scripted(observe=lambda step: np.full((5, 13), 7, np.uint8))
+    env.observation_space = gymnasium.spaces.Box(0, 255, (5, 13), np.uint8)
+    changes = {"critic.kind": "constant", "critic.gamma": 0, "training.episodes": 1, "training.validation_episodes": 1}
+    rwta_sim.train(cue.changed(changes), tmp_path / "run", env=env)
+    assert "observations" not in record_episode(RunFolder.open(tmp_path / "run"), env=env)
+
+
+def test_a_perturbation_in_mid_episode(scripted_run):
+    """Before it the spikes are those of the whole network, after it those of one perturbed from the beginning."""
+    drive = [("drive", "circuit:0=neuron:1")]
+    whole = record_episode(scripted_run, env=Scripted(8))
+    late = record_episode(scripted_run, env=Scripted(8), perturbations=drive, after=3)
+    early = record_episode(scripted_run, env=Scripted(8), perturbations=drive)
+    assert "perturbed" not in whole and (int(late["perturbed"]), int(early["perturbed"])) == (3, 0)
+
+    def spikes(recording, first, last):
+        t = (recording["neuron_t"] + recording["dt"] / 2) / recording["decision_time"]
+        inside = (t >= first) & (t < last)
+        return recording["neuron_t"][inside].tolist(), recording["neuron_i"][inside].tolist()
+
+    assert spikes(late, 0, 3) == spikes(whole, 0, 3) != spikes(early, 0, 3)
+    assert spikes(late, 3, 8) == spikes(early, 3, 8) != spikes(whole, 3, 8)  # each decision begins anew
+    never = record_episode(scripted_run, env=Scripted(8), perturbations=drive, after=8)
+    assert "perturbed" not in never and spikes(never, 0, 8) == spikes(whole, 0, 8)
+
+
+@pytest.mark.parametrize("after", [0, 4])
+def test_what_cannot_be_lesioned_is_said_before_anything_is_played(scripted_run, after):
+    env = Scripted(8)
+    env.reset = lambda **_: pytest.fail("played")
+    with pytest.raises(ConfigError, match="lesion 'circuit:99': expected the number of a hidden circuit"):
+        record_episode(scripted_run, env=env, perturbations=[("lesion", "circuit:99")], after=after)
+    with pytest.raises(ValueError, match="after = -1: expected a number of decisions"):
+        record_episode(scripted_run, env=env, perturbations=[("lesion", "sh")], after=-1)
 
 
 # -- films -----------------------------------------------------------------------------------------------------

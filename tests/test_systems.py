@@ -104,10 +104,14 @@ def test_a_system_gets_it_all(name, tmp_path):
     assert (result["task"], result["returns"]) == (task, returns)
 
     drawn = [Path(line).stem for line in invoke("figures", parts).splitlines()]
-    assert set(drawn) == ({"learning_curve", "weights", "raster", "rates"} if spikes else {"learning_curve"})
+    assert set(drawn) == ({"learning_curve", "weights", "raster", "rates", "tuning"} if spikes else {"learning_curve"})
     film = Image.open(invoke("watch", parts, "--decisions", 3).strip())
     assert film.n_frames == (2 if task == "xor" else 4)
     assert film.size == ((720, 288) if spikes else (360, 288))
+    if spikes:  # the same film, but for what stands in the title of the last picture
+        at = ["--decisions", 3, "--lesion", "circuit:0", "--after", film.n_frames - 2]
+        cut = Image.open(invoke("watch", parts, *at, "--out", tmp_path / "cut.gif").strip())
+        assert cut.n_frames == film.n_frames
     assert len(np.unique(np.asarray(film.convert("L")))) > 2  # a picture is in it
 
 

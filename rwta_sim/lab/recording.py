@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -13,14 +14,18 @@ from rwta_sim.lab.blas import one_thread
 from rwta_sim.lab.runs import RunFolder
 from rwta_sim.lab.trust import check_modules
 from rwta_sim.loop.environments import OneEnvironment, close_environment, obtain_environment
+from rwta_sim.loop.player import Episode
 from rwta_sim.loop.spaces import environment_name
-from rwta_sim.loop.watched import as_number
 
 __all__ = ["record_episode"]
 
 
+#: Numbers that an observation may have to be kept.
+_MOST_NUMBERS = 64
+
+
 class _Camera(gym.Wrapper):
-    """Keeps the rewards of an episode and, if wanted, a picture of each of its moments.
+    """Keeps what is seen in an episode, and pictures if wanted; ends it early, and calls when a moment has come.
 
     Parameters
     ----------
@@ -31,30 +36,44 @@ class _Camera(gym.Wrapper):
         End the episode after so many.
     size : tuple of int, optional
         (height, width): see `record_episode`.
+
+    Attributes
+    ----------
+    calls : dict of int to callable
+        What is to be called after so many decisions.
+    seen : list of ndarray
+        What was seen before each decision of all episodes, where it is 64 numbers at most.
     """
 
     def __init__(self, env: gym.Env, frames: bool, decisions: int | None, size: tuple[int, int] | None) -> None:
         super().__init__(env)
         self.wanted, self._decisions, self._size = frames, decisions, size
         self._shape: tuple[int, ...] = ()
+        self.calls: dict[int, Callable[[], None]] = {}
+        self.seen: list[np.ndarray] = []
 
     def reset(self, **kwargs: Any) -> Any:
-        self.rewards: list[Any] = []
+        self._moment = 0
         self._pictures: list[np.ndarray] = []
         result = super().reset(**kwargs)
         self._look()
+        self._next = result[0]
         return result
 
     def step(self, action: Any) -> Any:
-        observation, reward, terminated, truncated, info = super().step(action)
-        self.rewards.append(reward)
+        before = np.asarray(self._next)
+        if before.dtype.kind in "biuf" and before.size <= _MOST_NUMBERS:
+            self.seen.append(before.copy())
+        self._next, reward, terminated, truncated, info = super().step(action)
+        self._moment += 1
         self._look()
-        return observation, reward, terminated, truncated or len(self.rewards) == self._decisions, info
+        self.calls.get(self._moment, lambda: None)()
+        return self._next, reward, terminated, truncated or self._moment == self._decisions, info
 
     def _look(self) -> None:
         if not self.wanted:
             return
-        name, moment = environment_name(self.env), len(self.rewards)
+        name, moment = environment_name(self.env), self._moment
         try:
             given = self.env.render()
         except Exception as error:
@@ -120,8 +139,12 @@ def record_episode(
     decisions: int | None = None,
     size: tuple[int, int] | None = None,
     trust: bool = False,
+    at_least: int = 0,
+    perturbations: Sequence[tuple[str, str]] = (),
+    after: int = 0,
+    perturb_seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Play one evaluation episode of a run's best weights, as spikes whatever they were trained as, and record it.
+    """Play an evaluation episode of a run's best weights, as spikes whatever they were trained as, and record it.
 
     Parameters
     ----------
@@ -140,22 +163,41 @@ def record_episode(
         (height, width): keep larger frames smaller, by a whole number, but no smaller than what fits into this.
     trust : bool
         As for `Agent.load`.
+    at_least : int
+        Go on with further episodes until there are so many decisions, each whole: several patterns where an episode is
+        one decision. Not with `frames`.
+    perturbations : sequence of (str, str)
+        Names and targets for `Agent.perturb`, such as ``("lesion", "ha")``.
+    after : int
+        Decisions of the (first) episode after which they are done; 0: from the beginning.
+    perturb_seed : int
+        Their seed.
 
     Returns
     -------
     dict of ndarray
         ``input_i``, ``input_t``, ``neuron_i``, ``neuron_t``: spikes (indices; times in seconds). ``actions``,
-        ``rewards``: per decision. ``starts``: first neuron of each circuit, and the end. ``dt``,
-        ``decision_time`` (seconds), ``n_inputs``, the inputs that spike: 0 where they are currents.
+        ``rewards``: per decision. ``observations``: what was seen before each, shape (decisions, ...), where it is
+        64 numbers at most. ``ends``: decisions after which an episode ended. ``perturbed``: after how many decisions
+        perturbations came, if there were any, and so many decisions. ``starts``: first neuron of each circuit, and the
+        end. ``dt``, ``decision_time`` (seconds), ``n_inputs``, the inputs that spike: 0 where they are currents.
         ``frames``: shape (decisions + 1, height, width, 3), uint8.
 
     Raises
     ------
+    ValueError
+        If several episodes are asked for with frames, or `after` is negative.
+    ConfigError
+        As for `Agent.perturb`.
     EnvironmentFailure
         If `frames` are wanted of an environment that cannot render, or whose pictures are none.
     RunError
         As for `Agent.load`.
     """
+    if frames and at_least:
+        raise ValueError(f"at_least = {at_least}: frames are of one episode, expected 0")
+    if after < 0:
+        raise ValueError(f"after = {after}: expected a number of decisions, 0 or more")
     check_modules(run.experiment, run.path, trust, environment=env is None)
     extra = {"render_mode": "rgb_array"} if frames else {}
     playing = obtain_environment(run.experiment.environment, env, **extra)
@@ -165,26 +207,47 @@ def record_episode(
                 f"{environment_name(playing)}: render_mode is {playing.render_mode!r}, a film needs 'rgb_array'"
             )
         camera = _Camera(playing, frames, decisions, size)
-        return _record(
-            Agent.load(run, trust, env=camera, record=True, dynamics=_spikes(run)), camera, seed, episode, greedy
-        )
+        agent = Agent.load(run, trust, env=camera, record=True, dynamics=_spikes(run))
+        if perturbations:
+            _perturb(agent, camera, run, perturbations, after, perturb_seed)
+        played = agent.play(1, seed, greedy, episode)
+        while sum(e.decisions for e in played) < at_least:
+            played += agent.play(1, seed, greedy, episode + len(played))
+        recording = {**agent.system.recorded(), **_decisions(played)}
+        if camera.seen:
+            recording["observations"] = np.array(camera.seen)
+        if perturbations and after < len(recording["actions"]):
+            recording["perturbed"] = np.array(after)
+        if camera.wanted:
+            recording["frames"] = camera.frames()
+        return recording
     finally:
         if playing is not env:
             close_environment(playing)
 
 
-def _record(
-    agent: Agent, camera: _Camera, seed: int | None, episode: int, greedy: bool | None
-) -> dict[str, np.ndarray]:
-    result = agent.play(1, seed=seed, first=episode, greedy=greedy)[0]
-    recording = {
-        **agent.system.recorded(),
-        "actions": np.array(result.actions),
-        "rewards": np.array([as_number(reward) for reward in camera.rewards]),
+def _perturb(
+    agent: Agent, camera: _Camera, run: RunFolder, what: Sequence[tuple[str, str]], after: int, seed: int
+) -> None:
+    """Perturb the agent now, or when so many decisions were made."""
+
+    def hit() -> None:
+        for name, target in what:
+            agent.perturb(name, target, seed)
+
+    hit()  # also where it comes later: what cannot be done is said before work starts
+    if after:
+        agent.load_weights(run.best())
+        camera.calls[after] = hit
+
+
+def _decisions(played: Sequence[Episode]) -> dict[str, np.ndarray]:
+    """Of episodes, one after the other."""
+    return {
+        "actions": np.concatenate([episode.actions for episode in played]).astype(np.int64),
+        "rewards": np.concatenate([episode.rewards for episode in played]).astype(float),
+        "ends": np.cumsum([episode.decisions for episode in played]),
     }
-    if camera.wanted:
-        recording["frames"] = camera.frames()
-    return recording
 
 
 def _spikes(run: RunFolder) -> str | None:

@@ -40,7 +40,7 @@ class RWTAExperiment(Experiment):
     mean_field: MeanFieldSpec = MeanFieldSpec()
 
     logs: ClassVar[tuple[str, ...]] = ("entropy", "rate_hz", "learning_rate")
-    draws: ClassVar[tuple[str, ...]] = ("weights", "raster", "rates")
+    draws: ClassVar[tuple[str, ...]] = ("weights", "raster", "rates", "tuning")
     vitals: ClassVar[tuple[str, ...]] = ("winner_bits", "action_bits", "state_bits", "top_share")
     before: ClassVar[dict[str, Any]] = {"decision.readout": "argmax"}
 
