@@ -103,7 +103,7 @@ def save_film(
 
 def _places(figure: Figure, recording: Mapping[str, np.ndarray], stop: float) -> tuple[Axes, Axes]:
     """Axes for the pictures, and those of the raster, with which the others of the spikes' side move."""
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.4))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.4))[0]
     axes = plot_episode(right, recording, 0.0, stop)
     axes[0].set_title("spikes")
     return left.subplots(), axes[-1]

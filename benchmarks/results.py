@@ -65,12 +65,19 @@ SPIKES = {"": [], "spiking": ["--dynamics", "spiking"]}
 CHANCE = {**BOTH, "random": ["--random"]}
 PLAIN: dict[str, list[str]] = {"": []}
 LIVING = {"": [], "lesion ha": ["--lesion", "ha"], "random": ["--random"]}
+#: Two cues, so twice as certain with four times the episodes.
+REMEMBERS = {
+    label: [*options, "--episodes", "400"] for label, options in {**LIVING, "lesion hh": ["--lesion", "hh"]}.items()
+}
+REMEMBERS_NOT = {"": ["--episodes", "400"]}
 PLAYED = {"": [], "random": ["--random"]}
 #: No hidden circuits: what is drawn from the action circuit is a linear softmax policy of the drive.
 LINEAR = ["--network.hidden_circuits", "0", "--network.blocks", '["sa"]', "--network.weight_sd", "0"]
 LINEAR += ["--critic.kind", "linear", "--critic.gamma", "0.98", "--critic.trace", "0.95", "--critic.rate", "3e-4"]
 LAST_STEP = ["--learning.rule.kind", "last_step"]
 RATE = ["--model", "svpg-rate"]
+DELAY_10 = ["--environment.kwargs", "{delay = 10}"]
+MASKED = ["--network.blocks", '["sh", "ha"]', "--network.symmetric", "false", "--network.random_blocks", '["sh"]']
 LOCKSTEP = ["--model", "svpg-lockstep"]
 OPTIMUM = "≥ 1.065 (95 % of the optimum, 1.1207)"
 
@@ -81,6 +88,9 @@ ROWS = {
     "mountaincar": Row("mountaincar", evaluate=LIVING, asked="≥ −130"),
     "acrobot": Row("acrobot", evaluate=LIVING, asked="≥ −105"),
     "gridworld": Row("gridworld", "mean_discounted_return", evaluate=LIVING, asked=OPTIMUM),
+    "delayed-cue": Row("delayed-cue", "accuracy", evaluate=REMEMBERS, asked="≥ 0.95"),
+    "delayed-cue, 10": Row("delayed-cue", "accuracy", DELAY_10, REMEMBERS, asked="≥ 0.95"),
+    "delayed-cue, no recurrence": Row("delayed-cue", "accuracy", MASKED, REMEMBERS_NOT, asked="chance, 0.5"),
     "xor": Row("xor", "accuracy", evaluate=LIVING, asked="≥ 0.99"),
     "xor, last_step": Row("xor", "accuracy", train=LAST_STEP, asked="fails"),
     "parity3": Row("parity3", "accuracy", evaluate=LIVING, asked="≥ 0.98"),

@@ -16,7 +16,7 @@ from rwta_sim.envs._panda import PandaPortrait
 from rwta_sim.envs._robot import RobotTask
 from rwta_sim.envs.starts import Starts
 
-__all__ = ["HELD_OUT_POSITIONS", "TRAINING_POSITIONS", "PandaReach"]
+__all__ = ["HELD_OUT_POSITIONS", "TRAINING_POSITIONS", "VALIDATION_POSITIONS", "PandaReach"]
 
 _SIZE = (64, 64)
 #: Of the tip before an episode's first move; four moves down, to 0.82 m, stay above the box's floor and
@@ -49,11 +49,13 @@ def _spread(n: int) -> list[tuple[float, float]]:
     return [(round(x0 + (x1 - x0) * a, 4), round(y0 + (y1 - y0) * b, 4)) for a, b in units]
 
 
-_ALL = _spread(50)
-#: Cubes (x, y) that train: 45 of the 50 points of a sequence that fills the field evenly.
-TRAINING_POSITIONS = tuple(place for i, place in enumerate(_ALL) if i % 10 != 4)
+_ALL = _spread(67)
+#: Cubes (x, y) that train: 45 of the first 50 points of a sequence that fills the field evenly.
+TRAINING_POSITIONS = tuple(place for i, place in enumerate(_ALL[:50]) if i % 10 != 4)
 #: Cubes that test: every tenth point.
-HELD_OUT_POSITIONS = tuple(_ALL[4::10])
+HELD_OUT_POSITIONS = tuple(_ALL[4:50:10])
+#: Cubes that validate: of the next points those within the convex hull of the training ones, twelve.
+VALIDATION_POSITIONS = tuple(_ALL[i] for i in (51, 52, 53, 55, 57, 59, 60, 61, 62, 64, 65, 66))
 
 
 class PandaReach(RobotTask):
@@ -75,14 +77,14 @@ class PandaReach(RobotTask):
     more at any time.
 
     ``reset()`` draws one of 45 training positions of the cube; ``reset(options={"split": "test", "index": 3})``
-    shows one of the 5 held-out ones (without an index, any of them). Positions are ours: the published list is not
-    used.
+    shows one of the 5 held-out ones (without an index, any of them), and "validation" one of 12 others that neither
+    train nor test. Positions are ours: the published list is not used.
 
     Parameters
     ----------
-    positions : None, "train", "held_out", "all" or a list of (x, y)
-        Where the cube may lie. None: the training positions, and the held-out ones in the split "test". Else what is
-        named, in every split.
+    positions : None, "train", "validation", "held_out", "all" or a list of (x, y)
+        Where the cube may lie. None: at the positions of each split. Else at those named, in every split; "all" are
+        those that train and test.
     render_mode : None or "rgb_array"
         The arm and the table from the side, 160 by 120 pixels; the arm's links are only drawn.
     **image
@@ -96,7 +98,11 @@ class PandaReach(RobotTask):
 
     def __init__(self, positions: Any = None, render_mode: str | None = None, **image: Any) -> None:
         options = grey_options("PandaReach", _SIZE, image)
-        known = {"train": TRAINING_POSITIONS, "held_out": HELD_OUT_POSITIONS}
+        known = {
+            "train": TRAINING_POSITIONS,
+            "validation": VALIDATION_POSITIONS,
+            "held_out": HELD_OUT_POSITIONS,
+        }
         starts = Starts(known, positions, "positions", _checked_position)
         super().__init__(starts, len(MOVES), options, render_mode, lambda: PandaPortrait(TABLE, CUBE))
         self._lens = lens(self._size, _DEGREES, 0.02, 2.0)

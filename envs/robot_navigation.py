@@ -28,7 +28,7 @@ from rwta_sim.envs._rooms import (
 )
 from rwta_sim.envs.starts import Starts
 
-__all__ = ["HELD_OUT_STARTS", "TRAINING_STARTS", "RobotNavigation"]
+__all__ = ["HELD_OUT_STARTS", "TRAINING_STARTS", "VALIDATION_STARTS", "RobotNavigation"]
 
 _SIZE = (60, 80)
 #: Length of a move, in m.
@@ -41,7 +41,7 @@ _FOUND, _BLOCKED = 50.0, -5.0
 _DEGREES = 60.0
 # The way has neither grown nor shrunk if by less than this, in m.
 _SAME = 1e-3
-_N_STARTS = 38
+_N_STARTS = 50
 
 
 def _spread_starts() -> list[tuple[float, float, float]]:
@@ -71,9 +71,11 @@ _ALL = _spread_starts()
 # Of the points that are no corners of the convex hull of all, the second and every third from there, eight in all.
 _HELD_OUT = (2, 5, 10, 13, 16, 20, 24, 30)
 #: Starts (x, y, heading in degrees from the x axis, counterclockwise) that train.
-TRAINING_STARTS = tuple(start for i, start in enumerate(_ALL) if i not in _HELD_OUT)
+TRAINING_STARTS = tuple(start for i, start in enumerate(_ALL[:38]) if i not in _HELD_OUT)
 #: Starts that test.
 HELD_OUT_STARTS = tuple(_ALL[i] for i in _HELD_OUT)
+#: Starts that validate: the next points, but for one that is outside the convex hull of those that train.
+VALIDATION_STARTS = tuple(start for i, start in enumerate(_ALL) if i >= 38 and i != 48)
 
 
 class RobotNavigation(RobotTask):
@@ -92,13 +94,14 @@ class RobotNavigation(RobotTask):
     steps. The info has "pose" (x, y, heading in degrees), and of a step also "success", "blocked" and "distance" (m).
 
     ``reset()`` draws one of 30 training starts; ``reset(options={"split": "test", "index": 3})`` begins at one of the 8
-    held-out ones (without an index, any of them).
+    held-out ones (without an index, any of them), and in the split "validation" at one of 11 others that neither train
+    nor test.
 
     Parameters
     ----------
-    starts : None, "train", "held_out", "all" or a list of (x, y, heading)
-        Where episodes begin. None: at the training starts, and at the held-out ones in the split "test". Else at those
-        named, in every split.
+    starts : None, "train", "validation", "held_out", "all" or a list of (x, y, heading)
+        Where episodes begin. None: at the starts of each split. Else at those named, in every split; "all" are those
+        that train and test.
     move_noise, turn_noise : float
         Standard deviations, in m and degrees.
     render_mode : None or "rgb_array"
@@ -124,7 +127,7 @@ class RobotNavigation(RobotTask):
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} = {value}: expected a finite number, at least 0")
         options = grey_options("RobotNavigation", _SIZE, image)
-        known = {"train": TRAINING_STARTS, "held_out": HELD_OUT_STARTS}
+        known = {"train": TRAINING_STARTS, "validation": VALIDATION_STARTS, "held_out": HELD_OUT_STARTS}
         places = Starts(known, starts, "starts", _checked_start)
         # Near a wall a picture may be of one grey.
         super().__init__(places, len(ACTIONS), options, render_mode, _Portrait, allow_constant=True)

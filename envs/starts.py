@@ -33,9 +33,11 @@ class Starts:
     Parameters
     ----------
     known : dict
-        The task's own lists, "train" and "held_out".
-    chosen : None, "train", "held_out", "all" or a list of places
-        None: "train" trains and validates, "held_out" tests. Else, every split is what is named.
+        The task's own lists, "train", "validation" and "held_out", without a place in common: weights that are chosen
+        where they were trained are told to be good where they were never tried.
+    chosen : None, "train", "validation", "held_out", "all" or a list of places
+        None: each list is a split, "held_out" tests. Else, every split is what is named; "all" are those that train
+        and test.
     name : str
         Of that parameter, for messages.
     check : callable
@@ -45,7 +47,7 @@ class Starts:
     def __init__(self, known: Mapping[str, Sequence[Any]], chosen: Any, name: str, check: Callable[[Any], Any]) -> None:
         train, held_out = known["train"], known["held_out"]
         if chosen is None:
-            self._splits = {"train": train, "validation": train, "test": held_out}
+            self._splits = {"train": train, "validation": known["validation"], "test": held_out}
             return
         if isinstance(chosen, str):
             lists = {**known, "all": [*train, *held_out]}
@@ -56,7 +58,9 @@ class Starts:
             try:
                 places = [check(place) for place in chosen]
             except TypeError as error:
-                raise ValueError(f"{name} = {chosen!r}: expected 'train', 'held_out', 'all' or a list") from error
+                raise ValueError(
+                    f"{name} = {chosen!r}: expected 'train', 'validation', 'held_out', 'all' or a list"
+                ) from error
         if not places:
             raise ValueError(f"{name} is an empty list: expected at least one place")
         self._splits = dict.fromkeys(SPLITS, places)

@@ -29,7 +29,7 @@ from rwta_sim.learning import LearningSpec
 from rwta_sim.learning.critics import CriticSpec, Fourier, Tabular
 from rwta_sim.learning.modulation import EpisodeAdvantage
 from rwta_sim.learning.optimisers import Adam
-from rwta_sim.learning.rules import Feedback
+from rwta_sim.learning.rules import Feedback, ScoreFunction
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
 from rwta_sim.loop.encoders.gaussian import Gaussian
 from rwta_sim.loop.environment_spec import EnvironmentSpec
@@ -67,7 +67,7 @@ def _living(
             random_blocks=("sh",),
         ),
         decision=DecisionSpec(steps=100),
-        learning=LearningSpec(rule=Feedback(), **{"rate": 3e-3, "final_rate": 0.1, **learning}),
+        learning=LearningSpec(**{"rule": Feedback(), "rate": 3e-3, "final_rate": 0.1, **learning}),
         critic=critic,
         training=training,
     )
@@ -213,6 +213,35 @@ def cue() -> RWTAExperiment:
     )
 
 
+def delayed_cue() -> RWTAExperiment:
+    """Which of two cues was shown six decisions ago: hidden neurons that excite one another keep it.
+
+    Nothing else does: kernels of 30 ms, decisions of 50 ms, and distractors in between. `ScoreFunction` credits every
+    spike of an episode with what came of it. The tabular critic sees the symbol alone.
+    """
+    feed_forward = _living(
+        "delayed-cue",
+        EnvironmentSpec(id="rwta_sim/DelayedCue-v0", kwargs={"delay": 5}),
+        Scaled(copies=2),
+        Tabular(gamma=1.0, lam=1.0, rate=0.05),
+        TrainingSpec(episodes=32_000, validate_every=3200, validation_episodes=100, checkpoint_every=3200),
+        circuits=16,
+        weight_sd=0.7,
+        rule=ScoreFunction(),
+        modulation=EpisodeAdvantage(lam=1.0),
+        optimiser=Adam(),
+        rate=0.04,
+        batch=64,
+        entropy=0.1,
+        final_entropy=0.0,
+    )
+    recurrent = {"blocks": ("sh", "hh", "ha", "ah"), "symmetric": True, "random_blocks": ("sh", "hh")}
+    return feed_forward.changed(
+        {f"network.{name}": value for name, value in recurrent.items()},
+        **{"decision.steps": 50, "decision.clear": "episode"},
+    )
+
+
 #: Task: (one line on it, the experiment).
 PRESETS: dict[str, tuple[str, Callable[[], RWTAExperiment]]] = {
     "cartpole": ("CartPole-v1: balance a pole, return 500 at the most", cartpole),
@@ -224,4 +253,5 @@ PRESETS: dict[str, tuple[str, Callable[[], RWTAExperiment]]] = {
     "parity3": ("Parity of three bits: one decision per episode, 1 for the right answer", parity3),
     "digits": ("8x8 digits of scikit-learn: 1 for the right class", digits),
     "cue": ("CueAction-v0: answer each of 4 cues with its action, return 20 at the most", cue),
+    "delayed-cue": ("Say which of 2 cues was shown, 5 distractors later: 1 for the right answer", delayed_cue),
 }

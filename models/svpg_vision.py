@@ -128,7 +128,7 @@ def panda_reach() -> RWTAExperiment:
         lam=0.9,
         learning={"rate": 3e-3, "batch": 16, "entropy": 0.1},
         critic=Constant(gamma=0.9, lam=0.9, rate=3e-3),
-        training=TrainingSpec(episodes=1024, validate_every=256, validation_episodes=45),
+        training=TrainingSpec(episodes=1024, validate_every=128, validation_episodes=48),
     )
 
 
@@ -142,7 +142,7 @@ def robot_navigation() -> RWTAExperiment:
         lam=0.95,
         learning={"rate": 2e-3, "batch": 8, "entropy": 0.3},
         critic=Rates(gamma=0.97, lam=0.9, rate=3e-3),
-        training=TrainingSpec(episodes=800, validate_every=200, validation_episodes=30),
+        training=TrainingSpec(episodes=800, validate_every=100, validation_episodes=33),
     )
 
 

@@ -93,20 +93,24 @@ def test_shortest_paths_reach_the_goal(make):
 
 
 def test_positions(make):
-    """45 and 5, all different and on the field, the held-out ones inside the hull of the training ones."""
+    """45, 12 and 5, all different and on the field, those that do not train inside the hull of those that do."""
     from scipy.spatial import Delaunay
 
     train, held_out = np.array(panda.TRAINING_POSITIONS), np.array(panda.HELD_OUT_POSITIONS)
-    assert (len(train), len(held_out)) == (45, 5)
-    both = np.concatenate([train, held_out])
-    assert len(np.unique(both, axis=0)) == 50
-    assert (both >= (0.6, -0.05)).all() and (both <= (0.8, 0.25)).all()
-    assert (Delaunay(train).find_simplex(held_out) >= 0).all()
+    validation = np.array(panda.VALIDATION_POSITIONS)
+    assert (len(train), len(validation), len(held_out)) == (45, 12, 5)
+    every = np.concatenate([train, validation, held_out])
+    assert len(np.unique(every, axis=0)) == 62
+    assert (every >= (0.6, -0.05)).all() and (every <= (0.8, 0.25)).all()
+    assert (Delaunay(train).find_simplex(every[45:]) >= 0).all()
     env = make()
     assert isinstance(env, StartTask)
     shown = [env.reset(options=reset_options(env, "test", i))[1]["cube"][:2] for i in range(7)]
     np.testing.assert_allclose(shown, held_out[[0, 1, 2, 3, 4, 0, 1]])
-    assert [make(positions=name).n_starts("test") for name in ("train", "held_out", "all")] == [45, 5, 50]
+    shown = [env.reset(options=reset_options(env, "validation", i))[1]["cube"][:2] for i in range(13)]
+    np.testing.assert_allclose(shown, [*validation, validation[0]])
+    named = ("train", "validation", "held_out", "all")
+    assert [make(positions=name).n_starts("test") for name in named] == [45, 12, 5, 50]
     env.reset(seed=0)
     drawn = {tuple(env.reset()[1]["cube"][:2]) for _ in range(1000)}
     # A position is never drawn with probability (44/45)^1000 = 2e-10.

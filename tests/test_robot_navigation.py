@@ -205,14 +205,18 @@ def test_starts(make):
     from scipy.spatial import Delaunay
 
     train, held_out = np.array(navigation.TRAINING_STARTS), np.array(navigation.HELD_OUT_STARTS)
-    assert (len(train), len(held_out)) == (30, 8)
-    assert len(np.unique(np.concatenate([train, held_out])[:, :2], axis=0)) == 38
-    assert (Delaunay(train[:, :2]).find_simplex(held_out[:, :2]) >= 0).all()
+    validation = np.array(navigation.VALIDATION_STARTS)
+    assert (len(train), len(validation), len(held_out)) == (30, 11, 8)
+    every = np.concatenate([train, validation, held_out])
+    assert len(np.unique(every[:, :2], axis=0)) == 49
+    assert (Delaunay(train[:, :2]).find_simplex(every[30:, :2]) >= 0).all()
     assert set(train[:, 2]) == {0, 90, 180, 270}
     env = make()
     assert isinstance(env, StartTask)
     shown = [env.reset(options=reset_options(env, "test", i))[1]["pose"] for i in range(10)]
     np.testing.assert_allclose(shown, held_out[[0, 1, 2, 3, 4, 5, 6, 7, 0, 1]])
+    shown = [env.reset(options=reset_options(env, "validation", i))[1]["pose"] for i in range(12)]
+    np.testing.assert_allclose(shown, validation[[*range(11), 0]])
     env.reset(seed=0)
     # A start is never drawn with probability 30 (29/30)^1000 = 6e-14.
     assert {tuple(env.reset()[1]["pose"]) for _ in range(1000)} == set(navigation.TRAINING_STARTS)
