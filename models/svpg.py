@@ -177,24 +177,28 @@ def parity3() -> RWTAExperiment:
 
 
 def digits() -> RWTAExperiment:
-    """scikit-learn's 8x8 digits, each pixel an input; the reward says only whether the answer was right."""
-    return _living(
+    """scikit-learn's 8x8 digits, each pixel three inputs; the reward says only whether the answer was right.
+
+    Read from most spikes of 200 ms: ten actions share the action circuit's spikes, and the last one of 100 ms is wrong
+    three times in a hundred where argmax of q is right.
+    """
+    seen = _living(
         "digits",
         EnvironmentSpec(id="rwta_sim/Digits-v0"),
-        Scaled(complementary=False),
+        Scaled(copies=3, complementary=False),
         Fourier(order=1, coupled=False, gamma=1.0, lam=1.0, rate=0.01),
         TrainingSpec(episodes=80_000, validate_every=8_000, checkpoint_every=5000),
-        circuits=30,
+        circuits=40,
         size=10,
-        tau=20,
-        weight_sd=1.0,
+        weight_sd=0.5,
         modulation=EpisodeAdvantage(lam=1.0),
         optimiser=Adam(),
-        rate=0.02,
+        rate=0.01,
         batch=50,
-        entropy=0.3,
+        entropy=0.2,
         final_entropy=0.0,
     )
+    return seen.changed({"decision.steps": 200, "decision.decoder": "most_spikes"})
 
 
 def cue() -> RWTAExperiment:

@@ -87,7 +87,8 @@ def test_a_system_gets_it_all(name, tmp_path):
     whole, parts = str(tmp_path / "whole"), str(tmp_path / "parts")
     assert rwta_sim.train(experiment, whole).finished
     rows = RunFolder.open(whole).metrics()
-    assert list(rows) == ["episode", "return", "decisions", *columns, "validation_return", *experiment.vitals]
+    scores = ("validation_return", "validation_success", *experiment.vitals)
+    assert list(rows) == ["episode", "return", "decisions", *columns, *scores]
     assert len(rows["episode"]) == 11 and all(np.isfinite(rows[c]).all() for c in columns)
 
     def interrupt(progress):

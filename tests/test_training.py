@@ -214,6 +214,38 @@ def test_failure_in_a_validation_is_repeated_exactly(cue, tmp_path, failing_rese
     assert end_of(RunFolder.open(tmp_path / "failed")) == end_of(RunFolder.open(tmp_path / "smooth"))
 
 
+@pytest.mark.parametrize("stop", [None, 3])
+def test_who_succeeds_is_better_than_who_earns(cue, tmp_path, stop):
+    """Three validations: all succeed; half do, and earn more; all do, and earn less. Also when stopped in between."""
+    pay = {3: (1, True), 4: (1, True), 7: (5, False), 8: (5, True), 11: (0.5, True), 12: (0.5, True)}
+
+    class Pays(CueAction):
+        resets = 0
+
+        def reset(self, **kwargs):
+            Pays.resets += 1
+            return super().reset(**kwargs)
+
+        def step(self, action):
+            earned, success = pay.get(Pays.resets, (0, False))
+            observation, _, ended, truncated, info = super().step(action)
+            return observation, earned, ended, truncated, {**info, "success": success}
+
+    def report(progress):
+        if progress.episode == stop:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    changes = {"training.episodes": 6, "training.validate_every": 2, "training.validation_episodes": 2, **WHOLE}
+    done = rwta_sim.train(cue.changed(changes), tmp_path / "run", env=Pays(), report=report)
+    assert done.finished == (stop is None)
+    rwta_sim.resume(tmp_path / "run", env=Pays())
+    run = RunFolder.open(tmp_path / "run")
+    assert (run.best().meta["episode"], run.last().meta["best_success"]) == (2, 1.0)
+    metrics = run.metrics()
+    np.testing.assert_array_equal(metrics["validation_success"], [np.nan, 1, np.nan, 0.5, np.nan, 1])
+    np.testing.assert_array_equal(metrics["validation_return"], [np.nan, 20, np.nan, 100, np.nan, 10])
+
+
 def test_nothing_is_made_for_an_impossible_experiment(cue, tmp_path):
     for changes, env in (({"environment.id": "NoSuch-v0"}, None), ({"critic.kind": "tabular"}, Scripted())):
         with pytest.raises(EnvironmentFailure):

@@ -94,9 +94,10 @@ class TrainingDisplay:
         speed = progress.decisions / progress.seconds if progress.seconds > 0 else 0.0
         if not self._console.is_terminal:
             if progress.validation is not None:
+                success = "" if progress.success is None else f" (success {progress.success:.2f})"
                 self._line(
                     f"episode {progress.episode}/{progress.episodes}  return {np.mean(self._returns):.1f}  "
-                    f"validation {progress.validation:.1f}  {_listed(progress.result)}{_told(progress)}"
+                    f"validation {progress.validation:.1f}{success}  {_listed(progress.result)}{_told(progress)}"
                     f"{speed:.0f} decisions/s"
                 )
             return

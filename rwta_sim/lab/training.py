@@ -47,13 +47,15 @@ _Count = Annotated[int, Field(ge=0, le=2**53)]
 class Progress:
     """What a display shows after each training episode; `agent` has the weights of the moment.
 
-    `vitals` are those of the hidden circuits in a validation, medians over circuits; empty where there was none.
+    `success` is the share of a validation's episodes that reached the goal, where the environment tells; `vitals` are
+    those of the hidden circuits in a validation, medians over circuits, empty where there was none.
     """
 
     episode: int
     episodes: int
     result: Episode
     validation: float | None
+    success: float | None
     best_validation: float | None
     vitals: dict[str, float]
     decisions: int
@@ -84,6 +86,7 @@ class _Counters(BaseModel, strict=True, frozen=True):
 
     episode: _Count
     best_validation: FiniteFloat | None
+    best_success: FiniteFloat | None = None  # of earlier versions, and where environments do not tell
     streak: _Count
     validations: _Count
     decisions: _Count
@@ -141,6 +144,8 @@ class Trainer:
         self._vitals: Vitals | None = None  # of the last validation
         self.episode = 0
         self.best: float | None = None
+        self._success: float | None = None  # of the last validation
+        self._best_success: float | None = None
         self._streak = 0
         self._validations = 0
         self._decisions_before = 0
@@ -158,6 +163,7 @@ class Trainer:
         meta = {
             "episode": self.episode,
             "best_validation": self.best,
+            "best_success": self._best_success,
             "streak": self._streak,
             "validations": self._validations,
             "decisions": self._decisions(),
@@ -183,7 +189,7 @@ class Trainer:
         meta = _Counters.of(checkpoint)
         self.agent.load_weights(checkpoint)
         self.system.set_learning_state(checkpoint.arrays, f"checkpoint {checkpoint.name}")
-        self.episode, self.best = meta.episode, meta.best_validation
+        self.episode, self.best, self._best_success = meta.episode, meta.best_validation, meta.best_success
         self._streak, self._validations = meta.streak, meta.validations
         self._decisions_before = meta.decisions
         self.run_folder.rewind_metrics(meta.metrics_size, meta.metrics_sha256)
@@ -300,14 +306,24 @@ class Trainer:
         """What is to be done after an episode and its validation; `hold`: not a checkpoint."""
         training, better = self.experiment.training, False
         if validation is not None:
-            better = self.best is None or validation >= self.best
-            self.best = validation if better else self.best
+            better = self._is_best(validation)
+            if better:
+                self.best, self._best_success = validation, self._success
             reached = training.target is not None and validation >= training.target
             self._streak = self._streak + 1 if reached else 0
         self._log(result, numbers, validation)
         due = self._since_checkpoint >= training.checkpoint_every or self._finished()
         if not hold and (better or due):
             self.save(best=better)
+
+    def _is_best(self, validation: float) -> bool:
+        """Whether the last validation is at least as good as all before.
+
+        Where environments tell who succeeded, that comes first: who goes to and fro may earn more than who arrives.
+        """
+        if self.best is None or self._best_success is None:
+            return self.best is None or self._success is not None or validation >= self.best
+        return (self._success or 0.0, validation) >= (self._best_success, self.best)
 
     def _validation_numbers(self) -> range:
         """Numbers of the episodes of the next validation."""
@@ -316,20 +332,23 @@ class Trainer:
         return range(self._validations, self._validations + count)
 
     def _validate(self) -> Session[float]:
-        returns, numbers = [], self._validation_numbers()
+        returns, told, numbers = [], [], self._validation_numbers()
         self._validating = True
         with self.players.noting() as notes:
             with closing(self.players.play(Purpose.VALIDATION, numbers)) as game:
                 while (result := (yield from game.next())) is not None:
                     returns.append(result.total)
+                    told.append(result.success)
         activity = notes.read()
+        known = [success for success in told if success is not None]
+        self._success = float(np.mean(known)) if known else None
         self._vitals = None if activity is None else Vitals.of(activity)
         self._validations = numbers.stop
         self._validating = False
         return float(np.mean(returns))
 
     def _log(self, result: Episode, numbers: tuple[float, ...], validation: float | None) -> None:
-        seen = self._vitals if validation is not None else None
+        seen, success = (None, None) if validation is None else (self._vitals, self._success)
         vitals = {} if seen is None else seen.numbers()
         self.run_folder.append_metrics(
             {
@@ -339,6 +358,7 @@ class Trainer:
                 **{name: float(number) for name, number in result.numbers.items()},
                 **dict(zip(self.system.learning_numbers, numbers, strict=True)),
                 "validation_return": validation,
+                "validation_success": success,
                 **dict.fromkeys(self.experiment.vitals),
                 **vitals,
             }
@@ -349,6 +369,7 @@ class Trainer:
                 episodes=self.experiment.training.episodes,
                 result=result,
                 validation=validation,
+                success=success,
                 best_validation=self.best,
                 vitals=vitals,
                 decisions=self._session_decisions(),
