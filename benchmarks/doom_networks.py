@@ -120,7 +120,7 @@ def draw(runs: list[dict[str, Any]]) -> None:
             x, y = curve(run["lived"])
             axes.plot(x / 1000, y, color=f"C{kinds.index(kind)}", lw=1, label=None if n else kind)
     axes.set(xlabel="decisions of training (thousands)", ylabel="decisions survived while learning")
-    axes.legend(frameon=False, loc="center right", bbox_to_anchor=(1.0, 0.25))
+    axes.legend(frameon=False, loc="center right", bbox_to_anchor=(1.0, 0.36))
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(FIGURE, dpi=120)
 
