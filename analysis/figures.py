@@ -113,7 +113,7 @@ def _rates(run: RunFolder) -> Figure:
 
 def _tuning(run: RunFolder) -> Figure:
     recording = _recording(run)
-    figure = Figure(figsize=(9, 5), layout="constrained")
+    figure = Figure(figsize=(9, 5))
     plot_tuning(figure, recording)
     figure.suptitle(f"What hidden neurons are tuned to, {len(recording['actions'])} decisions: {_title(run)}")
     return figure
