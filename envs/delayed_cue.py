@@ -27,9 +27,9 @@ class DelayedCue(gym.Env[np.int64, np.int64]):
 
     The signal tells nothing of the cue, so who forgets is right with probability ``1 / n_cues``.
 
-    ``reset()`` draws the cue, and with `shorter` the delay too, from 0 to `delay`: as animals are trained, on short
-    delays among long ones. ``reset(options={"split": "test", "index": 1})`` shows that cue, with the whole delay, as
-    does the split "validation".
+    ``reset()`` draws the cue, and with `shorter` the delay too, ``floor((delay + 1) * u**2)`` with u uniform in [0, 1):
+    as animals are trained, on many short delays among long ones. ``reset(options={"split": "test", "index": 1})`` shows
+    that cue, with the whole delay, as does the split "validation".
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class DelayedCue(gym.Env[np.int64, np.int64]):
     n_distractors : int
         Kinds of distractors, at least 1.
     shorter : bool
-        Whether episodes of training have delays of any length up to `delay`.
+        Whether episodes of training have delays of any length up to `delay`, more often short ones.
     """
 
     def __init__(self, n_cues: int = 2, delay: int = 5, n_distractors: int = 4, shorter: bool = True) -> None:
@@ -69,7 +69,8 @@ class DelayedCue(gym.Env[np.int64, np.int64]):
         split, index = chosen_split(options or {}, self.n_starts, "cues")
         self._cue = np.int64(self.np_random.integers(self._cues) if index is None else index)
         varies = self._shorter and split == "train"
-        delay = int(self.np_random.integers(self._delay + 1)) if varies else self._delay
+        # The square of a uniform number: a third of the episodes have a ninth of the delay or less.
+        delay = int((self._delay + 1) * self.np_random.random() ** 2) if varies else self._delay
         self._left = delay + 1  # decisions until the answer
         return self._cue, {}
 

@@ -225,21 +225,22 @@ def delayed_cue() -> RWTAExperiment:
     """Which of two cues was shown six decisions ago: hidden neurons that excite one another keep it.
 
     Nothing else does: kernels of 30 ms, decisions of 50 ms, and distractors in between. `ScoreFunction` credits every
-    spike of an episode with what came of it. The tabular critic sees the symbol alone.
+    spike of an episode with what came of it; the tabular critic sees the symbol alone. With two copies of each symbol's
+    neurons what hidden neurons tell one another is louder than the cue: one seed of eight stayed in one state for good.
     """
     feed_forward = _living(
         "delayed-cue",
         EnvironmentSpec(id="rwta_sim/DelayedCue-v0", kwargs={"delay": 5}),
-        Scaled(copies=2),
+        Scaled(copies=8),
         Tabular(gamma=1.0, lam=1.0, rate=0.05),
         TrainingSpec(episodes=32_000, validate_every=3200, validation_episodes=100, checkpoint_every=3200),
         circuits=16,
-        weight_sd=0.7,
+        weight_sd=0.5,
         rule=ScoreFunction(),
         modulation=EpisodeAdvantage(lam=1.0),
         optimiser=Adam(),
         rate=0.04,
-        batch=64,
+        batch=32,
         entropy=0.1,
         final_entropy=0.0,
     )

@@ -120,7 +120,7 @@ class TestDelayedCue:
             assert earned == [0] * 6
         assert (cues, distractors) == ({0, 1, 2}, {3, 4})
 
-    def test_cues_and_delays_are_uniform_and_the_distractors_tell_nothing(self):
+    def test_cues_are_uniform_delays_as_documented_and_distractors_tell_nothing(self):
         """Chi-squares of 3,000 episodes: cue by delay (df 5) and cue by first distractor (df 3), false alarms 1e-4."""
         env = make("DelayedCue", n_cues=2, delay=2, n_distractors=2).unwrapped
         lengths, first = np.zeros((2, 3)), np.zeros((2, 2))
@@ -130,8 +130,9 @@ class TestDelayedCue:
             lengths[seen[0], len(seen) - 2] += 1
             if len(seen) > 2:
                 first[seen[0], seen[1] - 2] += 1
-        for counts in (lengths, first):
-            expected = counts.sum() / counts.size
+        shares = np.diff(np.sqrt(np.arange(4) / 3)) / 2  # of each delay: how often 3 u^2 is in [0, 1), [1, 2), [2, 3)
+        for counts, share in ((lengths, shares), (first, 0.25)):
+            expected = counts.sum() * share
             assert ((counts - expected) ** 2 / expected).sum() < chi2.isf(1e-4, counts.size - 1)
 
     @pytest.mark.parametrize("split", ["validation", "test"])

@@ -75,11 +75,11 @@ def test_hidden_circuits_do_the_work(tmp_path):
 
 @pytest.mark.slow
 def test_recurrence_remembers(tmp_path):
-    """A delay of one, a twentieth of the schedule: by chance 0.5, standard error 0.025 in 400 answers, from spikes.
+    """A delay of one, a tenth of the schedule: by chance 0.5, standard error 0.025 in 400 answers, from spikes.
 
     Without what hidden neurons send to one another, and hear of the actions, chance is left (bounds four of those).
     """
-    short = {"training.episodes": 1600, "training.validate_every": 400, "learning.batch": 16}
+    short = {"training.episodes": 3200, "training.validate_every": 800}
     folder = tmp_path / "run"
     rwta_sim.train(rwta_sim.preset("delayed-cue").changed(short, **{"environment.kwargs": {"delay": 1}}), folder)
     with rwta_sim.Agent.load(folder) as agent:
