@@ -255,10 +255,10 @@ def test_metrics_of_a_million_rows(tmp_path):
 @pytest.mark.parametrize(
     ("row", "what"),
     [
-        ("1,2,3", "row 3: 3 values, expected 11"),
-        ("1,2,3,x,5,6,7,8,9,10,11", "row 3: .*'x'"),
-        ("1,2,3,4,5,6,7,8,9,10,11,12", "row 3: 12 values"),
-        ("1,2,3,4,5,6,7,8,9,10,\xe9", "row 3: could not convert"),
+        ("1,2,3", "row 3: 3 values, expected 12"),
+        ("1,2,3,x,5,6,7,8,9,10,11,12", "row 3: .*'x'"),
+        ("1,2,3,4,5,6,7,8,9,10,11,12,13", "row 3: 13 values"),
+        ("1,2,3,4,5,6,7,8,9,10,11,\xe9", "row 3: could not convert"),
         ("9" * 2_000_000, "row 3: no end of the row"),
     ],
 )
@@ -282,7 +282,7 @@ def test_digits_flipped_in_metrics(run, cue):
     first.save()
     text = run.metrics_path.read_text()
     run.append_metrics({**ROW, "episode": 2})
-    run.metrics_path.write_text(text.replace("0.1", "0.7") + "2,9,,,,,,,,,\n")
+    run.metrics_path.write_text(text.replace("0.1", "0.7") + "2,9,,,,,,,,,,\n")
     again = RunFolder.open(run.path)
     before = run.metrics_path.read_bytes()
     with pytest.raises(RunError, match=r"metrics.csv was altered since the last checkpoint.*Put it back"):
@@ -290,7 +290,7 @@ def test_digits_flipped_in_metrics(run, cue):
     assert run.metrics_path.read_bytes() == before
     with pytest.warns(RuntimeWarning, match=r"metrics.csv was altered"):
         assert again.metrics()["return"][0] == 0.7
-    run.metrics_path.write_text(text + "2,9,,,,,,,,,\n")
+    run.metrics_path.write_text(text + "2,9,,,,,,,,,,\n")
     trainer(cue, again).load()
     assert run.metrics_path.read_text() == text
 
