@@ -44,7 +44,9 @@ def draw_figures(run: RunFolder) -> list[Path]:
         If a file of the run is damaged, or a figure cannot be written; those that were there before stay.
     """
     recorded = (run.path / "recordings" / "episode.npz").is_file()
-    of_recordings = {"raster": _raster, "rates": _rates, "tuning": _tuning}
+    of_recordings = {"raster": _raster, "rates": _rates}
+    if recorded and "tuning" in run.experiment.draws and _network(run).n_hidden:
+        of_recordings["tuning"] = _tuning
     known = {"weights": _weights, **(of_recordings if recorded else {})}
     makers = {"learning_curve": _learning_curve, **{n: known[n] for n in run.experiment.draws if n in known}}
     written = []

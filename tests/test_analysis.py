@@ -69,6 +69,15 @@ def test_figures(run):
         assert image.shape[0] > 400 and image.std() > 10  # not blank
 
 
+def test_figures_without_hidden_circuits(tmp_path):
+    """There is nothing to be tuned, and everything else is drawn."""
+    changes = {"network.hidden_circuits": 0, "network.blocks": ["sa"], "engine.target": "numpy", "training.episodes": 1}
+    rwta_sim.train(rwta_sim.preset("cue", "svpg-lockstep").changed(changes), tmp_path / "run")
+    run = RunFolder.open(tmp_path / "run")
+    run.save_recording(record_episode(run))
+    assert {path.stem for path in draw_figures(run)} == {"learning_curve", "weights", "raster", "rates"}
+
+
 def test_raster_marks_what_happened(run):
     recording = record_episode(run)
     ax = Figure().add_subplot()
