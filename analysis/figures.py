@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ __all__ = ["RASTER_DECISIONS", "draw_figures", "draw_lesions"]
 RASTER_DECISIONS = 40
 #: No episode takes longer; a damaged recording may claim any time.
 MOST_SECONDS = 1e9
+Recording = Mapping[str, np.ndarray]
 #: What Brian2 can count.
 MOST_NEURONS = 2**31 - 1
 
@@ -44,14 +46,17 @@ def draw_figures(run: RunFolder) -> list[Path]:
         If a file of the run is damaged, or a figure cannot be written; those that were there before stay.
     """
     recorded = (run.path / "recordings" / "episode.npz").is_file()
-    of_recordings = {"raster": _raster, "rates": _rates}
-    if recorded and "tuning" in run.experiment.draws and _network(run).n_hidden:
-        of_recordings["tuning"] = _tuning
-    known = {"weights": _weights, **(of_recordings if recorded else {})}
-    makers = {"learning_curve": _learning_curve, **{n: known[n] for n in run.experiment.draws if n in known}}
+    # Read and checked once, when the first of them is drawn.
+    recording = cache(lambda: _recording(run))
     written = []
-    for name, make in makers.items():
-        path, figure = run.file_for("figures", f"{name}.png"), make(run)
+    for name in ("learning_curve", *run.experiment.draws):
+        if name in _OF_RUNS:
+            figure = _OF_RUNS[name](run)
+        elif recorded and name in _OF_RECORDINGS and (name != "tuning" or _network(run).n_hidden):
+            figure = _OF_RECORDINGS[name](run, recording())
+        else:
+            continue
+        path = run.file_for("figures", f"{name}.png")
         with replacing(path) as temporary:
             figure.savefig(temporary, dpi=150)
         written.append(path)
@@ -94,8 +99,7 @@ def _learning_curve(run: RunFolder) -> Figure:
     return figure
 
 
-def _raster(run: RunFolder) -> Figure:
-    recording = _recording(run)
+def _raster(run: RunFolder, recording: Recording) -> Figure:
     figure = Figure(figsize=(9, 6), layout="constrained")
     shown = min(RASTER_DECISIONS, len(recording["actions"])) * float(recording["decision_time"])
     axes = plot_episode(figure, recording, 0.0, shown)
@@ -105,16 +109,15 @@ def _raster(run: RunFolder) -> Figure:
     return figure
 
 
-def _rates(run: RunFolder) -> Figure:
+def _rates(run: RunFolder, recording: Recording) -> Figure:
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     ax = figure.add_subplot()
-    plot_rates(ax, _recording(run))
+    plot_rates(ax, recording)
     ax.set_title(f"Firing rates in evaluation: {_title(run)}")
     return figure
 
 
-def _tuning(run: RunFolder) -> Figure:
-    recording = _recording(run)
+def _tuning(run: RunFolder, recording: Recording) -> Figure:
     figure = Figure(figsize=(9, 5))
     plot_tuning(figure, recording)
     figure.suptitle(f"What hidden neurons are tuned to, {len(recording['actions'])} decisions: {_title(run)}")
@@ -150,7 +153,11 @@ def _matrix(run: RunFolder, checkpoint: Checkpoint) -> np.ndarray:
         raise CheckpointError(f"checkpoint {checkpoint.name} of {run.path} is of another network: {error}") from error
 
 
-def _recording(run: RunFolder) -> Mapping[str, np.ndarray]:
+_OF_RUNS = {"learning_curve": _learning_curve, "weights": _weights}
+_OF_RECORDINGS = {"raster": _raster, "rates": _rates, "tuning": _tuning}
+
+
+def _recording(run: RunFolder) -> Recording:
     """The recording of an episode, if it is one that can be drawn."""
     recording = run.recording()
     try:
@@ -164,7 +171,7 @@ def _recording(run: RunFolder) -> Mapping[str, np.ndarray]:
     return recording
 
 
-def _wrong(recording: Mapping[str, np.ndarray], n_hidden: int) -> str:
+def _wrong(recording: Recording, n_hidden: int) -> str:
     """What is wrong with a recording of a network with so many hidden neurons, if anything is."""
     actions, starts, step = recording["actions"], recording["starts"], recording["decision_time"]
     if not (_whole(starts) and len(starts) > 1 and starts[0] == 0 and (starts[1:] > starts[:-1]).all()):
@@ -187,7 +194,7 @@ def _wrong(recording: Mapping[str, np.ndarray], n_hidden: int) -> str:
     return _wrong_beside(recording, len(actions))
 
 
-def _wrong_beside(recording: Mapping[str, np.ndarray], decisions: int) -> str:
+def _wrong_beside(recording: Recording, decisions: int) -> str:
     """The same of what stands beside the spikes; older recordings have the rewards alone."""
     rewards, dt = recording["rewards"], recording["dt"]
     if not (rewards.dtype.kind in "iuf" and rewards.shape == (decisions,) and np.isfinite(rewards).all()):

@@ -74,7 +74,6 @@ def save_film(
     picture = left.imshow(frames[0])
     left.set_axis_off()
     returns = np.concatenate([[0.0], np.cumsum(recording["rewards"])])
-
     perturbed = int(recording["perturbed"]) if "perturbed" in recording else count + 1
 
     def draw(index: int) -> list:

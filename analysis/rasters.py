@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
-from rwta_sim.analysis.tuning import preferred_actions, tuning_order
+from rwta_sim.analysis.tuning import action_tuning, preferred_actions, tuning_order
 from rwta_sim.errors import nearest
 
 __all__ = ["ORDERS", "plot_episode", "plot_observations", "plot_raster", "plot_rewards"]
@@ -76,7 +76,8 @@ def plot_raster(
     step, actions = float(recording["decision_time"]), recording["actions"]
     stop = len(actions) * step if stop is None else stop
     hidden = int(recording["starts"][-2])
-    rows = _Rows(recording, tuning_order(recording) if order == "tuning" else np.arange(hidden))
+    tuning = action_tuning(recording)
+    rows = _Rows(recording, tuning_order(tuning) if order == "tuning" else np.arange(hidden))
 
     def draw(t: np.ndarray, y: np.ndarray, color: str, label: str, size: float = 2.5) -> None:
         shown = (t >= start) & (t < stop)
@@ -85,7 +86,7 @@ def plot_raster(
     draw(recording["input_t"], rows.of_inputs(recording["input_i"]), "0.6", "inputs")
     t, i = recording["neuron_t"], recording["neuron_i"]
     # The action that a hidden neuron prefers, or an action neuron stands for.
-    action_of = np.append(preferred_actions(recording), np.arange(rows.actions))[i]
+    action_of = np.append(preferred_actions(tuning), np.arange(rows.actions))[i]
     for action in range(rows.actions):
         color = f"C{action % COLORS}"
         fired, spoken = (action_of == action) & (i < hidden), i == hidden + action

@@ -54,20 +54,20 @@ def action_tuning(recording: Recording) -> np.ndarray:
     return rates_by(recording, recording["actions"], int(recording["starts"][-1] - recording["starts"][-2]))
 
 
-def preferred_actions(recording: Recording) -> np.ndarray:
-    """The action before which each hidden neuron fires most, shape (n_hidden,); of equals the first."""
-    return np.nan_to_num(action_tuning(recording)).argmax(axis=1)
+def preferred_actions(tuning: np.ndarray) -> np.ndarray:
+    """Of an `action_tuning`, the action before which each neuron fires most, shape (n_hidden,); of equals the first."""
+    return np.nan_to_num(tuning).argmax(axis=1)
 
 
-def tuning_order(recording: Recording) -> np.ndarray:
-    """Hidden neurons by the action they prefer, and among those the most selective first, shape (n_hidden,).
+def tuning_order(tuning: np.ndarray) -> np.ndarray:
+    """Neurons of an `action_tuning` by the action they prefer, and the most selective first, shape (n_hidden,).
 
     Those that fire less than once a second before any action, about which little can be said, come last.
     """
-    rates = np.nan_to_num(action_tuning(recording))
+    rates = np.nan_to_num(tuning)
     total = rates.sum(axis=1)
     share = rates.max(axis=1) / np.where(total > 0, total, 1.0)
-    return np.lexsort((-share, rates.argmax(axis=1), rates.max(axis=1) < QUIET))
+    return np.lexsort((-share, preferred_actions(rates), rates.max(axis=1) < QUIET))
 
 
 def state_tuning(recording: Recording, bins: int = BINS) -> list[np.ndarray]:
@@ -96,7 +96,8 @@ def plot_tuning(figure: Figure, recording: Recording) -> None:
 
     An action that was never taken is white.
     """
-    order, by_action = tuning_order(recording), action_tuning(recording)
+    by_action = action_tuning(recording)
+    order = tuning_order(by_action)
     panels = [(f"observation {i}", rates) for i, rates in enumerate(state_tuning(recording)[:MOST_SHOWN])]
     panels.append(("action", by_action))
     widths = [max(2, rates.shape[1]) for _, rates in panels]

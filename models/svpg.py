@@ -38,6 +38,9 @@ from rwta_sim.loop.experiment import TrainingSpec
 __all__ = ["PRESETS"]
 
 
+_DECISION = DecisionSpec(steps=100)
+
+
 def _living(
     task: str,
     environment: EnvironmentSpec,
@@ -48,6 +51,7 @@ def _living(
     size: int = 8,
     tau: float = 30,
     weight_sd: float = 0.6,
+    decision: DecisionSpec = _DECISION,
     **learning: Any,
 ) -> RWTAExperiment:
     """What all share; `tau` of the kernel in ms."""
@@ -66,7 +70,7 @@ def _living(
             weight_sd=weight_sd,
             random_blocks=("sh",),
         ),
-        decision=DecisionSpec(steps=100),
+        decision=decision,
         learning=LearningSpec(**{"rule": Feedback(), "rate": 3e-3, "final_rate": 0.1, **learning}),
         critic=critic,
         training=training,
@@ -182,7 +186,7 @@ def digits() -> RWTAExperiment:
     Read from most spikes of 200 ms: ten actions share the action circuit's spikes, and the last one of 100 ms is wrong
     three times in a hundred where argmax of q is right.
     """
-    seen = _living(
+    return _living(
         "digits",
         EnvironmentSpec(id="rwta_sim/Digits-v0"),
         Scaled(copies=3, complementary=False),
@@ -197,8 +201,8 @@ def digits() -> RWTAExperiment:
         batch=50,
         entropy=0.2,
         final_entropy=0.0,
+        decision=DecisionSpec(steps=200, decoder="most_spikes"),
     )
-    return seen.changed({"decision.steps": 200, "decision.decoder": "most_spikes"})
 
 
 def cue() -> RWTAExperiment:
@@ -243,12 +247,10 @@ def delayed_cue() -> RWTAExperiment:
         batch=32,
         entropy=0.1,
         final_entropy=0.0,
+        decision=DecisionSpec(steps=50, clear="episode"),
     )
     recurrent = {"blocks": ("sh", "hh", "ha", "ah"), "symmetric": True, "random_blocks": ("sh", "hh")}
-    return feed_forward.changed(
-        {f"network.{name}": value for name, value in recurrent.items()},
-        **{"decision.steps": 50, "decision.clear": "episode"},
-    )
+    return feed_forward.changed({f"network.{name}": value for name, value in recurrent.items()})
 
 
 #: Task: (one line on it, the experiment).

@@ -10,12 +10,11 @@ import argparse
 import shutil
 from pathlib import Path
 
-import numpy as np
-
 import rwta_sim
 from rwta_sim import Agent
 from rwta_sim.analysis import draw_figures, draw_lesions, save_film
 from rwta_sim.lab.display import TrainingDisplay
+from rwta_sim.lab.evaluation import result
 from rwta_sim.lab.lesions import lesion_curve
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.runs import RunFolder
@@ -36,7 +35,7 @@ def main() -> None:
     run = RunFolder.open(folder)
     run.save_recording(record_episode(run))
     with Agent.load(run) as agent:
-        by_chance = float(np.mean([episode.total for episode in agent.play(random=True)]))
+        by_chance = result(agent.play(random=True))["mean_return"]
     lesions = draw_lesions(run, lesion_curve(run, seeds=10), "circuits", by_chance)
     PICTURES.mkdir(parents=True, exist_ok=True)
     for path in (*draw_figures(run), lesions):

@@ -124,12 +124,12 @@ def test_tuning_by_hand():
     expected = [[0, 150], [0, 0], [150, 0], [50, 100]]  # spikes in 20 ms
     np.testing.assert_allclose(action_tuning(recording), expected)
     # Neuron 2 prefers action 0, of the others 0 is more selective than 3, and the silent one comes last.
-    assert tuning_order(recording).tolist() == [2, 0, 3, 1]
+    assert tuning_order(action_tuning(recording)).tolist() == [2, 0, 3, 1]
     first, second = state_tuning(recording, bins=2)
     np.testing.assert_allclose(first, np.array(expected)[:, ::-1])  # below the median in the decisions for action 1
     np.testing.assert_allclose(second, [[100, 50], [0, 0], [50, 100], [100, 50]])
     recording["actions"] = np.zeros(4, int)
-    assert np.isnan(action_tuning(recording)[:, 1]).all() and tuning_order(recording).size == 4
+    assert np.isnan(action_tuning(recording)[:, 1]).all() and tuning_order(action_tuning(recording)).size == 4
     del recording["observations"]
     assert state_tuning(recording) == []
 

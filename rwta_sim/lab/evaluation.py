@@ -10,7 +10,7 @@ import numpy as np
 
 from rwta_sim.loop.player import Episode
 
-__all__ = ["draws", "result"]
+__all__ = ["draws", "result", "success_share"]
 
 #: Of a task with patterns: decisions at the least, and how often each pattern is shown.
 _DECISIONS, _EACH = 400, 30
@@ -26,6 +26,16 @@ def draws(patterns: int, most: int | None = None) -> int:
     return patterns * (each if most is None else max(1, min(each, most // patterns)))
 
 
+def success_share(played: Sequence[Episode]) -> float | None:
+    """How many of the episodes whose environment tells it reached the goal; None if none tells."""
+    return _share([episode.success for episode in played])
+
+
+def _share(answers: Sequence[bool | None]) -> float | None:
+    told = [answer for answer in answers if answer is not None]
+    return float(np.mean(told)) if told else None
+
+
 def result(played: Sequence[Episode]) -> dict[str, Any]:
     """The numbers of an evaluation: of returns the mean, the standard deviation over episodes, and half the width of
     the mean's 95 % interval (normal), which tells the sampling noise of this evaluation and nothing of other seeds."""
@@ -39,10 +49,5 @@ def result(played: Sequence[Episode]) -> dict[str, Any]:
         "mean_discounted_return": float(np.mean([episode.discounted for episode in played])),
         "mean_decisions": float(np.mean([episode.decisions for episode in played])),
     }
-    for name, answers in (
-        ("accuracy", [episode.correct for episode in played if episode.correct is not None]),
-        ("success", [episode.success for episode in played if episode.success is not None]),
-    ):
-        if answers:
-            found[name] = float(np.mean(answers))
-    return found
+    shares = {"accuracy": _share([episode.correct for episode in played]), "success": success_share(played)}
+    return {**found, **{name: share for name, share in shares.items() if share is not None}}

@@ -21,7 +21,7 @@ from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure
 from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.assembly import assemble
 from rwta_sim.lab.blas import one_thread
-from rwta_sim.lab.evaluation import draws
+from rwta_sim.lab.evaluation import draws, success_share
 from rwta_sim.lab.runs import Checkpoint, RunFolder, versions
 from rwta_sim.lab.trust import check_modules
 from rwta_sim.lab.vitals import COLLAPSED, Vitals, collapse
@@ -321,9 +321,9 @@ class Trainer:
 
         Where environments tell who succeeded, that comes first: who goes to and fro may earn more than who arrives.
         """
-        if self.best is None or self._best_success is None:
-            return self.best is None or self._success is not None or validation >= self.best
-        return (self._success or 0.0, validation) >= (self._best_success, self.best)
+        if self.best is None:
+            return True
+        return (self._success or 0.0, validation) >= (self._best_success or 0.0, self.best)
 
     def _validation_numbers(self) -> range:
         """Numbers of the episodes of the next validation."""
@@ -332,20 +332,18 @@ class Trainer:
         return range(self._validations, self._validations + count)
 
     def _validate(self) -> Session[float]:
-        returns, told, numbers = [], [], self._validation_numbers()
+        played, numbers = [], self._validation_numbers()
         self._validating = True
         with self.players.noting() as notes:
             with closing(self.players.play(Purpose.VALIDATION, numbers)) as game:
                 while (result := (yield from game.next())) is not None:
-                    returns.append(result.total)
-                    told.append(result.success)
+                    played.append(result)
         activity = notes.read()
-        known = [success for success in told if success is not None]
-        self._success = float(np.mean(known)) if known else None
+        self._success = success_share(played)
         self._vitals = None if activity is None else Vitals.of(activity)
         self._validations = numbers.stop
         self._validating = False
-        return float(np.mean(returns))
+        return float(np.mean([episode.total for episode in played]))
 
     def _log(self, result: Episode, numbers: tuple[float, ...], validation: float | None) -> None:
         seen, success = (None, None) if validation is None else (self._vitals, self._success)
