@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from brian2 import Quantity, ms
@@ -41,7 +41,8 @@ class NetworkSpec(Settings):
 
     * **ablation**: takes blocks away from `blocks`; what is left are the `present_blocks`.
     * **sparsity**: each pair of circuits is left unconnected with this probability, both ways if the weights are
-      symmetric, each way on its own if not. **input_sparsity**: the same for each input and circuit.
+      symmetric, each way on its own if not. **input_sparsity**: the same for each input and circuit. Memory and time
+      follow the connections that there are.
     * **refractory**: in the steps within this time after its spike a neuron takes no part in the competition: q = 0,
       and the others share. A spike of step t bars the steps t + 1 ... t + refractory/dt. A circuit whose neurons are
       all barred stays silent.
@@ -181,6 +182,12 @@ class NetworkSpec(Settings):
         return max(self.sparsity, self.input_sparsity, self.tau_spread) > 0
 
     @property
+    def sparse_origins(self) -> tuple[str, ...]:
+        """Where the projections come from that are sparse: "inputs", "neurons"."""
+        found = {"inputs": self.input_sparsity, "neurons": self.sparsity}
+        return tuple(origin for origin, sparsity in found.items() if sparsity > 0)
+
+    @property
     def delay_steps(self) -> int:
         """Delay of the connections in time steps."""
         return 0 if self.delay is None else whole_steps("delay", self.delay, self.dt)
@@ -191,15 +198,16 @@ class NetworkSpec(Settings):
         return self.hidden_circuits * self.hidden_size
 
     def split_blocks(self, whole: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Views of the blocks ("sh", "hh", ...) inside the matrices of the projections."""
+        """Views of the blocks ("sh", "hh", ...) inside the matrices of the projections; those that are packed as they
+        are."""
         h, a = slice(0, self.n_hidden), slice(self.n_hidden, None)
-        inside = {
+        inside: dict[str, dict[str, Any]] = {
             "s": {"sh": (slice(None), h), "sa": (slice(None), a)},
             "r": {"hh": (h, h), "ha": (h, a), "ah": (a, h)},
         }
         blocks = {}
         for name, matrix in whole.items():
-            for block, where in inside.get(name, {name: (slice(None), slice(None))}).items():
+            for block, where in inside.get(name, {name: ...}).items():
                 blocks[block] = matrix[where]
         return {block: blocks[block] for block in BLOCKS if block in blocks}
 

@@ -95,9 +95,10 @@ class Ascent:
 
     @classmethod
     def made(cls, gradient: Gradient) -> Ascent | None:
-        """One, or None where it cannot be had: without a compiler, or if two projections share weights."""
+        """One, or None where it cannot be had: without a compiler, of packed weights, or if two projections share."""
         shared = any(mirror not in (None, i) for i, mirror in enumerate(gradient.mirrors))
-        if shared or gradient.weights.b.dtype != np.float64 or _native() is None:
+        packed = any(p.packing is not None for p in gradient.projections)
+        if shared or packed or gradient.weights.b.dtype != np.float64 or _native() is None:
             return None
         return cls(gradient)
 
