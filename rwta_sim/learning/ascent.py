@@ -95,9 +95,9 @@ class Ascent:
 
     @classmethod
     def made(cls, gradient: Gradient) -> Ascent | None:
-        """One, or None where it cannot be had: without a compiler, or if two projections share weights."""
+        """One, or None where it cannot be had: no compiler, weights that are shared, or biases that do not learn."""
         shared = any(mirror not in (None, i) for i, mirror in enumerate(gradient.mirrors))
-        if shared or gradient.weights.b.dtype != np.float64 or _native() is None:
+        if shared or gradient.bias_mask is not None or gradient.weights.b.dtype != np.float64 or _native() is None:
             return None
         return cls(gradient)
 

@@ -24,10 +24,12 @@ class Updater:
     weights : Weights
         What changes.
     optimiser : OptimiserSpec
+    frozen : slice, optional
+        Neurons whose biases do not change.
     """
 
-    def __init__(self, weights: Weights, optimiser: OptimiserSpec) -> None:
-        self.gradient = Gradient(weights)
+    def __init__(self, weights: Weights, optimiser: OptimiserSpec, frozen: slice | None = None) -> None:
+        self.gradient = Gradient(weights, frozen)
         self._optimiser = optimiser.make(self.gradient.parameters)
 
     @cached_property
