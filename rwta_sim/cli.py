@@ -333,9 +333,9 @@ def _given(perturbations: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
 
 def _scores(content: dict[str, Any]) -> str:
     """A mean return with its 95 % interval, and what else was scored."""
-    more = {"accuracy": ".4f", "success": ".2f"}
+    more = {"accuracy": ".4f", "success": ".2f", "mean_score": ".2f"}
     return f"{content['mean_return']:.2f} +- {content['interval']:.2f}" + "".join(
-        f", {name} {content[name]:{shape}}" for name, shape in more.items() if name in content
+        f", {name.replace('_', ' ')} {content[name]:{shape}}" for name, shape in more.items() if name in content
     )
 
 
