@@ -253,6 +253,51 @@ def test_learning_respects_sparsity(cue, tmp_path, optimiser):
     assert changed > existing / 2
 
 
+# -- Dale's law ------------------------------------------------------------------------------------------
+
+
+def signs(wires, p):
+    """Sign of every weight of a projection, from the circuit of its source."""
+    circuits = np.arange(wires.starts.size - 1)
+    inhibit = (circuits >= 60 - 20) & (circuits < 60)
+    sources = np.zeros(p.shape[0], dtype=bool) if p.origin == "inputs" else inhibit[wires.circuit[p.source]]
+    return np.where(sources, -1, 1)[:, None]
+
+
+@pytest.mark.parametrize("blocks", [("sh", "hh", "ha"), ("sh", "sa", "hh", "ha", "ah"), ("sh", "ah", "ha")])
+def test_weights_have_the_sign_of_their_source(blocks):
+    """Otherwise they are those of a network without Dale's law, from the same seed."""
+    free, dale = (wiring(False, blocks=blocks, inhibitory=n) for n in (None, 20))
+    plain, signed = (wires.initial_weights(np.random.default_rng(0)) for wires in (free, dale))
+    for p in dale.projections:
+        np.testing.assert_array_equal(signed[p.name], np.abs(plain[p.name]) * signs(dale, p))
+    dale.check_structure(signed)
+    with pytest.raises(ValueError, match="inhibitory = 20: weights from the last 20 hidden circuits must not be"):
+        dale.check_structure({name: -w for name, w in signed.items()})
+    dale.keep_signs(plain)
+    for p, q in zip(dale.projections, free.projections, strict=True):
+        w = free.initial_weights(np.random.default_rng(0))[q.name]
+        np.testing.assert_array_equal(plain[p.name], np.where(w * signs(dale, p) > 0, w, 0))
+
+
+@pytest.mark.parametrize("optimiser", ["rms", "sgd", "adam"])
+def test_learning_keeps_signs(cue, tmp_path, optimiser):
+    """Weights that would change their sign stay at 0, and the others learn."""
+    changes = {"network.symmetric": False, "network.inhibitory": 1, "training.episodes": 6, "learning.rate": 0.05}
+    experiment = cue.changed({**changes, "network.weight_sd": 0.1, "learning.optimiser.kind": optimiser})
+    rwta_sim.train(experiment, tmp_path / "run")
+    fresh, loaded = Agent(experiment), Agent.load(RunFolder.open(tmp_path / "run"))
+    wires = loaded.system.network
+    for p in wires.projections:
+        w, before = (agent.system.actor.weights.weights[p.name] for agent in (loaded, fresh))
+        inhibit = np.zeros(p.shape[0], dtype=bool)
+        if p.origin == "neurons":
+            inhibit = wires.circuit[p.source] == experiment.network.hidden_circuits - 1
+        sign = np.where(inhibit, -1, 1)[:, None]
+        assert (w * sign >= 0).all()
+        assert ((w == 0) & (before != 0)).any() and ((w != 0) & (w != before)).any()
+
+
 def test_a_checkpoint_of_other_connections_is_refused(cue, tmp_path):
     experiment = cue.changed({"network.sparsity": 0.5, "training.episodes": 1})
     rwta_sim.train(experiment, tmp_path / "run")
@@ -535,6 +580,9 @@ def test_training_with_everything(cue, tmp_path, firing):
         ({"ablation": "sa", "blocks": ("sa",), "hidden_circuits": 0}, "leaves no connection"),
         ({"sparsity": 1.5}, "less than or equal to 1"),
         ({"input_sparsity": -0.1}, "greater than or equal to 0"),
+        ({"inhibitory": 9, "symmetric": False}, "inhibitory = 9: there are hidden_circuits = 3"),
+        ({"inhibitory": 1, "symmetric": True}, "inhibitory = 1: with symmetric weights .*; set symmetric = false"),
+        ({"inhibitory": -1}, "greater than or equal to 0"),
         ({"refractory": 1.5 * ms}, "refractory = 1.5 ms is not a multiple of dt = 1 ms"),
         ({"refractory": 3 * ms}, "hidden_size = 3 is too small for refractory = 3 ms: .* needs 4"),
         ({"delay": 0.5 * ms}, "delay = 0.5 ms is not a multiple of dt = 1 ms"),

@@ -42,6 +42,8 @@ class NetworkSpec(Settings):
     * **ablation**: takes blocks away from `blocks`; what is left are the `present_blocks`.
     * **sparsity**: each pair of circuits is left unconnected with this probability, both ways if the weights are
       symmetric, each way on its own if not. **input_sparsity**: the same for each input and circuit.
+    * **inhibitory**: Dale's law. All neurons of the last so many hidden circuits inhibit, wherever they project to, and
+      all other neurons, inputs too, excite: weights have their sign from the start, and learning stops at 0.
     * **refractory**: in the steps within this time after its spike a neuron takes no part in the competition: q = 0,
       and the others share. A spike of step t bars the steps t + 1 ... t + refractory/dt. A circuit whose neurons are
       all barred stays silent.
@@ -89,6 +91,9 @@ class NetworkSpec(Settings):
     ablation: Ablation = Field("none", description="connections taken away: none, hh, sa, hhsa, ha (both ways), sh")
     sparsity: Fraction = Field(0.0, description="probability that two circuits are not connected")
     input_sparsity: Fraction = Field(0.0, description="probability that an input and a circuit are not connected")
+    inhibitory: int | None = Field(
+        None, ge=0, description="Dale's law: so many hidden circuits inhibit, all other neurons excite; off without it"
+    )
     refractory: Time | None = Field(None, description="time after its spike in which a neuron cannot fire")
     delay: Time | None = Field(None, description="delay of all connections but inhibition, a multiple of dt")
     noise: float = Field(0.0, ge=0, le=1e4, description="standard deviation of the noise in potentials (nats)")
@@ -145,6 +150,7 @@ class NetworkSpec(Settings):
             raise ValueError(f"ablation = {self.ablation!r} leaves no connection: blocks = {self.blocks}")
         if self.hidden_circuits:
             self.check_refractory("hidden_size", self.hidden_size)
+        self._check_signs()
         for name in ("refractory", "delay"):
             if (time := getattr(self, name)) is not None:
                 whole_steps(name, time, self.dt)
@@ -156,6 +162,17 @@ class NetworkSpec(Settings):
             raise ValueError(
                 f"tau_spread = {self.tau_spread} needs a kernel with a time constant, exponential or "
                 "double_exponential: a rectangle must cover whole steps"
+            )
+
+    def _check_signs(self) -> None:
+        if self.inhibitory is None:
+            return
+        if self.inhibitory > self.hidden_circuits:
+            raise ValueError(f"inhibitory = {self.inhibitory}: there are hidden_circuits = {self.hidden_circuits}")
+        if self.symmetric and self.inhibitory > 0:
+            raise ValueError(
+                f"inhibitory = {self.inhibitory}: with symmetric weights a circuit that inhibits would be inhibited by "
+                "those that excite; set symmetric = false"
             )
 
     def check_refractory(self, name: str, size: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,6 +64,8 @@ class Wiring:
     ----------
     hidden, action : slice
         Where the hidden and the action neurons are among the neurons.
+    inhibitory : slice
+        Where those of the hidden neurons are that inhibit by Dale's law.
     n_neurons : int
         Hidden and action neurons.
     circuit : ndarray of int, shape (n_neurons,)
@@ -99,6 +101,8 @@ class Wiring:
         sizes = [spec.hidden_size] * spec.hidden_circuits + [n_actions]
         self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.circuit = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
+        inhibit = spec.inhibitory or 0
+        self.inhibitory = slice(spec.n_hidden - inhibit * spec.hidden_size, spec.n_hidden)
         self._draw_structure(rng)
         self.projections = self._layout()
 
@@ -183,7 +187,27 @@ class Wiring:
         for block, weights in spec.split_blocks(whole).items():
             if block not in spec.random_blocks:
                 weights[...] = 0.0
+        for weights, sign in self._signed(whole):
+            np.abs(weights, out=weights)
+            weights *= sign
         return whole
+
+    def _signed(self, whole: Mapping[str, np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
+        """Views of all weights by the sign that Dale's law gives them, 1 or -1; none where it is off."""
+        if self.spec.inhibitory is None:
+            return
+        for p in self.projections:
+            w, low, high = whole[p.name], 0, 0
+            if p.origin == "neurons":
+                low, high = (
+                    min(max(i - p.source.start, 0), len(w)) for i in (self.inhibitory.start, self.inhibitory.stop)
+                )
+            yield from ((w[:low], 1), (w[low:high], -1), (w[high:], 1))
+
+    def keep_signs(self, whole: Mapping[str, np.ndarray]) -> None:
+        """Set those of the weights (by projection) to 0, in place, whose sign Dale's law forbids."""
+        for weights, sign in self._signed(whole):
+            (np.maximum if sign > 0 else np.minimum)(weights, 0.0, out=weights)
 
     def assign(self, whole: Mapping[str, np.ndarray], bias: np.ndarray, new: Mapping[str, np.ndarray]) -> None:
         """Check `new` and write it into the matrices `whole` (by projection) and `bias`, or change nothing."""
@@ -204,7 +228,13 @@ class Wiring:
         bias[...] = blocks["b"]
 
     def check_structure(self, whole: Mapping[str, np.ndarray]) -> None:
-        """Raise ValueError for weights where there is no connection, or that are not symmetric where they must be."""
+        """Raise ValueError for weights where there is no connection, whose sign Dale's law forbids, or that are not
+        symmetric where they must be."""
+        if any((weights * sign < 0).any() for weights, sign in self._signed(whole)):
+            raise ValueError(
+                f"inhibitory = {self.spec.inhibitory}: weights from the last {self.spec.inhibitory} hidden circuits "
+                "must not be positive, and all others not negative"
+            )
         for p in self.projections:
             if p.mask is not None and whole[p.name][~p.mask].any():
                 sparse = self.spec.sparsity > 0 or p.origin == "inputs"
