@@ -6,7 +6,8 @@ What is common to these presets, and differs from the published regime (`svpg_lo
 * A circuit fires as a Poisson process of 100 Hz, so a neuron of eight at 12.5 Hz in the mean, in steps of 1 ms. A
   decision takes 100 ms, in which a circuit fires ten times or so.
 * Inputs reach hidden neurons, and hidden neurons the actions: there is no direct path, and no symmetry. Cut what hidden
-  neurons send to the actions (`rwta-sim evaluate RUN --lesion ha`), and what is left is chance.
+  neurons send to the actions (`rwta-sim evaluate RUN --lesion ha`), and what is left is chance. Where a habit would be
+  better than chance (to go right and down in the gridworld), action neurons learn no biases.
 * `Feedback` teaches hidden neurons through the weights by which they act.
 * Numbers are told by populations with Gaussian tuning curves, so that a small difference near the goal is a large one
   among the inputs; and a kernel of 20 to 30 ms lets a neuron feel two or three spikes of each circuit at a time.
@@ -118,6 +119,7 @@ def mountaincar() -> RWTAExperiment:
         tau=20,
         weight_sd=1.0,
         entropy=0.0,
+        biases="hidden",
     )
 
 
@@ -131,6 +133,7 @@ def acrobot() -> RWTAExperiment:
         TrainingSpec(episodes=600, validate_every=25),
         entropy=0.1,
         final_entropy=0.0,
+        biases="hidden",
     )
 
 
@@ -147,6 +150,7 @@ def gridworld() -> RWTAExperiment:
         rate=1e-2,
         final_rate=0.05,
         entropy=0.002,
+        biases="hidden",
     )
 
 
