@@ -18,6 +18,7 @@ from pydantic import ValidationError
 import rwta_sim
 from rwta_sim.circuit.arrays import NetworkArrays
 from rwta_sim.circuit.kernels import DoubleExponential, Exponential, Rectangular
+from rwta_sim.circuit.meanfield import MeanField
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.spec import BLOCKS, NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
@@ -43,6 +44,7 @@ EVERYTHING = {
 OPTIONS = {
     "ablation": {"ablation": "hhsa"},
     "sparsity": {"sparsity": 0.4, "input_sparsity": 0.4},
+    "sizes": {"hidden_size": (2, 5, 1)},
     "refractory": {"refractory": 2 * ms},
     "delay": {"delay": 3 * ms},
     "delay, rectangle": {"delay": 3 * ms, "kernel": RECTANGULAR},
@@ -251,6 +253,38 @@ def test_learning_respects_sparsity(cue, tmp_path, optimiser):
         existing += q.mask.sum()
         changed += np.count_nonzero(w - fresh.system.actor.weights.weights[p.name])
     assert changed > existing / 2
+
+
+# -- circuits of different sizes -------------------------------------------------------------------------
+
+
+def test_sizes_come_in_turn():
+    """Where circuits begin; where those that inhibit are; who wins; and the softmax of each circuit by itself."""
+    spec = spec_with(hidden_circuits=5, hidden_size=(2, 4), symmetric=False, inhibitory=2)
+    wires = Wiring(spec, 4, 4, rng=np.random.default_rng(0))
+    assert spec.hidden_sizes == (2, 4, 2, 4, 2) and spec.n_hidden == 14
+    np.testing.assert_array_equal(wires.starts, [0, 2, 6, 8, 12, 14, 18])
+    assert wires.inhibitory == slice(8, 14)
+    counts = np.array([0, 3, 0, 0, 1, 2, 0, 0, 5, 5, 0, 0, 1, 0, 9, 9, 9, 9])
+    np.testing.assert_array_equal(wires.winners(counts), [1, 3, -1, 0, 0])
+    u = np.random.default_rng(1).normal(size=(3, 18))
+    expected = np.exp(u) / np.add.reduceat(np.exp(u), wires.starts[:-1], axis=1)[:, wires.circuit]
+    field = MeanField(wires, dtype=np.float64)
+    np.testing.assert_allclose(field.softmax(u), expected, rtol=1e-12)
+    drawn = field.sample(expected, np.random.default_rng(2))
+    np.testing.assert_array_equal(np.add.reduceat(drawn, wires.starts[:-1], axis=1), 1)
+
+
+def test_sizes_learn_and_are_lesioned(cue, tmp_path):
+    """Of 20 there are at least 15 right answers to four cues with circuits of 3 and 5 neurons, by chance 5."""
+    experiment = cue.changed({"network.hidden_size": (3, 5), "training.episodes": 40, "training.target": None})
+    rwta_sim.train(experiment, tmp_path / "run")
+    agent = Agent.load(tmp_path / "run")
+    assert agent.system.experiment.network.hidden_size == (3, 5)
+    assert np.mean([episode.total for episode in agent.play(10, greedy=True)]) > 15
+    agent.perturb("silence", "circuit:1")
+    ha = agent.weights()["ha"]
+    assert ha.shape == (8, 4) and not ha[3:].any() and ha[:3].all()
 
 
 # -- Dale's law ------------------------------------------------------------------------------------------

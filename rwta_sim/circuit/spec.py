@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from itertools import cycle, islice
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from brian2 import Quantity, ms
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from rwta_sim.circuit.equations import MAX_CIRCUIT_SIZE, Firing, Inhibition
 from rwta_sim.circuit.kernels import Exponential, Kernel, Rectangular
-from rwta_sim.settings import Fraction, PositiveInt, Rate, Settings, Time, format_quantity, whole_steps
+from rwta_sim.settings import Fraction, Rate, Settings, Time, format_quantity, whole_steps
 
 __all__ = ["ABLATIONS", "BLOCKS", "Ablation", "Block", "NetworkSpec"]
 
@@ -29,6 +30,19 @@ ABLATIONS: dict[Ablation, tuple[Block, ...]] = {
     "ha": ("ha", "ah"),
     "sh": ("sh",),
 }
+
+_Size = Annotated[int, Field(gt=0, le=MAX_CIRCUIT_SIZE)]
+
+
+def _one_or_several(value: Any) -> str:
+    return "(several)" if isinstance(value, list | tuple) else "(one)"
+
+
+#: Tagged, so that an error speaks of what was given and not of what might have been.
+_Sizes = Annotated[
+    Annotated[_Size, Tag("(one)")] | Annotated[tuple[_Size, ...], Field(min_length=1), Tag("(several)")],
+    Discriminator(_one_or_several),
+]
 
 #: Jump of a trace at a spike that leaves room for weights, where dt is many times longer than the kernel.
 _MOST = {"double": 1e100, "single": 1e30}
@@ -68,7 +82,9 @@ class NetworkSpec(Settings):
     """
 
     hidden_circuits: int = Field(8, ge=0, le=100_000, description="number of hidden circuits")
-    hidden_size: PositiveInt = Field(8, le=MAX_CIRCUIT_SIZE, description="neurons in a hidden circuit")
+    hidden_size: _Sizes = Field(
+        8, description="neurons in a hidden circuit; several numbers: of the circuits in turn, over and over"
+    )
     blocks: tuple[Block, ...] = Field(
         BLOCKS, description="connections that exist: sh, sa, hh, ha, ah (s inputs, h hidden, a action)"
     )
@@ -148,8 +164,8 @@ class NetworkSpec(Settings):
     def _check_details(self) -> None:
         if not self.present_blocks:
             raise ValueError(f"ablation = {self.ablation!r} leaves no connection: blocks = {self.blocks}")
-        if self.hidden_circuits:
-            self.check_refractory("hidden_size", self.hidden_size)
+        for size in self.hidden_sizes:
+            self.check_refractory("hidden_size", size)
         self._check_signs()
         for name in ("refractory", "delay"):
             if (time := getattr(self, name)) is not None:
@@ -203,9 +219,15 @@ class NetworkSpec(Settings):
         return 0 if self.delay is None else whole_steps("delay", self.delay, self.dt)
 
     @property
+    def hidden_sizes(self) -> tuple[int, ...]:
+        """Neurons in each hidden circuit."""
+        sizes = self.hidden_size if isinstance(self.hidden_size, tuple) else (self.hidden_size,)
+        return tuple(islice(cycle(sizes), self.hidden_circuits))
+
+    @property
     def n_hidden(self) -> int:
         """Number of hidden neurons."""
-        return self.hidden_circuits * self.hidden_size
+        return sum(self.hidden_sizes)
 
     def split_blocks(self, whole: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Views of the blocks ("sh", "hh", ...) inside the matrices of the projections."""

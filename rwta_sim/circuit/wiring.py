@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -98,11 +99,10 @@ class Wiring:
         self.hidden = slice(0, spec.n_hidden)
         self.action = slice(spec.n_hidden, spec.n_hidden + n_actions)
         self.n_neurons = spec.n_hidden + n_actions
-        sizes = [spec.hidden_size] * spec.hidden_circuits + [n_actions]
+        sizes = [*spec.hidden_sizes, n_actions]
         self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.circuit = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
-        inhibit = spec.inhibitory or 0
-        self.inhibitory = slice(spec.n_hidden - inhibit * spec.hidden_size, spec.n_hidden)
+        self.inhibitory = slice(int(self.starts[spec.hidden_circuits - (spec.inhibitory or 0)]), spec.n_hidden)
         self._draw_structure(rng)
         self.projections = self._layout()
 
@@ -127,10 +127,31 @@ class Wiring:
         for origin, size in sizes.items():
             self.stretch[origin] = np.exp(spec.tau_spread * for_stretch.standard_normal(size))
 
+    def runs(self) -> list[tuple[int, int, int]]:
+        """Neighbouring hidden circuits of one size: first one, the one after the last, and size; then the action
+        circuit."""
+        sizes = np.diff(self.starts)
+        edges = sorted({0, *(np.flatnonzero(np.diff(sizes)) + 1), sizes.size - 1, sizes.size})
+        return [(int(first), int(end), int(sizes[first])) for first, end in pairwise(edges)]
+
     def circuit_sum(self, values: np.ndarray) -> np.ndarray:
         """For each neuron the sum over its circuit; shapes (..., n_neurons)."""
         total: np.ndarray = np.add.reduceat(values, self.starts[:-1], axis=-1)[..., self.circuit]
         return total
+
+    def winners(self, counts: np.ndarray) -> np.ndarray:
+        """Of each hidden circuit the neuron with the most spikes, counted from 0 within the circuit; of several the
+        first, and -1 without a spike.
+
+        Parameters
+        ----------
+        counts : ndarray, shape (n_neurons,)
+        """
+        found = [
+            counts[self.starts[first] : self.starts[end]].reshape(end - first, size) for first, end, size in self.runs()
+        ]
+        best = [np.where(rows.any(axis=1), rows.argmax(axis=1), -1) for rows in found]
+        return np.concatenate(best)[: self.spec.hidden_circuits]
 
     def _layout(self) -> list[Projection]:
         """The fewest all-to-all rectangles that cover the wanted blocks."""

@@ -82,7 +82,7 @@ def _synapse_bytes(spec: NetworkSpec, plasticity: PlasticSynapse | None) -> int:
 
 
 def _within_circuits(spec: NetworkSpec, n_actions: int, plasticity: PlasticSynapse | None) -> int:
-    pairs, neurons = spec.hidden_circuits * spec.hidden_size**2 + n_actions**2, spec.n_hidden + n_actions
+    pairs, neurons = sum(size**2 for size in (*spec.hidden_sizes, n_actions)), spec.n_hidden + n_actions
     ladder = _PAIR * pairs // 2 if (spec.inhibition, spec.firing) == ("equations", "one_hot") else 0
     remembers = spec.refractory is not None and spec.firing == "poisson"
     every = remembers + (plasticity is not None and bool(plasticity.on_circuit))

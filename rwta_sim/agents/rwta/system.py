@@ -284,9 +284,7 @@ class RWTASystem(System):
         self.actor.weights_changed()
 
     def winners(self) -> np.ndarray:
-        spec = self.experiment.network
-        counts = self.actor.activity()[: spec.n_hidden].reshape(spec.hidden_circuits, spec.hidden_size)
-        return np.where(counts.any(axis=1), counts.argmax(axis=1), -1)
+        return self.network.winners(self.actor.activity())
 
     def rates(self) -> np.ndarray:
         return self.actor.activity() * self._hz
