@@ -32,12 +32,15 @@ class Actor(ABC):
         What advances the network, if it spikes.
     field : MeanField or None
         What infers its probabilities, if it does not.
+    keeps_eligibilities : bool
+        Whether its decisions tell eligibilities, from which a rule then learns.
     """
 
     weights: Weights
     network: Wiring
     engine: Engine | None = None
     field: MeanField | None = None
+    keeps_eligibilities: bool = False
 
     @abstractmethod
     def begin_episode(self, seeds: EpisodeSeeds) -> None:

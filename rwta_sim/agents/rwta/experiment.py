@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from rwta_sim.circuit.decision import DecisionSpec
+from rwta_sim.circuit.events import EventCredit, check_events
 from rwta_sim.circuit.meanfield import MeanFieldSpec
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.engines import EngineSpec
@@ -81,6 +82,24 @@ class RWTAExperiment(Experiment):
                 f"{asked} needs networks that can run in threads, which Brian2's own runtime cannot: set "
                 "engine.name = 'compiled', or dynamics = 'rate'"
             )
+
+    def event_credit(self) -> EventCredit | None:
+        """What a network without a time step has to keep for the learning rule; raises as `RuleSettings.on_events`."""
+        decision = self.decision
+        return self.learning.rule.on_events(self.network, decision.decoder, decision.clear == "episode")
+
+    @model_validator(mode="after")
+    def _events_fit(self) -> RWTAExperiment:
+        if self.engine.name != "events" or self.dynamics == "rate":
+            return self
+        check_events(self.network)
+        if self.learning.apply == "synapses":
+            raise ValueError(
+                "learning.apply = 'synapses' is Brian2 equations, and engine.name = 'events' has none: leave it out, "
+                "or set engine.name = 'compiled'"
+            )
+        self.event_credit()
+        return self
 
     @model_validator(mode="after")
     def _details_fit(self) -> RWTAExperiment:

@@ -41,6 +41,7 @@ class SpikingActor(Actor):
         self.engine = engine
         self.spec = spec
         self.weights = self.arrays = NetworkArrays(network, engine)
+        self.keeps_eligibilities = network.plasticity is not None
         self._each_decision = spec.clear == "decision"
         self._per_spike = 1.0 / (spec.steps * float(network.spec.dt) * network.n_neurons)
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from rwta_sim.agents.rwta.actor import Actor
+from rwta_sim.agents.rwta.events import EventActor
 from rwta_sim.agents.rwta.needs import network_needs, training_needs
 from rwta_sim.agents.rwta.perturb import PERTURBATIONS, perturb
 from rwta_sim.agents.rwta.rate import RateActor
 from rwta_sim.agents.rwta.spiking import SpikingActor
+from rwta_sim.circuit.events import EventNetwork
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.plasticity import explained
 from rwta_sim.circuit.spec import NetworkSpec
@@ -53,7 +55,7 @@ class RWTASystem(System):
     ----------
     encoder : Encoder
     actor : Actor
-        A `SpikingActor` or a `RateActor`.
+        A `SpikingActor`, an `EventActor` or a `RateActor`.
     network : Wiring
         An `RWTANetwork`, if it spikes.
     learner : LearnerBase or None
@@ -89,6 +91,9 @@ class RWTASystem(System):
         rng = initial_generator(experiment.seed)
         if experiment.dynamics == "rate":
             return RateActor(Wiring(experiment.network, n_inputs, n_actions, rng), experiment.mean_field, rng)
+        if experiment.engine.name == "events":
+            wiring = Wiring(experiment.network, n_inputs, n_actions, rng)
+            return EventActor(EventNetwork(wiring, rng, experiment.event_credit()), experiment.decision, record)
         engine, learning, decision = make_engine(experiment.engine), experiment.learning, experiment.decision
         plasticity = learning.plasticity(experiment.network)
         with explained(learning.equations):
@@ -136,7 +141,7 @@ class RWTASystem(System):
 
     @property
     def engine_name(self) -> str:
-        return "none" if self.actor.engine is None else self.experiment.engine.name
+        return "none" if self.experiment.dynamics == "rate" else self.experiment.engine.name
 
     # -- learning ------------------------------------------------------------------------------------
 
@@ -211,7 +216,7 @@ class RWTASystem(System):
     def _rule_of_factors(self) -> Rule | None:
         """A rule on the network's weights, if its factors are all that a learner makes of a decision."""
         learning = self.experiment.learning
-        if learning.apply != "factors" or learning.modulation.replays or self.experiment.dynamics == "rate":
+        if self.actor.keeps_eligibilities or learning.modulation.replays or self.experiment.dynamics == "rate":
             return None
         if self._early_rule is None:
             self._early_rule = self._rule(self.network)
