@@ -119,7 +119,6 @@ def mountaincar() -> RWTAExperiment:
         tau=20,
         weight_sd=1.0,
         entropy=0.0,
-        biases="hidden",
     )
 
 
