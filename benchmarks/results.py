@@ -78,6 +78,7 @@ LAST_STEP = ["--learning.rule.kind", "last_step"]
 RATE = ["--model", "svpg-rate"]
 DELAY_10 = ["--environment.kwargs", "{delay = 10}"]
 MASKED = ["--network.blocks", '["sh", "ha"]', "--network.symmetric", "false", "--network.random_blocks", '["sh"]']
+DALE = ["--model", "svpg-dale"]
 LOCKSTEP = ["--model", "svpg-lockstep"]
 OPTIMUM = "≥ 1.065 (95 % of the optimum, 1.1207)"
 
@@ -95,6 +96,8 @@ ROWS = {
     "xor, last_step": Row("xor", "accuracy", train=LAST_STEP),
     "parity3": Row("parity3", "accuracy", evaluate=LIVING, asked="≥ 0.98"),
     "parity3, last_step": Row("parity3", "accuracy", train=LAST_STEP),
+    "cartpole, dale": Row("cartpole", train=DALE, evaluate=LIVING, asked="≥ 495"),
+    "xor, dale": Row("xor", "accuracy", DALE, LIVING, asked="≥ 0.99"),
     "digits": Row("digits", "accuracy", evaluate=LIVING, asked="≥ 0.97"),
     "inverted-pendulum, lockstep": Row(
         "inverted-pendulum", train=LOCKSTEP, evaluate=BOTH, published="199.87 ± 0.27 (rate)", asked="≥ 199.9"

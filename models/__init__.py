@@ -12,7 +12,7 @@ from rwta_sim.agents.softmax import SoftmaxExperiment
 from rwta_sim.errors import ConfigError, nearest
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class, register, register_presets
-from rwta_sim.models import plain, svpg, svpg_lockstep, svpg_published, svpg_rate, svpg_vision
+from rwta_sim.models import plain, svpg, svpg_dale, svpg_lockstep, svpg_published, svpg_rate, svpg_vision
 
 __all__ = ["MODELS", "Preset", "preset", "tasks"]
 
@@ -33,6 +33,7 @@ _FIRST = {**_LOCKSTEP, **svpg.PRESETS}
 #: Models by name: the class of their experiments, and presets by task. The first that has a task is its default.
 MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], Experiment]]]]] = {
     "svpg": (RWTAExperiment, svpg.PRESETS),
+    "svpg-dale": (RWTAExperiment, svpg_dale.PRESETS),
     "svpg-lockstep": (RWTAExperiment, _LOCKSTEP),
     "svpg-rate": (RWTAExperiment, svpg_rate.PRESETS),
     "svpg-published": (RWTAExperiment, svpg_published.PRESETS),
