@@ -96,8 +96,11 @@ def doom_health_supreme() -> RWTAExperiment:
 def _robot(
     task: str, environment: EnvironmentSpec, weight_sd: float, lam: float, learning: dict[str, Any], **rest: Any
 ) -> RWTAExperiment:
-    """All blocks, symmetric; one step per batch of episodes. Validated and evaluated by what spikes do: argmax of q takes
-    the same action at the same place every time, and in some seeds walks in circles where spikes find a way out."""
+    """All blocks, symmetric; one step per batch of episodes.
+
+    Validated and evaluated by what spikes do: argmax of q takes the same action at the same place every time, and in
+    some seeds walks in circles where spikes find a way out.
+    """
     return RWTAExperiment(
         task=task,
         model=MODEL,
