@@ -14,7 +14,8 @@ from scipy.stats import chi2
 import rwta_sim.envs
 
 BULLET = ["InvertedPendulumBullet", "PandaReach", "RobotNavigation"]
-NAMES = ["CueAction", "DelayedCue", "Digits", "Gridworld", "InvertedPendulum", *BULLET, "Parity", "XOR"]
+HERE = ["CartPolePositions", "CueAction", "DelayedCue", "Digits", "Gridworld", "InvertedPendulum", "Parity", "XOR"]
+NAMES = [*HERE, *BULLET]
 
 
 def make(name: str, **kwargs: Any) -> gym.Env:
@@ -38,8 +39,8 @@ def episode(env: gym.Env, seed: int) -> list:
 @pytest.mark.filterwarnings("ignore:.*A Box observation space m:UserWarning")  # pendulums: unbounded
 def test_checker(name):
     env = make(name)
-    # MuJoCo's pictures need OpenGL, which CI may not have; see test_pendulum.py.
-    check_env(env.unwrapped, skip_render_check=name == "InvertedPendulum")
+    # MuJoCo's pictures need OpenGL, which CI may not have (see test_pendulum.py), and those of CartPole pygame.
+    check_env(env.unwrapped, skip_render_check=name in ("InvertedPendulum", "CartPolePositions"))
     env.close()
     rwta_sim.envs.register_all()  # twice is harmless
 
@@ -93,6 +94,54 @@ def test_cues_are_uniform():
     cues = [env.reset(seed=0)[0], *(env.step(0)[0] for _ in range(1999))]
     counts = np.bincount(cues, minlength=4)
     assert ((counts - 500) ** 2 / 500).sum() < 21.1
+
+
+class TestCartPolePositions:
+    def test_is_cartpole_without_its_velocities(self):
+        """Gymnasium's own CartPole with the same seeds, options and actions, number by number to the end."""
+        env, whole = make("CartPolePositions"), gym.make("CartPole-v1")
+        assert env.observation_space.dtype == np.float32
+        np.testing.assert_array_equal(env.observation_space.high, whole.observation_space.high[[0, 2]])
+        for low in (-0.05, -0.2):
+            reset = {"seed": 4, "options": {"low": low, "high": 0.05}}
+            seen, shown = env.reset(**reset)[0], whole.reset(**reset)[0]
+            rng, ended = np.random.default_rng(0), False
+            while not ended:
+                np.testing.assert_array_equal(seen, shown[[0, 2]])
+                assert seen in env.observation_space
+                action = int(rng.integers(2))
+                seen, *of_step = env.step(action)
+                shown, *expected = whole.step(action)
+                assert of_step == expected
+                ended = of_step[1]
+
+    def test_one_observation_is_not_enough_but_two_are(self):
+        """Ten episodes of the pole's angle alone, and of that and its change: below 70 steps and all of 500."""
+        env = make("CartPolePositions")
+
+        def length(change: float, seed: int) -> int:
+            angle, steps, over = env.reset(seed=seed)[0][1], 0, False
+            before = angle
+            while not over:
+                (_, after), _, ended, truncated, _ = env.step(int(angle + change * (angle - before) > 0))
+                before, angle, over, steps = angle, after, ended or truncated, steps + 1
+            return steps
+
+        assert max(length(0.0, seed) for seed in range(10)) < 70
+        assert min(length(4.0, seed) for seed in range(10)) == 500
+
+    def test_other_rewards_and_no_reset(self):
+        env = make("CartPolePositions", sutton_barto_reward=True).unwrapped
+        with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+            env.step(0)
+        env.reset(seed=0)
+        rewards, ended = [], False
+        while not ended:
+            _, reward, ended, _, _ = env.step(0)
+            rewards.append(reward)
+        assert rewards == [0.0] * (len(rewards) - 1) + [-1.0]
+        with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+            env.step(0)
 
 
 class TestDelayedCue:
