@@ -23,6 +23,7 @@ _ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "PandaReach": ("panda_reach:PandaReach", {"max_episode_steps": 60}),
     "Parity": ("parity:Parity", {}),
     "RobotNavigation": ("robot_navigation:RobotNavigation", {"max_episode_steps": 200}),
+    "TMaze": ("t_maze:TMaze", {"max_episode_steps": 300}),
     "XOR": ("parity:Parity", {"kwargs": {"n_bits": 2}}),
 }
 

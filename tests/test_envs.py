@@ -14,7 +14,17 @@ from scipy.stats import chi2
 import rwta_sim.envs
 
 BULLET = ["InvertedPendulumBullet", "PandaReach", "RobotNavigation"]
-HERE = ["CartPolePositions", "CueAction", "DelayedCue", "Digits", "Gridworld", "InvertedPendulum", "Parity", "XOR"]
+HERE = [
+    "CartPolePositions",
+    "CueAction",
+    "DelayedCue",
+    "Digits",
+    "Gridworld",
+    "InvertedPendulum",
+    "Parity",
+    "TMaze",
+    "XOR",
+]
 NAMES = [*HERE, *BULLET]
 
 
@@ -207,6 +217,75 @@ class TestDelayedCue:
         with pytest.raises(ValueError, match=r"unknown split 'tests'.*'test'"):
             env.reset(options={"split": "tests", "index": 0})
         with pytest.raises(ValueError, match="2"):
+            env.reset(options={"split": "test", "index": 2})
+
+
+class TestTMaze:
+    UP, DOWN, AHEAD, BACK = range(4)
+
+    @pytest.mark.parametrize(("sign", "seen"), [(0, [0, 1, 1]), (1, [1, 1, 0])])
+    def test_every_move_by_hand(self, sign, seen):
+        env = make("TMaze", corridor=2).unwrapped
+        corridor, junction = [1, 0, 1], [0, 1, 0]
+        moves = [
+            *((self.UP, seen, -0.1), (self.DOWN, seen, -0.1), (self.BACK, seen, -0.1), (self.AHEAD, corridor, 0)),
+            *((self.UP, corridor, -0.1), (self.DOWN, corridor, -0.1), (self.BACK, seen, 0), (self.AHEAD, corridor, 0)),
+            *((self.AHEAD, junction, 0), (self.AHEAD, junction, -0.1), (self.BACK, corridor, 0)),
+            (self.AHEAD, junction, 0),
+        ]
+        for turn in (self.UP, self.DOWN):
+            assert env.reset(options={"split": "test", "index": sign})[0].tolist() == seen
+            for move, after, reward in moves:
+                observation, *rest = env.step(move)
+                assert (observation.tolist(), *rest) == (after, reward, False, False, {"correct": False})
+            right = turn == sign
+            observation, *rest = env.step(turn)
+            assert (observation.tolist(), *rest) == (junction, 4 if right else -0.1, True, False, {"correct": right})
+            with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+                env.step(turn)
+
+    def test_signs_are_uniform_and_lengths_as_documented(self):
+        """Chi-square of 3,000 episodes: sign by length (df 5), false alarms 1e-4."""
+        env = make("TMaze", corridor=3).unwrapped
+        counts = np.zeros((2, 3))
+        env.reset(seed=3)
+        for _ in range(3000):
+            seen, length = env.reset()[0].tolist(), 0
+            sign = [[0, 1, 1], [1, 1, 0]].index(seen)
+            while seen != [0, 1, 0]:
+                seen, length = env.step(self.AHEAD)[0].tolist(), length + 1
+            counts[sign, length - 1] += 1
+        expected = 3000 * np.diff(np.sqrt(np.arange(4) / 3)) / 2
+        assert ((counts - expected) ** 2 / expected).sum() < chi2.isf(1e-4, 5)
+
+    @pytest.mark.parametrize("split", ["validation", "test"])
+    def test_splits_show_either_sign_in_the_whole_corridor(self, split):
+        env = make("TMaze", corridor=4).unwrapped
+        assert env.n_starts(split) == 2
+        for seed, sign in enumerate(((0, 1, 1), (1, 1, 0)) * 5):
+            assert tuple(env.reset(seed=seed, options={"split": split, "index": seed % 2})[0]) == sign
+            seen = [env.step(self.AHEAD)[0].tolist() for _ in range(4)]
+            assert seen == [[1, 0, 1]] * 3 + [[0, 1, 0]]
+
+    def test_cut_off_it_was_not_right(self):
+        env = make("TMaze")
+        env.reset(seed=0)
+        steps = [env.step(self.BACK) for _ in range(300)]
+        assert [step[2:] for step in steps[-2:]] == [(False, cut, {"correct": False}) for cut in (False, True)]
+
+    @pytest.mark.parametrize("kwargs", [{"corridor": 0}, {"corridor": 2.0}, {"corridor": True}, {"shorter": 1}])
+    def test_bad_settings(self, kwargs):
+        (name,) = kwargs
+        with pytest.raises(ValueError, match=f"{name} = .*: expected"):
+            make("TMaze", **kwargs)
+
+    def test_bad_splits_and_no_reset(self):
+        env = make("TMaze").unwrapped
+        with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+            env.step(0)
+        with pytest.raises(ValueError, match=r"unknown split 'tests'.*'test'"):
+            env.reset(options={"split": "tests", "index": 0})
+        with pytest.raises(ValueError, match="expected a whole number from 0 to 1"):
             env.reset(options={"split": "test", "index": 2})
 
 
