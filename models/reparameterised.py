@@ -25,6 +25,7 @@ def _task(
     critic: CriticSpec,
     training: TrainingSpec,
     hidden: tuple[int, ...] = (64,),
+    gain: float = 1.0,
     **learning: Any,
 ) -> ReparameterisedExperiment:
     """What all share."""
@@ -34,6 +35,7 @@ def _task(
         environment=environment,
         encoder=encoder,
         hidden=hidden,
+        gain=gain,
         learning=ReparameterisedLearningSpec(**learning),
         critic=critic,
         training=training,
@@ -110,16 +112,20 @@ def acrobot() -> ReparameterisedExperiment:
 
 
 def gridworld() -> ReparameterisedExperiment:
-    """The slippery 10x10 gridworld of Aenugu (arXiv 2005.05941), whose gamma, lambda and critic's rate these are."""
+    """The slippery 10x10 gridworld of Aenugu (arXiv 2005.05941), whose gamma, lambda and critic's rate these are.
+
+    One input of a hundred is on, so the first weights onto hidden neurons have to be larger for these to differ.
+    """
     return _task(
         "gridworld",
         EnvironmentSpec(id="rwta_sim/Gridworld-v0"),
         Scaled(),
         Tabular(gamma=0.9, lam=0.7, rate=0.1),
-        TrainingSpec(episodes=3000, validate_every=300),
+        TrainingSpec(episodes=5000, validate_every=500),
+        gain=8.0,
         modulation=_PPO,
         batch=10,
-        rate=3e-3,
+        rate=0.01,
         entropy=0.01,
         final_entropy=0.0,
     )

@@ -82,6 +82,7 @@ class ReparameterisedExperiment(Experiment):
     engine: EngineSpec = EngineSpec()
 
     logs: ClassVar[tuple[str, ...]] = ("entropy", "spikes", "learning_rate", "temperature")
+    draws: ClassVar[tuple[str, ...]] = ("raster", "rates", "tuning")
 
     @model_validator(mode="after")
     def _critic_fits(self) -> Self:
@@ -114,6 +115,10 @@ class ReparameterisedExperiment(Experiment):
         if dynamics not in (None, "spiking"):
             raise ConfigError(f"dynamics = {dynamics!r}: the model {self.model!r} always acts from spikes")
         return self
+
+    @property
+    def n_hidden(self) -> int:
+        return sum(self.hidden)
 
     def check_side_by_side(self, asked: str) -> None:
         if self.learning.modulation.online:

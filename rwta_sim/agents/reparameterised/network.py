@@ -137,7 +137,7 @@ class BinaryNetwork:
         return np.concatenate([now - then for now, then in zip(self._counts, self._before, strict=True)])
 
     def recorded(self) -> dict[str, np.ndarray]:
-        """Every spike since it was built, and where layers start, if they are recorded."""
+        """Every spike since it was built, if they are recorded; see `rwta_sim.lab.recording.record_episode`."""
         view, starts = self.engine.view, np.cumsum([0, *(len(group) for group in self._groups)])
         monitors = list(zip(self._monitors, starts, strict=False))
         dt = float(_STEP)
