@@ -230,6 +230,13 @@ def test_without_pytorch(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
+def test_more_weights_than_memory():
+    """Said before anything is built."""
+    with pytest.raises(RwtaSimError, match=r"lower hidden or encoder\.copies") as caught:
+        rwta_sim.Agent(short(hidden=[2_000_000, 2_000_000]))
+    assert "\n" not in str(caught.value)
+
+
 def test_weights_that_are_no_numbers():
     with rwta_sim.Agent(short()) as agent:
         agent.system.set_state({name: np.full(a.shape, np.nan) for name, a in agent.system.state().items()})

@@ -115,8 +115,10 @@ class ReparameterisedLearner:
         modulation, temperature = self._spec.modulation, self._temperature
         drive, u, action = as_tensor(rows["drive"]), as_tensor(rows["u"]), torch.tensor(rows["action"])
         advantage = modulation.normalised(rows["advantage"])
-        with torch.no_grad():
-            then = _chosen(self.policy(drive, u, temperature), action).exp().numpy()
+        then = np.ones(len(action))
+        if modulation.replays:
+            with torch.no_grad():
+                then = _chosen(self.policy(drive, u, temperature), action).exp().numpy()
         for where in modulation.steps(len(action), rng):
             logs = self.policy(drive[where], u[where], temperature)
             chosen = _chosen(logs, action[where])

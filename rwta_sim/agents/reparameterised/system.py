@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from rwta_sim.loop.policy import policy_entropy
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.loop.system import Arrays, Choice, Probe, System
+from rwta_sim.memory import Need, require
 from rwta_sim.seeding import EpisodeSeeds
 
 __all__ = ["ReparameterisedSystem"]
@@ -37,6 +39,11 @@ class ReparameterisedSystem(System):
     record : bool
         Whether every spike is recorded.
 
+    Raises
+    ------
+    RwtaSimError
+        If there is not the memory for its weights.
+
     Attributes
     ----------
     network : BinaryNetwork
@@ -54,6 +61,7 @@ class ReparameterisedSystem(System):
             self.batch = 0
         self.encoder = encoder = experiment.encoder.make(spaces)
         self.frames = encoder.frames
+        require([_need(encoder.n_inputs, experiment.hidden, spaces.n_actions)])
         inputs = CriticInputs(encoder.n_features, encoder.discrete, encoder.shape)
         self.learner = ReparameterisedLearner(experiment, encoder.n_inputs, spaces.n_actions, inputs)
         engine = make_engine(experiment.engine)
@@ -165,3 +173,12 @@ class ReparameterisedSystem(System):
 
     def recorded(self) -> dict[str, np.ndarray]:
         return self.network.recorded()
+
+
+def _need(n_inputs: int, hidden: Sequence[int], n_actions: int) -> Need:
+    """What its weights take: with gradient and Adam's moments in PyTorch, and as currents or synapses in Brian2."""
+    sizes = [n_inputs, *hidden, n_actions]
+    currents, *synapses = (before * after for before, after in pairwise(sizes))
+    count, n = currents + sum(synapses), sum(sizes[1:])
+    what = f"{count:,} weights of {n_inputs:,} inputs and {n:,} neurons"
+    return Need(what, 16 * count + 8 * currents + 21 * sum(synapses), "lower hidden or encoder.copies")
