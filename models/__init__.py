@@ -7,12 +7,22 @@ from dataclasses import dataclass
 
 from rwta_sim.agents.brian2 import Brian2Experiment
 from rwta_sim.agents.random import RandomExperiment
+from rwta_sim.agents.reparameterised import ReparameterisedExperiment
 from rwta_sim.agents.rwta import RWTAExperiment
 from rwta_sim.agents.softmax import SoftmaxExperiment
 from rwta_sim.errors import ConfigError, nearest
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class, register, register_presets
-from rwta_sim.models import plain, svpg, svpg_dale, svpg_lockstep, svpg_published, svpg_rate, svpg_vision
+from rwta_sim.models import (
+    plain,
+    reparameterised,
+    svpg,
+    svpg_dale,
+    svpg_lockstep,
+    svpg_published,
+    svpg_rate,
+    svpg_vision,
+)
 
 __all__ = ["MODELS", "Preset", "preset", "tasks"]
 
@@ -41,6 +51,7 @@ MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], E
     "linear": (SoftmaxExperiment, plain.presets("linear", plain.linear, _FIRST)),
     "relu": (SoftmaxExperiment, plain.presets("relu", plain.relu, _FIRST)),
     "random": (RandomExperiment, plain.presets("random", plain.random, _FIRST)),
+    "reparameterised": (ReparameterisedExperiment, reparameterised.PRESETS),
     "brian2": (Brian2Experiment, {}),
 }
 for _name, (_class, _) in MODELS.items():

@@ -70,6 +70,10 @@ class RWTAExperiment(Experiment):
     def dynamics_name(self) -> str:
         return self.dynamics
 
+    @property
+    def n_hidden(self) -> int:
+        return self.network.n_hidden
+
     def check_side_by_side(self, asked: str) -> None:
         if self.learning.modulation.online:
             raise ValueError(
