@@ -403,13 +403,14 @@ def test_evaluated_on_another_engine(living, tmp_path):
         ({"network.tau_spread": 0.2}, r"network.tau_spread = 0.2 gives each neuron its own: leave it out"),
         ({"learning.rule.kind": "r_stdp"}, "learning.rule.kind = 'r_stdp' sums over steps: take 'score_function'"),
         ({"learning.rule.kind": "last_step", "learning.apply": "synapses"}, "is Brian2 equations, and engine.name"),
+        ({"model": "reparameterised"}, "not the equations of a Brian2 network: set 'compiled' or 'runtime'"),
         ({"engine.target": "numpy"}, "target = 'numpy' is for the runtime engine, but name = 'events'"),
     ],
 )
 def test_what_it_cannot_do(changes, message):
     model = changes.pop("model", None)
     with pytest.raises(ConfigError, match=message):
-        rwta_sim.preset("cue", model).changed({"engine.name": "events", **changes})
+        rwta_sim.preset("xor", model).changed({"engine.name": "events", **changes})
 
 
 def test_silent_circuits_and_no_drive():

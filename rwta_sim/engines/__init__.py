@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from rwta_sim.engines.base import Engine
 from rwta_sim.engines.compiled import CompiledEngine
@@ -14,6 +14,7 @@ from rwta_sim.native.build import can_build
 from rwta_sim.settings import Settings
 
 __all__ = [
+    "ClockedEngineSpec",
     "CompiledEngine",
     "Engine",
     "EngineSpec",
@@ -53,18 +54,26 @@ class EngineSpec(Settings):
         return EngineSpec(name=name, target=self.target)
 
 
+def _clocked(spec: EngineSpec) -> EngineSpec:
+    if spec.name == "events":
+        raise ValueError(
+            "engine.name = 'events' simulates circuits that it knows, not the equations of a Brian2 network: set "
+            "'compiled' or 'runtime'"
+        )
+    return spec
+
+
+#: For systems that are made of equations: an engine that advances any Brian2 network.
+ClockedEngineSpec = Annotated[EngineSpec, AfterValidator(_clocked)]
+
+
 def make_engine(spec: EngineSpec | None = None) -> Engine:
     """The engine that `spec` describes; it serves one network of Brian2's.
 
     Raises
     ------
     ValueError
-        For events, which no Brian2 network has.
+        For "events", which advances no Brian2 network.
     """
-    spec = (spec or EngineSpec()).resolved()
-    if spec.name == "events":
-        raise ValueError(
-            "engine.name = 'events' simulates circuits that it knows, not the equations of a Brian2 network: set "
-            "'compiled' or 'runtime'"
-        )
+    spec = _clocked((spec or EngineSpec()).resolved())
     return CompiledEngine() if spec.name == "compiled" else RuntimeEngine(spec.target)

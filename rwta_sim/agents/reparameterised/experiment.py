@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from rwta_sim.engines import EngineSpec
+from rwta_sim.engines import ClockedEngineSpec, EngineSpec
 from rwta_sim.errors import ConfigError, RwtaSimError
 from rwta_sim.learning.critics import CriticSpec, Fourier
 from rwta_sim.learning.modulation import PPO, Control, ModulationSpec
@@ -79,7 +79,7 @@ class ReparameterisedExperiment(Experiment):
     concrete: ConcreteSpec = ConcreteSpec()
     learning: ReparameterisedLearningSpec = ReparameterisedLearningSpec()
     critic: CriticSpec = Fourier()
-    engine: EngineSpec = EngineSpec()
+    engine: ClockedEngineSpec = EngineSpec()
 
     logs: ClassVar[tuple[str, ...]] = ("entropy", "spikes", "learning_rate", "temperature")
     draws: ClassVar[tuple[str, ...]] = ("raster", "rates", "tuning")
