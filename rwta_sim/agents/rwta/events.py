@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from rwta_sim.agents.rwta.actor import Actor
-from rwta_sim.circuit.decision import DecisionSpec, choose_action
+from rwta_sim.agents.rwta.actor import Actor, decided
+from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.events import EventNetwork
 from rwta_sim.learning import Decision
-from rwta_sim.loop.policy import policy_entropy
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.system import Probe
 from rwta_sim.seeding import EpisodeSeeds
@@ -50,43 +49,26 @@ class EventActor(Actor):
     def decide(self, drive: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Decision]:
         """As `Actor.decide`; never yields."""
         yield from ()
-        network, where = self.weights, self.network.action
+        network = self.weights
         network.drive(drive)
         if self._each_decision:
             network.clear()
         network.advance(self._time)
         if self._spikes is not None:
             self._note(self._spikes)
-        arrays = network.arrays
-        counts, last, q = arrays.counts.copy(), arrays.last.copy(), arrays.q.copy()
-        policy = q[where]
-        preference = arrays.potential[where] if self._refractory else policy
-        action = (
-            int(preference.argmax())
-            if greedy
-            else choose_action(self.spec.decoder, last[where], counts[where], policy, rng)
-        )
-        spoke = self.network.circuit_sum(last)
-        rates = (counts - last) / max(self.spec.steps - 1, 1)
-        # In the action circuit the action that was taken counts as its spike, whoever took it.
-        last[where] = 0.0
-        last[where.start + action] = 1.0
-        decision = Decision(
-            drive=drive,
-            input_trace=network.input_trace(),
-            trace=network.trace(),
-            q=q,
-            v=last,
-            spoke=spoke,
-            action=action,
-            policy=policy,
-            policy_entropy=policy_entropy(policy),
-            rate=float(np.add.reduce(counts)) * self._per_spike,
-            rates=rates,
+        self._decisions += 1
+        preference = network.arrays.potential if self._refractory else network.arrays.q
+        return decided(
+            network.read(self.spec.steps),
+            preference[self.network.action],
+            self.spec,
+            self.network,
+            drive,
+            greedy,
+            rng,
+            self._per_spike,
             eligibility=network.eligibility(),
         )
-        self._decisions += 1
-        return decision
 
     def _note(self, spikes: list[tuple[np.ndarray, ...]]) -> None:
         input_t, input_i, neuron_t, neuron_i = self.weights.spikes()

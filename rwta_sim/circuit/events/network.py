@@ -18,6 +18,7 @@ from rwta_sim.circuit.events.native import Native
 from rwta_sim.circuit.events.plain import Plain
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
 from rwta_sim.circuit.evidence import Eligibility
+from rwta_sim.circuit.readout import Readout
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Projection, Weights, Wiring
 
@@ -159,6 +160,20 @@ class EventNetwork(Weights):
         return self._credit is not None
 
     # -- what came of it -----------------------------------------------------------------------------
+
+    def read(self, steps: int) -> Readout:
+        """What the decision came to, as a clocked network of so many steps tells it; arrays of their own."""
+        arrays = self.arrays
+        counts, last = arrays.counts.copy(), arrays.last.copy()
+        return Readout(
+            counts=counts,
+            v=last,
+            rates=(counts - last) / max(steps - 1, 1),
+            spoke=self.network.circuit_sum(last),
+            q=arrays.q.copy(),
+            trace=self.trace(),
+            input_trace=np.empty(0) if self._currents else self.input_trace(),
+        )
 
     def trace(self) -> np.ndarray:
         """kappa*S of the neurons at the end of the decision; shape (n_neurons,)."""
