@@ -86,14 +86,10 @@ class ReparameterisedExperiment(Experiment):
 
     @model_validator(mode="after")
     def _critic_fits(self) -> Self:
-        critic, modulation = self.critic, self.learning.modulation
+        critic = self.critic
         if critic.reads_rates:
             raise ValueError("critic.kind = 'rates' reads hidden circuits, and this network has none: take another")
-        if modulation.online and not critic.online:
-            raise ValueError(
-                f"critic.kind = {critic.kind!r} tells TD errors at the end of an episode: set learning.modulation.kind "
-                "= 'episode_advantage' or 'ppo'"
-            )
+        self.learning.modulation.check_critic(critic.kind, critic.online)
         return self
 
     @property
@@ -121,11 +117,7 @@ class ReparameterisedExperiment(Experiment):
         return sum(self.hidden)
 
     def check_side_by_side(self, asked: str) -> None:
-        if self.learning.modulation.online:
-            raise ValueError(
-                f"{asked} needs weights that stay the same while episodes are played, and the TD error teaches at "
-                "once: set learning.modulation.kind = 'episode_advantage' or 'ppo'"
-            )
+        self.learning.modulation.check_side_by_side(asked)
         self.check_batch(asked, self.learning.batch)
         if self.engine.name == "runtime":
             raise ValueError(

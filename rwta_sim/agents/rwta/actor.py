@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -92,6 +92,8 @@ class Actor(ABC):
         What advances the network, if it spikes.
     field : MeanField or None
         What infers its probabilities, if it does not.
+    spikes : bool
+        Whether it fires spikes, which a probe counts.
     keeps_eligibilities : bool
         Whether its decisions tell eligibilities, from which a rule then learns.
     """
@@ -100,6 +102,7 @@ class Actor(ABC):
     network: Wiring
     engine: Engine | None = None
     field: MeanField | None = None
+    spikes: ClassVar[bool] = True
     keeps_eligibilities: bool = False
 
     @abstractmethod
@@ -143,9 +146,11 @@ class Actor(ABC):
     def probes(self) -> dict[str, Probe]:
         """What can be watched, by name; read by `read` at the end of a decision."""
         n = (self.network.n_neurons,)
+        counted = {"spike_counts": Probe("1", n, "spikes of each neuron in the decision")} if self.spikes else {}
         return {
             "q": Probe("1", n, "firing probability of each neuron within its circuit, in the last step"),
             "x": Probe("1", n, "trace kappa*S of each neuron, as the last step's potentials saw it"),
+            **counted,
         }
 
     @abstractmethod

@@ -9,7 +9,6 @@ from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.events import EventNetwork
 from rwta_sim.learning import Decision
 from rwta_sim.loop.session import Session
-from rwta_sim.loop.system import Probe
 from rwta_sim.seeding import EpisodeSeeds
 
 __all__ = ["EventActor"]
@@ -79,10 +78,6 @@ class EventActor(Actor):
         for name, weights in other.weights.weights.items():
             np.copyto(self.weights.weights[name], weights)
         np.copyto(self.weights.b, other.weights.b)
-
-    def probes(self) -> dict[str, Probe]:
-        n = (self.network.n_neurons,)
-        return {**super().probes(), "spike_counts": Probe("1", n, "spikes of each neuron in the decision")}
 
     def activity(self) -> np.ndarray:
         return self.weights.arrays.counts

@@ -75,11 +75,7 @@ class RWTAExperiment(Experiment):
         return self.network.n_hidden
 
     def check_side_by_side(self, asked: str) -> None:
-        if self.learning.modulation.online:
-            raise ValueError(
-                f"{asked} needs weights that stay the same while episodes are played, and the TD error teaches at "
-                "once: set learning.modulation.kind = 'episode_advantage' or 'ppo'"
-            )
+        self.learning.modulation.check_side_by_side(asked)
         self.check_batch(asked, self.learning.batch)
         if self.dynamics == "spiking" and self.engine.name == "runtime":
             raise ValueError(
@@ -182,12 +178,8 @@ class RWTAExperiment(Experiment):
 
     @model_validator(mode="after")
     def _critic_fits(self) -> RWTAExperiment:
-        critic, modulation = self.critic, self.learning.modulation
-        if modulation.online and not critic.online:
-            raise ValueError(
-                f"critic.kind = {critic.kind!r} tells TD errors at the end of an episode: set learning.modulation.kind "
-                "= 'episode_advantage' (or, with dynamics = 'rate', 'ppo')"
-            )
+        critic = self.critic
+        self.learning.modulation.check_critic(critic.kind, critic.online)
         if critic.reads_rates:
             self._rates_can_be_read()
         return self

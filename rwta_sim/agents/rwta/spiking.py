@@ -13,7 +13,6 @@ from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.engines import Engine, run_session
 from rwta_sim.learning import Decision
 from rwta_sim.loop.session import Session
-from rwta_sim.loop.system import Probe
 from rwta_sim.seeding import EpisodeSeeds
 
 __all__ = ["SpikingActor"]
@@ -78,10 +77,6 @@ class SpikingActor(Actor):
             if self.weights.weights[name] is not weights:
                 np.copyto(self.weights.weights[name], weights)
         np.copyto(self.weights.b, other.weights.b)
-
-    def probes(self) -> dict[str, Probe]:
-        n = (self.network.n_neurons,)
-        return {**super().probes(), "spike_counts": Probe("1", n, "spikes of each neuron in the decision")}
 
     def activity(self) -> np.ndarray:
         return self.arrays.spike_counts()
