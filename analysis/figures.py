@@ -57,7 +57,7 @@ def draw_figures(run: RunFolder) -> list[Path]:
             continue
         if name in _OF_RUNS:
             figure = _OF_RUNS[name](run)
-        elif recorded and name in _OF_RECORDINGS and (name != "tuning" or _network(run).n_hidden):
+        elif recorded and name in _OF_RECORDINGS and (name != "tuning" or run.experiment.n_hidden):
             figure = _OF_RECORDINGS[name](run, recording())
         else:
             continue
@@ -86,7 +86,7 @@ def draw_lesions(run: RunFolder, scores: Sequence[LesionScore], of: str, random:
 
 
 def _network(run: RunFolder) -> NetworkSpec:
-    """Of a run whose figures show its circuits."""
+    """Of a run whose figures show its weights."""
     assert isinstance(run.experiment, RWTAExperiment)  # as its `draws` say
     return run.experiment.network
 
@@ -167,7 +167,7 @@ def _recording(run: RunFolder) -> Recording:
     """The recording of an episode, if it is one that can be drawn."""
     recording = run.recording()
     try:
-        wrong = _wrong(recording, _network(run).n_hidden)
+        wrong = _wrong(recording, run.experiment.n_hidden)
     except KeyError as error:
         wrong = f"no {error}"
     if wrong:

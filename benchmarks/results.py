@@ -62,7 +62,6 @@ class Row:
 #: Evaluations of the same weights as spikes and as their mean field.
 BOTH = {"": [], "rate": ["--dynamics", "rate"]}
 SPIKES = {"": [], "spiking": ["--dynamics", "spiking"]}
-CHANCE = {**BOTH, "random": ["--random"]}
 PLAIN: dict[str, list[str]] = {"": []}
 LIVING = {"": [], "lesion ha": ["--lesion", "ha"], "random": ["--random"]}
 #: Two cues, so twice as certain with four times the episodes.
@@ -70,6 +69,7 @@ REMEMBERS = {
     label: [*options, "--episodes", "400"] for label, options in {**LIVING, "lesion hh": ["--lesion", "hh"]}.items()
 }
 REMEMBERS_NOT = {"": ["--episodes", "400"]}
+COMPARES = {**LIVING, "lesion hh": ["--lesion", "hh"]}
 PLAYED = {"": [], "random": ["--random"]}
 #: No hidden circuits: what is drawn from the action circuit is a linear softmax policy of the drive.
 LINEAR = ["--network.hidden_circuits", "0", "--network.blocks", '["sa"]', "--network.weight_sd", "0"]
@@ -77,13 +77,21 @@ LINEAR += ["--critic.kind", "linear", "--critic.gamma", "0.98", "--critic.trace"
 LAST_STEP = ["--learning.rule.kind", "last_step"]
 RATE = ["--model", "svpg-rate"]
 DELAY_10 = ["--environment.kwargs", "{delay = 10}"]
+CORRIDOR_10 = ["--environment.kwargs", "{corridor = 10}"]
 MASKED = ["--network.blocks", '["sh", "ha"]', "--network.symmetric", "false", "--network.random_blocks", '["sh"]']
+DALE = ["--model", "svpg-dale"]
+#: Each decision begins without traces, and with a kernel that is quick enough for one alone.
+MEMORYLESS = [*MASKED, "--decision.clear", "decision"]
+MEMORYLESS += ["--network.kernel.kind", "exponential", "--network.kernel.tau", "30 ms"]
 LOCKSTEP = ["--model", "svpg-lockstep"]
 OPTIMUM = "≥ 1.065 (95 % of the optimum, 1.1207)"
 
 ROWS = {
     "cue": Row("cue", evaluate=LIVING, asked="20 at the most"),
     "cartpole": Row("cartpole", evaluate=LIVING, asked="≥ 495"),
+    "cartpole-positions": Row("cartpole-positions", evaluate=COMPARES, asked="above memoryless"),
+    "cartpole-positions, no recurrence": Row("cartpole-positions", train=MASKED, evaluate=PLAIN),
+    "cartpole-positions, memoryless": Row("cartpole-positions", train=MEMORYLESS, evaluate=PLAIN),
     "inverted-pendulum": Row("inverted-pendulum", evaluate=LIVING, published="199.87 ± 0.27 (rate)", asked="≥ 199"),
     "mountaincar": Row("mountaincar", evaluate=LIVING, asked="≥ −130"),
     "acrobot": Row("acrobot", evaluate=LIVING, asked="≥ −105"),
@@ -91,10 +99,15 @@ ROWS = {
     "delayed-cue": Row("delayed-cue", "accuracy", evaluate=REMEMBERS, asked="≥ 0.95"),
     "delayed-cue, 10": Row("delayed-cue", "accuracy", DELAY_10, REMEMBERS, asked="≥ 0.95"),
     "delayed-cue, no recurrence": Row("delayed-cue", "accuracy", MASKED, REMEMBERS_NOT, asked="chance, 0.5"),
+    "t-maze": Row("t-maze", "accuracy", evaluate=REMEMBERS, asked="≥ 0.95"),
+    "t-maze, 10": Row("t-maze", "accuracy", CORRIDOR_10, REMEMBERS, asked="≥ 0.95"),
+    "t-maze, no recurrence": Row("t-maze", "accuracy", MASKED, REMEMBERS_NOT, asked="chance, 0.5"),
     "xor": Row("xor", "accuracy", evaluate=LIVING, asked="≥ 0.99"),
     "xor, last_step": Row("xor", "accuracy", train=LAST_STEP),
     "parity3": Row("parity3", "accuracy", evaluate=LIVING, asked="≥ 0.98"),
     "parity3, last_step": Row("parity3", "accuracy", train=LAST_STEP),
+    "cartpole, dale": Row("cartpole", train=DALE, evaluate=LIVING, asked="≥ 495"),
+    "xor, dale": Row("xor", "accuracy", DALE, LIVING, asked="≥ 0.99"),
     "digits": Row("digits", "accuracy", evaluate=LIVING, asked="≥ 0.97"),
     "inverted-pendulum, lockstep": Row(
         "inverted-pendulum", train=LOCKSTEP, evaluate=BOTH, published="199.87 ± 0.27 (rate)", asked="≥ 199.9"
@@ -109,9 +122,9 @@ ROWS = {
     "doom-health-supreme": Row("doom-health-supreme", "mean_decisions", evaluate=PLAYED, asked="≥ 300"),
     "doom-health-supreme, linear": Row("doom-health-supreme", "mean_decisions", train=LINEAR, evaluate=PLAIN),
     "panda-reach": Row(
-        "panda-reach", "success", evaluate=CHANCE, asked="≥ 0.95; ≤ 8 decisions", also=("mean_decisions",)
+        "panda-reach", "success", evaluate=PLAYED, asked="≥ 0.95; ≤ 8 decisions", also=("mean_decisions",)
     ),
-    "robot-navigation": Row("robot-navigation", "success", evaluate=CHANCE, asked="≥ 0.95", also=("mean_decisions",)),
+    "robot-navigation": Row("robot-navigation", "success", evaluate=PLAYED, asked="≥ 0.95", also=("mean_decisions",)),
     "inverted-pendulum, rate": Row(
         "inverted-pendulum", train=RATE, evaluate=SPIKES, published="199.87 ± 0.27", asked="spikes within 2 %"
     ),
@@ -178,10 +191,10 @@ def markdown(table: dict[str, Any]) -> str:
         "",
         "Made by `python benchmarks/results.py --runs FOLDER` (for `mnist` with `--mnist FOLDER`, its four IDX files): "
         "for each seed `rwta-sim train TASK --seed N`, with the options of the row, then `rwta-sim evaluate`, both "
-        "with OMP_NUM_THREADS=1. Evaluated with the weights of the best validation: 100 episodes (`delayed-cue`: 400); "
-        "in classification tasks every test pattern 30 times, 400 decisions at least. Mean ± standard deviation over "
-        "seeds. `s` is the wall-clock of the training, `CPU s` its processor time, compilation included where the "
-        "cache was cold. "
+        "with OMP_NUM_THREADS=1. Evaluated with the weights of the best validation: 100 episodes (`delayed-cue`, "
+        "`t-maze`: 400); in classification tasks every test pattern 30 times, 400 decisions at least. Mean ± standard "
+        "deviation over seeds. `s` is the wall-clock of the training, `CPU s` its processor time, compilation "
+        "included where the cache was cold. "
         "`last_step` leaves the weights onto hidden neurons without direction: they stay the random features they "
         "start as, which happen to be enough in some seeds.",
         "",

@@ -10,6 +10,7 @@ __all__ = ["register_all"]
 
 # The modules are imported when an environment is made: some need packages that are extras.
 _ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "CartPolePositions": ("cartpole_positions:CartPolePositions", {"max_episode_steps": 500}),
     "CueAction": ("cue_action:CueAction", {}),
     "DelayedCue": ("delayed_cue:DelayedCue", {}),
     "Digits": ("digits:Digits", {}),
@@ -22,6 +23,7 @@ _ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "PandaReach": ("panda_reach:PandaReach", {"max_episode_steps": 60}),
     "Parity": ("parity:Parity", {}),
     "RobotNavigation": ("robot_navigation:RobotNavigation", {"max_episode_steps": 200}),
+    "TMaze": ("t_maze:TMaze", {"max_episode_steps": 300}),
     "XOR": ("parity:Parity", {"kwargs": {"n_bits": 2}}),
 }
 

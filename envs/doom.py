@@ -53,8 +53,10 @@ class DoomHealth(gym.Env[np.ndarray, np.int64]):
     a maze with poison among the medkits ("health_gathering_supreme"). Every 32 tics the floor takes 8 of 100 points.
 
     Actions: 0 left, 1 right, 2 forward, 3 left and forward, 4 right and forward. An episode is terminated by death and
-    truncated after 525 decisions. `info` holds "survived", the decisions survived so far, and "health". The
-    observation at death repeats the last frame: the dead see nothing.
+    truncated after 525 decisions. `info` holds "survived", the decisions survived so far, "health", and "score": the
+    return in the units of Sample Factory (Petrenko et al. 2020, arXiv 2006.11751), whatever is rewarded here, .01 for
+    each tic survived and 1 for each decision in which health rose. The observation at death repeats the last frame: the
+    dead see nothing.
 
     An episode depends on nothing but the seed of its reset and the actions.
 
@@ -130,7 +132,7 @@ class DoomHealth(gym.Env[np.ndarray, np.int64]):
         self._process: _Process | None = None
         self._frame: np.ndarray | None = None
         self._health = 0.0
-        self._decisions = 0
+        self._decisions = self._rises = 0
         self._playing = False
 
     def reset(
@@ -156,7 +158,7 @@ class DoomHealth(gym.Env[np.ndarray, np.int64]):
             self._look()
         except _FAILURES as error:
             raise self._died("starting an episode") from error
-        self._decisions, self._playing = 0, True
+        self._decisions, self._rises, self._playing = 0, 0, True
         return self._pipeline.reset(self._frame), self._info()
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -174,6 +176,7 @@ class DoomHealth(gym.Env[np.ndarray, np.int64]):
         except _FAILURES as error:
             raise self._died(f"decision {self._decisions + 1}") from error
         self._decisions += not dead
+        self._rises += not dead and self._health > before
         full = self._decisions >= _DECISIONS
         self._playing = not (dead or full)
         return self._pipeline.step(self._frame), self._reward(before, dead), dead, full, self._info()
@@ -191,7 +194,8 @@ class DoomHealth(gym.Env[np.ndarray, np.int64]):
         return self._process.game
 
     def _info(self) -> dict[str, Any]:
-        return {"survived": self._decisions, "health": self._health}
+        score = 0.01 * _TICS * self._decisions + self._rises
+        return {"survived": self._decisions, "health": self._health, "score": score}
 
     def _look(self, dead: bool = False) -> None:
         self._health = max(0.0, self._game.get_game_variable(vizdoom.GameVariable.HEALTH))

@@ -7,12 +7,22 @@ from dataclasses import dataclass
 
 from rwta_sim.agents.brian2 import Brian2Experiment
 from rwta_sim.agents.random import RandomExperiment
+from rwta_sim.agents.reparameterised import ReparameterisedExperiment
 from rwta_sim.agents.rwta import RWTAExperiment
 from rwta_sim.agents.softmax import SoftmaxExperiment
 from rwta_sim.errors import ConfigError, nearest
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class, register, register_presets
-from rwta_sim.models import plain, svpg, svpg_lockstep, svpg_published, svpg_rate, svpg_vision
+from rwta_sim.models import (
+    plain,
+    reparameterised,
+    svpg,
+    svpg_dale,
+    svpg_lockstep,
+    svpg_published,
+    svpg_rate,
+    svpg_vision,
+)
 
 __all__ = ["MODELS", "Preset", "preset", "tasks"]
 
@@ -33,6 +43,7 @@ _FIRST = {**_LOCKSTEP, **svpg.PRESETS}
 #: Models by name: the class of their experiments, and presets by task. The first that has a task is its default.
 MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], Experiment]]]]] = {
     "svpg": (RWTAExperiment, svpg.PRESETS),
+    "svpg-dale": (RWTAExperiment, svpg_dale.PRESETS),
     "svpg-lockstep": (RWTAExperiment, _LOCKSTEP),
     "svpg-rate": (RWTAExperiment, svpg_rate.PRESETS),
     "svpg-published": (RWTAExperiment, svpg_published.PRESETS),
@@ -40,6 +51,7 @@ MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], E
     "linear": (SoftmaxExperiment, plain.presets("linear", plain.linear, _FIRST)),
     "relu": (SoftmaxExperiment, plain.presets("relu", plain.relu, _FIRST)),
     "random": (RandomExperiment, plain.presets("random", plain.random, _FIRST)),
+    "reparameterised": (ReparameterisedExperiment, reparameterised.PRESETS),
     "brian2": (Brian2Experiment, {}),
 }
 for _name, (_class, _) in MODELS.items():

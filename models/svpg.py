@@ -6,7 +6,8 @@ What is common to these presets, and differs from the published regime (`svpg_lo
 * A circuit fires as a Poisson process of 100 Hz, so a neuron of eight at 12.5 Hz in the mean, in steps of 1 ms. A
   decision takes 100 ms, in which a circuit fires ten times or so.
 * Inputs reach hidden neurons, and hidden neurons the actions: there is no direct path, and no symmetry. Cut what hidden
-  neurons send to the actions (`rwta-sim evaluate RUN --lesion ha`), and what is left is chance.
+  neurons send to the actions (`rwta-sim evaluate RUN --lesion ha`), and what is left is chance. Where a habit would be
+  better than chance (to go right and down in the gridworld), action neurons learn no biases.
 * `Feedback` teaches hidden neurons through the weights by which they act.
 * Numbers are told by populations with Gaussian tuning curves, so that a small difference near the goal is a large one
   among the inputs; and a kernel of 20 to 30 ms lets a neuron feel two or three spikes of each circuit at a time.
@@ -23,11 +24,11 @@ from brian2 import Hz, ms
 
 from rwta_sim.agents.rwta import RWTAExperiment
 from rwta_sim.circuit.decision import DecisionSpec
-from rwta_sim.circuit.kernels import Exponential
+from rwta_sim.circuit.kernels import DoubleExponential, Exponential
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.learning import LearningSpec
 from rwta_sim.learning.critics import CriticSpec, Fourier, Tabular
-from rwta_sim.learning.modulation import EpisodeAdvantage
+from rwta_sim.learning.modulation import PPO, EpisodeAdvantage
 from rwta_sim.learning.optimisers import Adam
 from rwta_sim.learning.rules import Feedback, ScoreFunction
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
@@ -94,6 +95,39 @@ def cartpole() -> RWTAExperiment:
     )
 
 
+def cartpole_positions() -> RWTAExperiment:
+    """CartPole without velocities: hidden neurons compare what is shown with what they fired for before.
+
+    A kernel with a rise of 20 ms lets half of what a neuron feels be from the decision before, of 50 ms, while the
+    inputs, which are currents, tell the present; the critic sees no velocities either, so that PPO with the returns of
+    whole episodes teaches what the TD error of one decision does not.
+    """
+    feed_forward = _living(
+        "cartpole-positions",
+        EnvironmentSpec(id="rwta_sim/CartPolePositions-v0"),
+        _cells(2.4, 0.12, copies=1),
+        Fourier(order=3, gamma=0.98, lam=0.8, rate=1e-3),
+        TrainingSpec(episodes=1200, validate_every=100, validation_episodes=20, target=500.0),
+        circuits=32,
+        weight_sd=0.5,
+        decision=DecisionSpec(steps=50, clear="episode"),
+        rule=Feedback(depth=3),
+        modulation=PPO(lam=0.95, normalise=True),
+        optimiser=Adam(),
+        rate=5e-3,
+        batch=8,
+        entropy=0.02,
+        final_entropy=0.0,
+    )
+    recurrent = {
+        "inputs": "current",
+        "kernel": DoubleExponential(tau=30 * ms, tau_rise=20 * ms),
+        "blocks": ("sh", "hh", "ha", "ah"),
+        "random_blocks": ("sh", "hh", "ah"),
+    }
+    return feed_forward.changed({f"network.{name}": value for name, value in recurrent.items()})
+
+
 def inverted_pendulum() -> RWTAExperiment:
     """The inverted pendulum in MuJoCo, a pole of 1.5 m and five forces, 200 decisions at the most."""
     return _living(
@@ -131,6 +165,7 @@ def acrobot() -> RWTAExperiment:
         TrainingSpec(episodes=600, validate_every=25),
         entropy=0.1,
         final_entropy=0.0,
+        biases="hidden",
     )
 
 
@@ -147,6 +182,7 @@ def gridworld() -> RWTAExperiment:
         rate=1e-2,
         final_rate=0.05,
         entropy=0.002,
+        biases="hidden",
     )
 
 
@@ -225,37 +261,75 @@ def cue() -> RWTAExperiment:
     )
 
 
-def delayed_cue() -> RWTAExperiment:
-    """Which of two cues was shown six decisions ago: hidden neurons that excite one another keep it.
+def _remembering(
+    task: str,
+    environment: EnvironmentSpec,
+    encoder: EncoderSpec,
+    critic: CriticSpec,
+    training: TrainingSpec,
+    **learning: Any,
+) -> RWTAExperiment:
+    """Hidden neurons that excite one another, and hear what is done, keep what was shown for an episode.
 
-    Nothing else does: kernels of 30 ms, decisions of 50 ms, and distractors in between. `ScoreFunction` credits every
-    spike of an episode with what came of it; the tabular critic sees the symbol alone. With two copies of each symbol's
-    neurons what hidden neurons tell one another is louder than the cue: one seed of eight stayed in one state for good.
+    Nothing else does: kernels of 30 ms, decisions of 50 ms. `ScoreFunction` credits every spike of an episode with what
+    came of it; the critic sees the present alone. With two copies of the inputs what hidden neurons tell one another is
+    louder than a cue: one seed of eight stayed in one state for good.
     """
     feed_forward = _living(
-        "delayed-cue",
-        EnvironmentSpec(id="rwta_sim/DelayedCue-v0", kwargs={"delay": 5}),
-        Scaled(copies=8),
-        Tabular(gamma=1.0, lam=1.0, rate=0.05),
-        TrainingSpec(episodes=32_000, validate_every=3200, validation_episodes=100, checkpoint_every=3200),
+        task,
+        environment,
+        encoder,
+        critic,
+        training,
         circuits=16,
         weight_sd=0.5,
-        rule=ScoreFunction(),
-        modulation=EpisodeAdvantage(lam=1.0),
-        optimiser=Adam(),
-        rate=0.04,
-        batch=32,
-        entropy=0.1,
-        final_entropy=0.0,
         decision=DecisionSpec(steps=50, clear="episode"),
+        rule=ScoreFunction(),
+        optimiser=Adam(),
+        batch=32,
+        final_entropy=0.0,
+        **learning,
     )
     recurrent = {"blocks": ("sh", "hh", "ha", "ah"), "symmetric": True, "random_blocks": ("sh", "hh")}
     return feed_forward.changed({f"network.{name}": value for name, value in recurrent.items()})
 
 
+def delayed_cue() -> RWTAExperiment:
+    """Which of two cues was shown six decisions ago, with distractors in between."""
+    return _remembering(
+        "delayed-cue",
+        EnvironmentSpec(id="rwta_sim/DelayedCue-v0", kwargs={"delay": 5}),
+        Scaled(copies=8),
+        Tabular(gamma=1.0, lam=1.0, rate=0.05),
+        TrainingSpec(episodes=32_000, validate_every=3200, validation_episodes=100, checkpoint_every=3200),
+        modulation=EpisodeAdvantage(lam=1.0),
+        rate=0.04,
+        entropy=0.1,
+    )
+
+
+def t_maze() -> RWTAExperiment:
+    """Which way to turn at the end of a corridor, told at its beginning.
+
+    A third of the entropy of a scaled advantage: with a tenth or less, a turn to one side became a habit before hidden
+    neurons remembered the sign.
+    """
+    return _remembering(
+        "t-maze",
+        EnvironmentSpec(id="rwta_sim/TMaze-v0", kwargs={"corridor": 5}),
+        Scaled(copies=8, complementary=False),
+        Fourier(order=1, gamma=0.95, lam=0.95, rate=0.02),
+        TrainingSpec(episodes=16_000, validate_every=1600, validation_episodes=100, checkpoint_every=1600),
+        modulation=EpisodeAdvantage(lam=1.0, scaled=True),
+        rate=0.02,
+        entropy=0.3,
+    )
+
+
 #: Task: (one line on it, the experiment).
 PRESETS: dict[str, tuple[str, Callable[[], RWTAExperiment]]] = {
     "cartpole": ("CartPole-v1: balance a pole, return 500 at the most", cartpole),
+    "cartpole-positions": ("CartPole without velocities: balance a pole, return 500 at the most", cartpole_positions),
     "inverted-pendulum": ("InvertedPendulum in MuJoCo: balance a pole, return 200 at the most", inverted_pendulum),
     "mountaincar": ("MountainCar-v0, up to 1,000 steps: swing out of the valley, -1 per step", mountaincar),
     "acrobot": ("Acrobot-v1: swing up, -1 per step, 500 steps at the most", acrobot),
@@ -265,4 +339,5 @@ PRESETS: dict[str, tuple[str, Callable[[], RWTAExperiment]]] = {
     "digits": ("8x8 digits of scikit-learn: 1 for the right class", digits),
     "cue": ("CueAction-v0: answer each of 4 cues with its action, return 20 at the most", cue),
     "delayed-cue": ("Say which of 2 cues was shown, 5 distractors later: 1 for the right answer", delayed_cue),
+    "t-maze": ("Turn to the side that a sign told, 5 moves ago: 4 for the right turn", t_maze),
 }

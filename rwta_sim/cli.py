@@ -170,7 +170,7 @@ def cli() -> None:
 @click.option("--model", help="Published system; the default is the first that has the task.")
 @click.option("--seed", type=int, help="The one seed from which everything random flows.")
 @click.option("--episodes", type=int, help="Training episodes (training.episodes).")
-@click.option("--engine", help="Engine (engine.name): auto, compiled or runtime.")
+@click.option("--engine", help="Engine (engine.name): auto, compiled, runtime or events.")
 @click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder; default runs/TASK-seedN.")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings that replace the preset's.")
 @click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
@@ -256,6 +256,7 @@ def _what_ran(experiment: Experiment, engine: str) -> str:
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation; default: the run's.")
 @click.option("--dynamics", type=click.Choice(["spiking", "rate"]), help="Weights as spikes or as their mean field.")
+@click.option("--engine", type=click.Choice(["compiled", "runtime", "events"]), help="Default: that of the training.")
 @click.option("--random", is_flag=True, help="Take every action alike, in place of the network.")
 @_perturbed
 @_TRUST
@@ -265,6 +266,7 @@ def evaluate(
     episodes: int | None,
     seed: int | None,
     dynamics: str | None,
+    engine: str | None,
     random: bool,
     perturb_seed: int,
     trust: bool,
@@ -277,7 +279,7 @@ def evaluate(
     probabilities. What the other read-out comes to stands beside it.
     """
     given = _given(perturbations)
-    with Agent.load(RunFolder.open(run), trust, dynamics=dynamics) as agent:
+    with Agent.load(RunFolder.open(run), trust, dynamics=dynamics, engine=engine) as agent:
         for name, target in given:
             agent.perturb(name, target, perturb_seed)
         greedy = agent.system.evaluates_greedily
@@ -333,9 +335,9 @@ def _given(perturbations: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
 
 def _scores(content: dict[str, Any]) -> str:
     """A mean return with its 95 % interval, and what else was scored."""
-    more = {"accuracy": ".4f", "success": ".2f"}
+    more = {"accuracy": ".4f", "success": ".2f", "mean_score": ".2f"}
     return f"{content['mean_return']:.2f} +- {content['interval']:.2f}" + "".join(
-        f", {name} {content[name]:{shape}}" for name, shape in more.items() if name in content
+        f", {name.replace('_', ' ')} {content[name]:{shape}}" for name, shape in more.items() if name in content
     )
 
 

@@ -191,6 +191,8 @@ def test_answers_in_the_info(cue, answer):
         (None, "the info None, expected a dictionary"),
         ({"success": np.array([1, 0])}, r"info\['success'\] = array\(\[1, 0\]\), expected true or false"),
         ({"correct": np.array([])}, r"info\['correct'\] = array\(\[\], .*, expected true or false"),
+        ({"score": np.nan}, r"info\['score'\] = nan, expected a finite number"),
+        ({"score": "12"}, r"info\['score'\] = '12', expected a finite number"),
         ({"correct": "no"}, r"info\['correct'\] = 'no', expected true or false"),
     ],
 )

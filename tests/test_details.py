@@ -18,6 +18,7 @@ from pydantic import ValidationError
 import rwta_sim
 from rwta_sim.circuit.arrays import NetworkArrays
 from rwta_sim.circuit.kernels import DoubleExponential, Exponential, Rectangular
+from rwta_sim.circuit.meanfield import MeanField
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.spec import BLOCKS, NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
@@ -43,6 +44,7 @@ EVERYTHING = {
 OPTIONS = {
     "ablation": {"ablation": "hhsa"},
     "sparsity": {"sparsity": 0.4, "input_sparsity": 0.4},
+    "sizes": {"hidden_size": (2, 5, 1)},
     "refractory": {"refractory": 2 * ms},
     "delay": {"delay": 3 * ms},
     "delay, rectangle": {"delay": 3 * ms, "kernel": RECTANGULAR},
@@ -251,6 +253,83 @@ def test_learning_respects_sparsity(cue, tmp_path, optimiser):
         existing += w.size if q.mask is None else q.mask.sum()
         changed += np.count_nonzero(w - fresh.system.actor.weights.weights[p.name])
     assert changed > existing / 2
+
+
+# -- circuits of different sizes -------------------------------------------------------------------------
+
+
+def test_sizes_come_in_turn():
+    """Where circuits begin; where those that inhibit are; who wins; and the softmax of each circuit by itself."""
+    spec = spec_with(hidden_circuits=5, hidden_size=(2, 4), symmetric=False, inhibitory=2)
+    wires = Wiring(spec, 4, 4, rng=np.random.default_rng(0))
+    assert spec.hidden_sizes == (2, 4, 2, 4, 2) and spec.n_hidden == 14
+    np.testing.assert_array_equal(wires.starts, [0, 2, 6, 8, 12, 14, 18])
+    assert wires.inhibitory == slice(8, 14)
+    counts = np.array([0, 3, 0, 0, 1, 2, 0, 0, 5, 5, 0, 0, 1, 0, 9, 9, 9, 9])
+    np.testing.assert_array_equal(wires.winners(counts), [1, 3, -1, 0, 0])
+    u = np.random.default_rng(1).normal(size=(3, 18))
+    expected = np.exp(u) / np.add.reduceat(np.exp(u), wires.starts[:-1], axis=1)[:, wires.circuit]
+    field = MeanField(wires, dtype=np.float64)
+    np.testing.assert_allclose(field.softmax(u), expected, rtol=1e-12)
+    drawn = field.sample(expected, np.random.default_rng(2))
+    np.testing.assert_array_equal(np.add.reduceat(drawn, wires.starts[:-1], axis=1), 1)
+
+
+def test_sizes_learn_and_are_lesioned(cue, tmp_path):
+    """Of 20 there are at least 15 right answers to four cues with circuits of 3 and 5 neurons, by chance 5."""
+    experiment = cue.changed({"network.hidden_size": (3, 5), "training.episodes": 40, "training.target": None})
+    rwta_sim.train(experiment, tmp_path / "run")
+    agent = Agent.load(tmp_path / "run")
+    assert agent.system.experiment.network.hidden_size == (3, 5)
+    assert np.mean([episode.total for episode in agent.play(10, greedy=True)]) > 15
+    agent.perturb("silence", "circuit:1")
+    ha = agent.weights()["ha"]
+    assert ha.shape == (8, 4) and not ha[3:].any() and ha[:3].all()
+
+
+# -- Dale's law ------------------------------------------------------------------------------------------
+
+
+def signs(wires, p):
+    """Sign of every weight of a projection, from the circuit of its source."""
+    circuits = np.arange(wires.starts.size - 1)
+    inhibit = (circuits >= 60 - 20) & (circuits < 60)
+    sources = np.zeros(p.shape[0], dtype=bool) if p.origin == "inputs" else inhibit[wires.circuit[p.source]]
+    return np.where(sources, -1, 1)[:, None]
+
+
+@pytest.mark.parametrize("blocks", [("sh", "hh", "ha"), ("sh", "sa", "hh", "ha", "ah"), ("sh", "ah", "ha")])
+def test_weights_have_the_sign_of_their_source(blocks):
+    """Otherwise they are those of a network without Dale's law, from the same seed."""
+    free, dale = (wiring(False, blocks=blocks, inhibitory=n) for n in (None, 20))
+    plain, signed = (wires.initial_weights(np.random.default_rng(0)) for wires in (free, dale))
+    for p in dale.projections:
+        np.testing.assert_array_equal(signed[p.name], np.abs(plain[p.name]) * signs(dale, p))
+    dale.check_structure(signed)
+    with pytest.raises(ValueError, match="inhibitory = 20: weights from the last 20 hidden circuits must not be"):
+        dale.check_structure({name: -w for name, w in signed.items()})
+    dale.keep_signs(plain)
+    for p, q in zip(dale.projections, free.projections, strict=True):
+        w = free.initial_weights(np.random.default_rng(0))[q.name]
+        np.testing.assert_array_equal(plain[p.name], np.where(w * signs(dale, p) > 0, w, 0))
+
+
+@pytest.mark.parametrize("optimiser", ["rms", "sgd", "adam"])
+def test_learning_keeps_signs(cue, tmp_path, optimiser):
+    """Weights that would change their sign stay at 0, and the others learn."""
+    changes = {"network.symmetric": False, "network.inhibitory": 1, "training.episodes": 6, "learning.rate": 0.05}
+    experiment = cue.changed({**changes, "network.weight_sd": 0.1, "learning.optimiser.kind": optimiser})
+    rwta_sim.train(experiment, tmp_path / "run")
+    fresh, loaded = Agent(experiment), Agent.load(RunFolder.open(tmp_path / "run"))
+    wires = loaded.system.network
+    for p in wires.projections:
+        w, before = (agent.system.actor.weights.weights[p.name] for agent in (loaded, fresh))
+        inhibit = np.zeros(p.shape[0], dtype=bool)
+        if p.origin == "neurons":
+            inhibit = wires.circuit[p.source] == experiment.network.hidden_circuits - 1
+        sign = np.where(inhibit, -1, 1)[:, None]
+        assert (w * sign >= 0).all()
+        assert ((w == 0) & (before != 0)).any() and ((w != 0) & (w != before)).any()
 
 
 def test_a_checkpoint_of_other_connections_is_refused(cue, tmp_path):
@@ -535,6 +614,9 @@ def test_training_with_everything(cue, tmp_path, firing):
         ({"ablation": "sa", "blocks": ("sa",), "hidden_circuits": 0}, "leaves no connection"),
         ({"sparsity": 1.5}, "less than or equal to 1"),
         ({"input_sparsity": -0.1}, "greater than or equal to 0"),
+        ({"inhibitory": 9, "symmetric": False}, "inhibitory = 9: there are hidden_circuits = 3"),
+        ({"inhibitory": 1, "symmetric": True}, "inhibitory = 1: with symmetric weights .*; set symmetric = false"),
+        ({"inhibitory": -1}, "greater than or equal to 0"),
         ({"refractory": 1.5 * ms}, "refractory = 1.5 ms is not a multiple of dt = 1 ms"),
         ({"refractory": 3 * ms}, "hidden_size = 3 is too small for refractory = 3 ms: .* needs 4"),
         ({"delay": 0.5 * ms}, "delay = 0.5 ms is not a multiple of dt = 1 ms"),

@@ -94,6 +94,7 @@ def test_a_life():
         assert not truncated
         survived += not ended
         assert info["survived"] == survived
+        assert info["score"] == pytest.approx(0.04 * survived)
         assert reward == (-50.0 if ended else 1.0) + 0.5 * (info["health"] - health)
         assert info["health"] in ((0,) if ended else (health, health - 8))
         health = info["health"]
@@ -113,6 +114,9 @@ def test_healing_is_rewarded():
             assert not dead
             assert reward == 1.0 + 10.0 * (after["health"] > before["health"])
             healed += after["health"] > before["health"]
+            # The other units tell the same: .04 for each decision survived, and 1 for each in which health rose.
+            assert after["score"] - before["score"] == pytest.approx(0.04 + (after["health"] > before["health"]))
+        assert seen[0][3]["score"] == 0
     env.close()
     assert healed > 0
 

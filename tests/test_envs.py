@@ -14,7 +14,18 @@ from scipy.stats import chi2
 import rwta_sim.envs
 
 BULLET = ["InvertedPendulumBullet", "PandaReach", "RobotNavigation"]
-NAMES = ["CueAction", "DelayedCue", "Digits", "Gridworld", "InvertedPendulum", *BULLET, "Parity", "XOR"]
+HERE = [
+    "CartPolePositions",
+    "CueAction",
+    "DelayedCue",
+    "Digits",
+    "Gridworld",
+    "InvertedPendulum",
+    "Parity",
+    "TMaze",
+    "XOR",
+]
+NAMES = [*HERE, *BULLET]
 
 
 def make(name: str, **kwargs: Any) -> gym.Env:
@@ -38,8 +49,8 @@ def episode(env: gym.Env, seed: int) -> list:
 @pytest.mark.filterwarnings("ignore:.*A Box observation space m:UserWarning")  # pendulums: unbounded
 def test_checker(name):
     env = make(name)
-    # MuJoCo's pictures need OpenGL, which CI may not have; see test_pendulum.py.
-    check_env(env.unwrapped, skip_render_check=name == "InvertedPendulum")
+    # MuJoCo's pictures need OpenGL, which CI may not have (see test_pendulum.py), and those of CartPole pygame.
+    check_env(env.unwrapped, skip_render_check=name in ("InvertedPendulum", "CartPolePositions"))
     env.close()
     rwta_sim.envs.register_all()  # twice is harmless
 
@@ -93,6 +104,54 @@ def test_cues_are_uniform():
     cues = [env.reset(seed=0)[0], *(env.step(0)[0] for _ in range(1999))]
     counts = np.bincount(cues, minlength=4)
     assert ((counts - 500) ** 2 / 500).sum() < 21.1
+
+
+class TestCartPolePositions:
+    def test_is_cartpole_without_its_velocities(self):
+        """Gymnasium's own CartPole with the same seeds, options and actions, number by number to the end."""
+        env, whole = make("CartPolePositions"), gym.make("CartPole-v1")
+        assert env.observation_space.dtype == np.float32
+        np.testing.assert_array_equal(env.observation_space.high, whole.observation_space.high[[0, 2]])
+        for low in (-0.05, -0.2):
+            reset = {"seed": 4, "options": {"low": low, "high": 0.05}}
+            seen, shown = env.reset(**reset)[0], whole.reset(**reset)[0]
+            rng, ended = np.random.default_rng(0), False
+            while not ended:
+                np.testing.assert_array_equal(seen, shown[[0, 2]])
+                assert seen in env.observation_space
+                action = int(rng.integers(2))
+                seen, *of_step = env.step(action)
+                shown, *expected = whole.step(action)
+                assert of_step == expected
+                ended = of_step[1]
+
+    def test_one_observation_is_not_enough_but_two_are(self):
+        """Ten episodes of the pole's angle alone, and of that and its change: below 70 steps and all of 500."""
+        env = make("CartPolePositions")
+
+        def length(change: float, seed: int) -> int:
+            angle, steps, over = env.reset(seed=seed)[0][1], 0, False
+            before = angle
+            while not over:
+                (_, after), _, ended, truncated, _ = env.step(int(angle + change * (angle - before) > 0))
+                before, angle, over, steps = angle, after, ended or truncated, steps + 1
+            return steps
+
+        assert max(length(0.0, seed) for seed in range(10)) < 70
+        assert min(length(4.0, seed) for seed in range(10)) == 500
+
+    def test_other_rewards_and_no_reset(self):
+        env = make("CartPolePositions", sutton_barto_reward=True).unwrapped
+        with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+            env.step(0)
+        env.reset(seed=0)
+        rewards, ended = [], False
+        while not ended:
+            _, reward, ended, _, _ = env.step(0)
+            rewards.append(reward)
+        assert rewards == [0.0] * (len(rewards) - 1) + [-1.0]
+        with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+            env.step(0)
 
 
 class TestDelayedCue:
@@ -158,6 +217,75 @@ class TestDelayedCue:
         with pytest.raises(ValueError, match=r"unknown split 'tests'.*'test'"):
             env.reset(options={"split": "tests", "index": 0})
         with pytest.raises(ValueError, match="2"):
+            env.reset(options={"split": "test", "index": 2})
+
+
+class TestTMaze:
+    UP, DOWN, AHEAD, BACK = range(4)
+
+    @pytest.mark.parametrize(("sign", "seen"), [(0, [0, 1, 1]), (1, [1, 1, 0])])
+    def test_every_move_by_hand(self, sign, seen):
+        env = make("TMaze", corridor=2).unwrapped
+        corridor, junction = [1, 0, 1], [0, 1, 0]
+        moves = [
+            *((self.UP, seen, -0.1), (self.DOWN, seen, -0.1), (self.BACK, seen, -0.1), (self.AHEAD, corridor, 0)),
+            *((self.UP, corridor, -0.1), (self.DOWN, corridor, -0.1), (self.BACK, seen, 0), (self.AHEAD, corridor, 0)),
+            *((self.AHEAD, junction, 0), (self.AHEAD, junction, -0.1), (self.BACK, corridor, 0)),
+            (self.AHEAD, junction, 0),
+        ]
+        for turn in (self.UP, self.DOWN):
+            assert env.reset(options={"split": "test", "index": sign})[0].tolist() == seen
+            for move, after, reward in moves:
+                observation, *rest = env.step(move)
+                assert (observation.tolist(), *rest) == (after, reward, False, False, {"correct": False})
+            right = turn == sign
+            observation, *rest = env.step(turn)
+            assert (observation.tolist(), *rest) == (junction, 4 if right else -0.1, True, False, {"correct": right})
+            with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+                env.step(turn)
+
+    def test_signs_are_uniform_and_lengths_as_documented(self):
+        """Chi-square of 3,000 episodes: sign by length (df 5), false alarms 1e-4."""
+        env = make("TMaze", corridor=3).unwrapped
+        counts = np.zeros((2, 3))
+        env.reset(seed=3)
+        for _ in range(3000):
+            seen, length = env.reset()[0].tolist(), 0
+            sign = [[0, 1, 1], [1, 1, 0]].index(seen)
+            while seen != [0, 1, 0]:
+                seen, length = env.step(self.AHEAD)[0].tolist(), length + 1
+            counts[sign, length - 1] += 1
+        expected = 3000 * np.diff(np.sqrt(np.arange(4) / 3)) / 2
+        assert ((counts - expected) ** 2 / expected).sum() < chi2.isf(1e-4, 5)
+
+    @pytest.mark.parametrize("split", ["validation", "test"])
+    def test_splits_show_either_sign_in_the_whole_corridor(self, split):
+        env = make("TMaze", corridor=4).unwrapped
+        assert env.n_starts(split) == 2
+        for seed, sign in enumerate(((0, 1, 1), (1, 1, 0)) * 5):
+            assert tuple(env.reset(seed=seed, options={"split": split, "index": seed % 2})[0]) == sign
+            seen = [env.step(self.AHEAD)[0].tolist() for _ in range(4)]
+            assert seen == [[1, 0, 1]] * 3 + [[0, 1, 0]]
+
+    def test_cut_off_it_was_not_right(self):
+        env = make("TMaze")
+        env.reset(seed=0)
+        steps = [env.step(self.BACK) for _ in range(300)]
+        assert [step[2:] for step in steps[-2:]] == [(False, cut, {"correct": False}) for cut in (False, True)]
+
+    @pytest.mark.parametrize("kwargs", [{"corridor": 0}, {"corridor": 2.0}, {"corridor": True}, {"shorter": 1}])
+    def test_bad_settings(self, kwargs):
+        (name,) = kwargs
+        with pytest.raises(ValueError, match=f"{name} = .*: expected"):
+            make("TMaze", **kwargs)
+
+    def test_bad_splits_and_no_reset(self):
+        env = make("TMaze").unwrapped
+        with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+            env.step(0)
+        with pytest.raises(ValueError, match=r"unknown split 'tests'.*'test'"):
+            env.reset(options={"split": "tests", "index": 0})
+        with pytest.raises(ValueError, match="expected a whole number from 0 to 1"):
             env.reset(options={"split": "test", "index": 2})
 
 

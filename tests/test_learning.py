@@ -221,6 +221,25 @@ def test_optimisers_against_their_definitions():
         np.testing.assert_allclose(w, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("optimiser", [SGD(), RMSNormalised(), Adam()])
+def test_biases_of_action_neurons_stay_where_they_are(optimiser):
+    """All else learns as if they did."""
+    learned = {}
+    for biases in ("all", "hidden"):
+        loop, rng = Loop(SPEC), np.random.default_rng(3)
+        learner = learner_for(loop, optimiser=optimiser, biases=biases)
+        learner.begin_episode(np.array([1.0, 0.0]))
+        for _ in range(3):
+            learner.observe(decision_for(loop.network, rng), 1.0, np.array([0.0, 1.0]), False, rng)
+        learned[biases] = {name: w.copy() for name, w in loop.arrays.blocks().items()}
+    (b, everything), (kept, hidden) = ((w.pop("b"), w) for w in learned.values())
+    action = loop.network.action
+    assert b[action].all() and not kept[action].any()
+    np.testing.assert_allclose(b[loop.network.hidden], kept[loop.network.hidden], rtol=1e-12)
+    for name, weights in everything.items():
+        np.testing.assert_allclose(weights, hidden[name], rtol=1e-12, err_msg=name)
+
+
 def test_td_lambda_finds_the_values_of_a_random_walk():
     """Five states, exit right pays 1: the values are 1/6 ... 5/6 (Sutton and Barto, example 6.2)."""
     critic = Tabular(gamma=1.0, lam=0.8, rate=0.01).make(CriticInputs(5, True))

@@ -52,6 +52,14 @@ def test_presets_at_rates_of_a_cortex(task):
     assert "sa" not in network.present_blocks
 
 
+@pytest.mark.parametrize("task", MODELS["svpg-dale"][1])
+def test_presets_under_dales_law(task):
+    """Those of `svpg` but for the signs, of which a quarter of the circuits has the other."""
+    ours, theirs = rwta_sim.preset(task, "svpg-dale"), rwta_sim.preset(task)
+    assert ours.network.inhibitory == 2 and ours.network.hidden_circuits == 8
+    assert ours.changed({"model": "svpg", "network": {**theirs.network.model_dump(mode="json")}}) == theirs
+
+
 @pytest.mark.slow
 def test_hidden_circuits_do_the_work(tmp_path):
     """A tenth of XOR's schedule, twice its rate, from spikes: by chance 0.5, standard error 0.025 in 400 answers.

@@ -15,6 +15,7 @@ import rwta_sim
 from rwta_sim.agents.rwta.perturb import perturb
 from rwta_sim.analysis.figures import draw_figures
 from rwta_sim.circuit.arrays import NetworkArrays
+from rwta_sim.circuit.events import EventCredit, EventNetwork
 from rwta_sim.circuit.kernels import Exponential, Rectangular
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.projection import Packing, Projection
@@ -126,6 +127,21 @@ def test_the_mirror_image_is_the_transpose():
     np.testing.assert_array_equal(ah.unpack(back), ha.unpack(w).T)
 
 
+def test_signs_are_kept():
+    """Dale's law: the weights of inhibitory neurons, wherever they are packed."""
+    packed, dense = both(lambda: wiring(symmetric=False, inhibitory=2, hidden_size=[2, 4]))
+    assert_same(random_weights(packed), random_weights(dense))
+    weights = [random_weights(network) for network in (packed, dense)]
+    for given in weights:
+        given.network.keep_signs(given.weights)  # changes nothing
+    assert_same(*weights)
+    with pytest.raises(ValueError, match="must not be positive"):
+        weights[0].set_weights({"ha": -weights[0].blocks()["ha"]})
+    weights[0].weights["ha"] *= -1
+    packed.keep_signs(weights[0].weights)
+    assert not weights[0].weights["ha"].any()
+
+
 def test_groups_without_connections():
     packing = Packing.of([2, 1, 3], [np.array([0, 2]), np.array([], int), np.array([1])])
     assert packing.size == 7
@@ -218,6 +234,31 @@ def test_rows_in_runs_are_as_synapses_one_by_one():
     """The compiled engine goes through rows in runs of neighbouring targets, or as Brian2 does."""
     for found, expected in zip(spikes("compiled")[0], spikes("plain")[0], strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("inputs", ["spikes", "current"])
+def test_the_same_events_and_eligibilities(inputs, native):
+    """Without a time step, and with weights that are read again: sums are in the same order but for those of traces."""
+
+    def played():
+        network = wiring(firing="poisson", rho_hat=200 * Hz, inputs=inputs)
+        events = EventNetwork(network, np.random.default_rng(0), EventCredit(), native)
+        for _ in range(2):
+            events.drive(np.linspace(0.1, 0.9, 5))
+            events.advance(0.1)
+            events.refresh()
+        return events
+
+    packed, dense = both(played)
+    for found, expected in zip(packed.spikes(), dense.spikes(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert packed.spikes()[3].size > 50
+    np.testing.assert_allclose(packed.arrays.u, dense.arrays.u, rtol=0, atol=1e-10)
+    expected = packed.network.repacked(dense.eligibility().weights)
+    for e, matrix in zip(packed.eligibility().weights, expected, strict=True):
+        np.testing.assert_allclose(e, matrix, rtol=0, atol=1e-10)
+        assert e.any()
 
 
 # -- learning --------------------------------------------------------------------------------------------

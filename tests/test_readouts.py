@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,7 +92,8 @@ def test_numbers_of_an_evaluation():
     found = result(episodes)
     assert found["mean_return"] == 3 and found["sd_return"] == pytest.approx(np.sqrt(14 / 3))
     assert found["interval"] == pytest.approx(1.96 * np.sqrt(14 / 3) / 2)
-    assert found["accuracy"] == 0.75 and "success" not in found
+    assert found["accuracy"] == 0.75 and "success" not in found and "mean_score" not in found
+    assert result([replace(episode, score=t) for t, episode in enumerate(episodes, 1)])["mean_score"] == 2.5
     assert result(episodes[:1])["interval"] == 0
 
 

@@ -39,14 +39,19 @@ def page_example():
     return names["QExperiment"]
 
 
-#: Per system: task, model, settings, columns, whether it spikes.
+REPARAMETERISED = ["entropy", "spikes", "learning_rate", "temperature"]
+#: Figures of a network whose spikes are recorded, and of a circuit network.
+SPIKES = {"raster", "rates", "tuning"}
+CIRCUITS = {*SPIKES, "weights"}
+#: Per system: task, model, settings, columns, figures beside its learning curve.
 SYSTEMS = {
-    "spiking": ("xor", "svpg-lockstep", {"engine.target": "numpy", "network.hidden_circuits": 2}, RWTA, True),
-    "rate": ("xor", "svpg-lockstep", RATE, RWTA, True),
-    "random": ("xor", "random", {}, ["entropy"], False),
-    "linear": ("xor", "linear", {}, ["entropy", "learning_rate"], False),
-    "relu": ("xor", "relu", {"hidden": [5], "critic.hidden": [4]}, ["entropy", "learning_rate"], False),
-    "tabular-q": ("gridworld", "tabular-q", {"environment.kwargs": {"width": 4, "height": 4}, "gamma": 0.9}, [], False),
+    "spiking": ("xor", "svpg-lockstep", {"engine.target": "numpy", "network.hidden_circuits": 2}, RWTA, CIRCUITS),
+    "rate": ("xor", "svpg-lockstep", RATE, RWTA, CIRCUITS),
+    "random": ("xor", "random", {}, ["entropy"], set()),
+    "linear": ("xor", "linear", {}, ["entropy", "learning_rate"], set()),
+    "relu": ("xor", "relu", {"hidden": [5], "critic.hidden": [4]}, ["entropy", "learning_rate"], set()),
+    "reparameterised": ("xor", "reparameterised", {"hidden": [5], "engine.target": "numpy"}, REPARAMETERISED, SPIKES),
+    "tabular-q": ("gridworld", "tabular-q", {"environment.kwargs": {"width": 4, "height": 4}, "gamma": 0.9}, [], set()),
 }
 
 
@@ -62,7 +67,7 @@ def _registered():
 
 def experiment_of(name, **changes):
     task, model, settings, *_ = SYSTEMS[name]
-    if model in ("linear", "relu"):
+    if model in ("linear", "relu", "reparameterised"):
         pytest.importorskip("torch")
     short = {"training.episodes": 11, "training.validate_every": 4, "training.validation_episodes": 2}
     if "learning" in rwta_sim.preset(task, model).model_dump():
@@ -83,7 +88,7 @@ def invoke(*arguments):
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_system_gets_it_all(name, tmp_path):
-    experiment, (task, _, _, columns, spikes) = experiment_of(name), SYSTEMS[name]
+    experiment, (task, _, _, columns, figures) = experiment_of(name), SYSTEMS[name]
     whole, parts = str(tmp_path / "whole"), str(tmp_path / "parts")
     assert rwta_sim.train(experiment, whole).finished
     rows = RunFolder.open(whole).metrics()
@@ -105,12 +110,12 @@ def test_a_system_gets_it_all(name, tmp_path):
     assert (result["task"], result["returns"]) == (task, returns)
 
     drawn = [Path(line).stem for line in invoke("figures", parts).splitlines()]
-    assert set(drawn) == ({"learning_curve", "weights", "raster", "rates", "tuning"} if spikes else {"learning_curve"})
+    assert set(drawn) == {"learning_curve", *figures}
     film = Image.open(invoke("watch", parts, "--decisions", 3).strip())
     assert film.n_frames == (2 if task == "xor" else 4)
-    assert film.size == ((720, 288) if spikes else (360, 288))
-    if spikes:  # the same film, but for what stands in the title of the last picture
-        at = ["--decisions", 3, "--lesion", "circuit:0", "--after", film.n_frames - 2]
+    assert film.size == ((720, 288) if figures else (360, 288))
+    if figures:  # the same film, but for what stands in the title of the last picture
+        at = ["--decisions", 3, "--lesion", "ha", "--after", film.n_frames - 2]
         cut = Image.open(invoke("watch", parts, *at, "--out", tmp_path / "cut.gif").strip())
         assert cut.n_frames == film.n_frames
     assert len(np.unique(np.asarray(film.convert("L")))) > 2  # a picture is in it

@@ -88,10 +88,11 @@ class MeanField:
         self.dtype = np.dtype(dtype)
         self._inputs = [p for p in wiring.projections if p.origin == "inputs"]
         self._recurrent = [p for p in wiring.projections if p.origin == "neurons"]
-        network = wiring.spec
-        # Circuits of one size lie side by side: (where, number, size) of the hidden ones and of the action circuit.
-        hidden = (wiring.hidden, network.hidden_circuits, network.hidden_size)
-        self._circuits = [*([hidden] if network.hidden_circuits else []), (wiring.action, 1, wiring.n_actions)]
+        #: Where neighbouring circuits of one size are, how many, and their size.
+        self._circuits = [
+            (slice(int(wiring.starts[first]), int(wiring.starts[end])), end - first, int(size))
+            for first, end, size in wiring.runs()
+        ]
         self._uniform = (1.0 / np.diff(wiring.starts)[wiring.circuit]).astype(self.dtype)
 
     # -- forward -------------------------------------------------------------------------------------

@@ -124,7 +124,8 @@ class RWTANetwork(Wiring):
         self.network = Network(*self._objects(), *(self._monitors() if record else ()), name="rwta_network")
 
     def __repr__(self) -> str:
-        sizes = f"{self.n_inputs} inputs, {self.spec.hidden_circuits} circuits of {self.spec.hidden_size}"
+        size = ", ".join(map(str, np.unique(self.spec.hidden_sizes)))
+        sizes = f"{self.n_inputs} inputs, {self.spec.hidden_circuits} circuits of {size}"
         return f"RWTANetwork({sizes}, {self.n_actions} actions, firing={self.spec.firing!r})"
 
     def _objects(self) -> list[BrianObject]:

@@ -62,6 +62,16 @@ class Packing:
         for rows, targets, where, shape in self._groups:
             yield rows, targets, packed[where].reshape(shape)
 
+    @cached_property
+    def begin(self) -> np.ndarray:
+        """Where the weights of each source begin, and where the last end; shape (sources + 1,), int64."""
+        return np.cumsum(np.append(0, np.repeat(np.diff(self.columns), np.diff(self.rows))))
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """Where the targets of each source begin in `targets`; shape (sources,), int64."""
+        return np.repeat(self.columns[:-1], np.diff(self.rows))
+
     def pre(self) -> np.ndarray:
         """Source of each connection; shape (size,), int32."""
         lengths = np.repeat(np.diff(self.columns), np.diff(self.rows))
@@ -114,6 +124,19 @@ class Projection:
     def weights_shape(self) -> tuple[int, ...]:
         """Of the array of its weights."""
         return self.shape if self.packing is None else (self.packing.size,)
+
+    def row(self, neuron: int) -> int:
+        """Where in the array of weights those of a source begin, or of the next one that is a source."""
+        source = min(max(neuron - self.source.start, 0), self.shape[0])
+        return source if self.packing is None else int(self.packing.begin[source])
+
+    def outgoing(self, source: int, w: np.ndarray) -> tuple[slice | np.ndarray, np.ndarray]:
+        """Targets of one source, counted from the first of each, and a view of its weights in `w`."""
+        packing = self.packing
+        if packing is None:
+            return slice(None), w[source]
+        row, first = w[packing.begin[source] : packing.begin[source + 1]], packing.first[source]
+        return packing.targets[first : first + row.size], row
 
     def mirrors(self, other: Projection) -> bool:
         """Whether symmetric weights make `other` the transpose of this projection."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from itertools import cycle, islice
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from brian2 import Quantity, ms
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from rwta_sim.circuit.equations import MAX_CIRCUIT_SIZE, Firing, Inhibition
 from rwta_sim.circuit.kernels import Exponential, Kernel, Rectangular
-from rwta_sim.settings import Fraction, PositiveInt, Rate, Settings, Time, format_quantity, whole_steps
+from rwta_sim.settings import Fraction, Rate, Settings, Time, format_quantity, whole_steps
 
 __all__ = ["ABLATIONS", "BLOCKS", "Ablation", "Block", "NetworkSpec"]
 
@@ -30,6 +31,19 @@ ABLATIONS: dict[Ablation, tuple[Block, ...]] = {
     "sh": ("sh",),
 }
 
+_Size = Annotated[int, Field(gt=0, le=MAX_CIRCUIT_SIZE)]
+
+
+def _one_or_several(value: Any) -> str:
+    return "(several)" if isinstance(value, list | tuple) else "(one)"
+
+
+#: Tagged, so that an error speaks of what was given and not of what might have been.
+_Sizes = Annotated[
+    Annotated[_Size, Tag("(one)")] | Annotated[tuple[_Size, ...], Field(min_length=1), Tag("(several)")],
+    Discriminator(_one_or_several),
+]
+
 #: Jump of a trace at a spike that leaves room for weights, where dt is many times longer than the kernel.
 _MOST = {"double": 1e100, "single": 1e30}
 
@@ -43,6 +57,8 @@ class NetworkSpec(Settings):
     * **sparsity**: each pair of circuits is left unconnected with this probability, both ways if the weights are
       symmetric, each way on its own if not. **input_sparsity**: the same for each input and circuit. Memory and time
       follow the connections that there are.
+    * **inhibitory**: Dale's law. All neurons of the last so many hidden circuits inhibit, wherever they project to, and
+      all other neurons, inputs too, excite: weights have their sign from the start, and learning stops at 0.
     * **refractory**: in the steps within this time after its spike a neuron takes no part in the competition: q = 0,
       and the others share. A spike of step t bars the steps t + 1 ... t + refractory/dt. A circuit whose neurons are
       all barred stays silent.
@@ -67,7 +83,9 @@ class NetworkSpec(Settings):
     """
 
     hidden_circuits: int = Field(8, ge=0, le=100_000, description="number of hidden circuits")
-    hidden_size: PositiveInt = Field(8, le=MAX_CIRCUIT_SIZE, description="neurons in a hidden circuit")
+    hidden_size: _Sizes = Field(
+        8, description="neurons in a hidden circuit; several numbers: of the circuits in turn, over and over"
+    )
     blocks: tuple[Block, ...] = Field(
         BLOCKS, description="connections that exist: sh, sa, hh, ha, ah (s inputs, h hidden, a action)"
     )
@@ -90,6 +108,9 @@ class NetworkSpec(Settings):
     ablation: Ablation = Field("none", description="connections taken away: none, hh, sa, hhsa, ha (both ways), sh")
     sparsity: Fraction = Field(0.0, description="probability that two circuits are not connected")
     input_sparsity: Fraction = Field(0.0, description="probability that an input and a circuit are not connected")
+    inhibitory: int | None = Field(
+        None, ge=0, description="Dale's law: so many hidden circuits inhibit, all other neurons excite; off without it"
+    )
     refractory: Time | None = Field(None, description="time after its spike in which a neuron cannot fire")
     delay: Time | None = Field(None, description="delay of all connections but inhibition, a multiple of dt")
     noise: float = Field(0.0, ge=0, le=1e4, description="standard deviation of the noise in potentials (nats)")
@@ -144,8 +165,9 @@ class NetworkSpec(Settings):
     def _check_details(self) -> None:
         if not self.present_blocks:
             raise ValueError(f"ablation = {self.ablation!r} leaves no connection: blocks = {self.blocks}")
-        if self.hidden_circuits:
-            self.check_refractory("hidden_size", self.hidden_size)
+        for size in self.hidden_sizes:
+            self.check_refractory("hidden_size", size)
+        self._check_signs()
         for name in ("refractory", "delay"):
             if (time := getattr(self, name)) is not None:
                 whole_steps(name, time, self.dt)
@@ -157,6 +179,17 @@ class NetworkSpec(Settings):
             raise ValueError(
                 f"tau_spread = {self.tau_spread} needs a kernel with a time constant, exponential or "
                 "double_exponential: a rectangle must cover whole steps"
+            )
+
+    def _check_signs(self) -> None:
+        if self.inhibitory is None:
+            return
+        if self.inhibitory > self.hidden_circuits:
+            raise ValueError(f"inhibitory = {self.inhibitory}: there are hidden_circuits = {self.hidden_circuits}")
+        if self.symmetric and self.inhibitory > 0:
+            raise ValueError(
+                f"inhibitory = {self.inhibitory}: with symmetric weights a circuit that inhibits would be inhibited by "
+                "those that excite; set symmetric = false"
             )
 
     def check_refractory(self, name: str, size: int) -> None:
@@ -193,9 +226,15 @@ class NetworkSpec(Settings):
         return 0 if self.delay is None else whole_steps("delay", self.delay, self.dt)
 
     @property
+    def hidden_sizes(self) -> tuple[int, ...]:
+        """Neurons in each hidden circuit."""
+        sizes = self.hidden_size if isinstance(self.hidden_size, tuple) else (self.hidden_size,)
+        return tuple(islice(cycle(sizes), self.hidden_circuits))
+
+    @property
     def n_hidden(self) -> int:
         """Number of hidden neurons."""
-        return self.hidden_circuits * self.hidden_size
+        return sum(self.hidden_sizes)
 
     def split_blocks(self, whole: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Views of the blocks ("sh", "hh", ...) inside the matrices of the projections; those that are packed as they

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from rwta_sim.circuit.equations import MAX_CIRCUIT_SIZE
+from rwta_sim.circuit.initial_weights import draw
 from rwta_sim.circuit.projection import Origin, Packing, Projection
 from rwta_sim.circuit.spec import BLOCKS, NetworkSpec
 
@@ -14,9 +16,6 @@ __all__ = ["WEIGHT_LIMIT", "Weights", "Wiring", "sound"]
 
 #: A weight beyond this could make the sum of a potential overflow.
 WEIGHT_LIMIT = 1e100
-
-#: Rows of random weights that are drawn at a time, of which only those are kept that connect.
-_AT_A_TIME = 256
 
 
 def sound(array: np.ndarray) -> bool:
@@ -41,6 +40,8 @@ class Wiring:
     ----------
     hidden, action : slice
         Where the hidden and the action neurons are among the neurons.
+    inhibitory : slice
+        Where those of the hidden neurons are that inhibit by Dale's law.
     n_neurons : int
         Hidden and action neurons.
     circuit : ndarray of int, shape (n_neurons,)
@@ -73,9 +74,10 @@ class Wiring:
         self.hidden = slice(0, spec.n_hidden)
         self.action = slice(spec.n_hidden, spec.n_hidden + n_actions)
         self.n_neurons = spec.n_hidden + n_actions
-        sizes = [spec.hidden_size] * spec.hidden_circuits + [n_actions]
+        sizes = [*spec.hidden_sizes, n_actions]
         self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.circuit = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
+        self.inhibitory = slice(int(self.starts[spec.hidden_circuits - (spec.inhibitory or 0)]), spec.n_hidden)
         self._draw_structure(rng)
         self.projections = self._layout()
 
@@ -100,10 +102,31 @@ class Wiring:
         for origin, size in sizes.items():
             self.stretch[origin] = np.exp(spec.tau_spread * for_stretch.standard_normal(size))
 
+    def runs(self) -> list[tuple[int, int, int]]:
+        """Neighbouring hidden circuits of one size: first one, the one after the last, and size; then the action
+        circuit."""
+        sizes = np.diff(self.starts)
+        edges = sorted({0, *(np.flatnonzero(np.diff(sizes)) + 1), sizes.size - 1, sizes.size})
+        return [(int(first), int(end), int(sizes[first])) for first, end in pairwise(edges)]
+
     def circuit_sum(self, values: np.ndarray) -> np.ndarray:
         """For each neuron the sum over its circuit; shapes (..., n_neurons)."""
         total: np.ndarray = np.add.reduceat(values, self.starts[:-1], axis=-1)[..., self.circuit]
         return total
+
+    def winners(self, counts: np.ndarray) -> np.ndarray:
+        """Of each hidden circuit the neuron with the most spikes, counted from 0 within the circuit; of several the
+        first, and -1 without a spike.
+
+        Parameters
+        ----------
+        counts : ndarray, shape (n_neurons,)
+        """
+        found = [
+            counts[self.starts[first] : self.starts[end]].reshape(end - first, size) for first, end, size in self.runs()
+        ]
+        best = [np.where(rows.any(axis=1), rows.argmax(axis=1), -1) for rows in found]
+        return np.concatenate(best)[: self.spec.hidden_circuits]
 
     def _layout(self) -> list[Projection]:
         """The rectangles, each with its matrix or, where it is sparse, packed and by itself."""
@@ -188,44 +211,37 @@ class Wiring:
             If they are random and there is no generator.
         """
         spec = self.spec
-        whole = {p.name: np.zeros(p.weights_shape) for p in self.projections}
         if spec.weight_sd == 0:
-            return whole
+            return {p.name: np.zeros(p.weights_shape) for p in self.projections}
         if rng is None:
             raise ValueError(f"weight_sd = {spec.weight_sd} needs a random generator: pass rng")
-        self._draw("inputs", rng, whole)
-        self._draw("neurons", rng, whole)
+        whole: dict[str, np.ndarray] = {}
+        for origin, size in (("inputs", self.n_inputs), ("neurons", self.n_neurons)):
+            mine = [p for p in self.projections if p.origin == origin]
+            once = spec.symmetric and origin == "neurons"
+            whole |= draw(mine, (size, self.n_neurons), spec.weight_sd, once, rng)
         for block, weights in spec.split_blocks(whole).items():
             if block not in spec.random_blocks:
                 weights[...] = 0.0
+        for weights, sign in self._signed(whole):
+            np.abs(weights, out=weights)
+            weights *= sign
         return whole
 
-    def _draw(self, origin: Origin, rng: np.random.Generator, whole: dict[str, np.ndarray]) -> None:
-        """Draw the weights of all pairs, row by row, and keep those of connections."""
-        n_rows = self.n_inputs if origin == "inputs" else self.n_neurons
-        mirrored = self.spec.symmetric and origin == "neurons"
-        mine = [p for p in self.projections if p.origin == origin]
-        for first in range(0, n_rows, _AT_A_TIME):
-            rows = rng.normal(0, self.spec.weight_sd, (min(_AT_A_TIME, n_rows - first), self.n_neurons))
-            if mirrored:
-                rows = np.triu(rows, first + 1)
-            for p in mine:
-                _keep(p, rows, first, whole[p.name])
-        if mirrored:
-            self._mirror(whole)
-        for p in mine:
-            if p.mask is not None:
-                whole[p.name] *= p.mask
-
-    def _mirror(self, whole: dict[str, np.ndarray]) -> None:
-        """Make weights symmetric of which only those above the diagonal are not zero."""
-        upper = {name: w.copy() for name, w in whole.items()}
+    def _signed(self, whole: Mapping[str, np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
+        """Views of all weights by the sign that Dale's law gives them, 1 or -1; none where it is off."""
+        if self.spec.inhibitory is None:
+            return
         for p in self.projections:
-            for other in self.projections:
-                if p.mirrors(other):
-                    below = np.empty_like(whole[p.name])
-                    other.transpose(upper[other.name], below)
-                    whole[p.name] += below
+            w, low, high = whole[p.name], 0, 0
+            if p.origin == "neurons":
+                low, high = (p.row(i) for i in (self.inhibitory.start, self.inhibitory.stop))
+            yield from ((w[:low], 1), (w[low:high], -1), (w[high:], 1))
+
+    def keep_signs(self, whole: Mapping[str, np.ndarray]) -> None:
+        """Set those of the weights (by projection) to 0, in place, whose sign Dale's law forbids."""
+        for weights, sign in self._signed(whole):
+            (np.maximum if sign > 0 else np.minimum)(weights, 0.0, out=weights)
 
     def assign(self, whole: Mapping[str, np.ndarray], bias: np.ndarray, new: Mapping[str, np.ndarray]) -> None:
         """Check `new` and write it into the matrices `whole` (by projection) and `bias`, or change nothing."""
@@ -250,7 +266,13 @@ class Wiring:
         bias[...] = blocks["b"]
 
     def check_structure(self, whole: Mapping[str, np.ndarray]) -> None:
-        """Raise ValueError for weights where there is no connection, or that are not symmetric where they must be."""
+        """Raise ValueError for weights where there is no connection, whose sign Dale's law forbids, or that are not
+        symmetric where they must be."""
+        if any((weights * sign < 0).any() for weights, sign in self._signed(whole)):
+            raise ValueError(
+                f"inhibitory = {self.spec.inhibitory}: weights from the last {self.spec.inhibitory} hidden circuits "
+                "must not be positive, and all others not negative"
+            )
         for p in self.projections:
             if p.mask is not None and whole[p.name][~p.mask].any():
                 raise ValueError(_NOT_CONNECTED + (_LEFT_APART if p.origin in self.spec.sparse_origins else ""))
@@ -266,22 +288,6 @@ _NOT_CONNECTED = (
     "neurons of one circuit are not connected: their weights must be 0, the inhibitory unit makes them compete"
 )
 _LEFT_APART = "; nor are, in this network, the circuits and inputs that its sparsity leaves apart"
-
-
-def _keep(p: Projection, rows: np.ndarray, first: int, w: np.ndarray) -> None:
-    """Write those of the matrix rows `first`, `first` + 1, ... of all pairs to `w` that `p` has connections for."""
-    start, stop = max(first, p.source.start), min(first + len(rows), p.source.stop)
-    if start >= stop:
-        return
-    part = rows[start - first : stop - first, p.target]
-    if p.packing is None:
-        w[start - p.source.start : stop - p.source.start] = part
-        return
-    start, stop = start - p.source.start, stop - p.source.start
-    for group, targets, kept in p.packing.groups(w):
-        low, high = max(group.start, start), min(group.stop, stop)
-        if low < high:
-            kept[low - group.start : high - group.start] = part[low - start : high - start][:, targets]
 
 
 def _packed(p: Projection, matrix: np.ndarray) -> np.ndarray:

@@ -51,6 +51,8 @@ class Agent:
         In place of the experiment's, where its system has several: the same weights as spikes, or as their mean field.
     trains : bool
         Whether the agent will learn: then there has to be memory for that, too.
+    engine : str, optional
+        Name of the engine, in place of the experiment's.
 
     Attributes
     ----------
@@ -71,7 +73,9 @@ class Agent:
         render_mode: str | None = None,
         dynamics: str | None = None,
         trains: bool = False,
+        engine: str | None = None,
     ) -> None:
+        experiment = experiment if engine is None else experiment.changed({"engine.name": engine})
         self.experiment = experiment.with_dynamics(dynamics).resolved()
         extra = {"render_mode": render_mode} if render_mode else {}
         self.env = obtain_environment(experiment.environment, env, **extra)

@@ -50,4 +50,7 @@ def result(played: Sequence[Episode]) -> dict[str, Any]:
         "mean_decisions": float(np.mean([episode.decisions for episode in played])),
     }
     shares = {"accuracy": _share([episode.correct for episode in played]), "success": success_share(played)}
+    scores = [episode.score for episode in played if episode.score is not None]
+    if scores:
+        found["mean_score"] = float(np.mean(scores))
     return {**found, **{name: share for name, share in shares.items() if share is not None}}

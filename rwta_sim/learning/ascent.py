@@ -95,10 +95,11 @@ class Ascent:
 
     @classmethod
     def made(cls, gradient: Gradient) -> Ascent | None:
-        """One, or None where it cannot be had: without a compiler, of packed weights, or if two projections share."""
+        """One, or None where it cannot be had: no compiler, weights that are shared or packed, or biases that do not
+        learn."""
         shared = any(mirror not in (None, i) for i, mirror in enumerate(gradient.mirrors))
-        packed = any(p.packing is not None for p in gradient.projections)
-        if shared or packed or gradient.weights.b.dtype != np.float64 or _native() is None:
+        other = shared or any(p.packing is not None for p in gradient.projections) or gradient.bias_mask is not None
+        if other or gradient.weights.b.dtype != np.float64 or _native() is None:
             return None
         return cls(gradient)
 

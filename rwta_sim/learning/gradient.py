@@ -22,6 +22,8 @@ class Gradient:
     ----------
     weights : Weights
         Of which it is the gradient.
+    frozen : slice, optional
+        Neurons whose biases do not learn: theirs is 0.
 
     Attributes
     ----------
@@ -31,12 +33,18 @@ class Gradient:
         Of each projection.
     mirrors : list of int or None
         Number of the projection whose weights are those of this one, transposed: its own, another's, or none.
+    bias_mask : ndarray of bool, shape (n_neurons,), or None
+        False where biases do not learn; None if all do.
     buffers : list of ndarray
         What a call fills, in the shapes of `parameters`.
     """
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, frozen: slice | None = None) -> None:
         network = weights.network
+        self.bias_mask: np.ndarray | None = None
+        if frozen is not None:
+            self.bias_mask = np.ones(network.n_neurons, dtype=bool)
+            self.bias_mask[frozen] = False
         self.weights = weights
         self.projections = network.projections
         self.gains = [weights.gain(p) for p in self.projections]
@@ -62,6 +70,8 @@ class Gradient:
             np.copyto(self.buffers[-1], factors.bias)
         else:
             np.sum(factors.of_biases, axis=0, out=self.buffers[-1])
+        if self.bias_mask is not None:
+            self.buffers[-1] *= self.bias_mask
         return self.buffers
 
     def _of_projection(self, factors: Factors | Eligibility, i: int) -> None:

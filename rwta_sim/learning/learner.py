@@ -98,7 +98,7 @@ class Learner(LearnerBase):
 
     def factors(self, decision: Decision) -> Factors | Eligibility:
         """What the modulation of `decision` multiplies: factors, or the eligibilities of the synapses."""
-        if self.spec.apply == "synapses":
+        if self.spec.apply == "synapses" or decision.eligibility is not None:
             return synaptic_eligibility(self.rule, self._network, decision)
         return self.rule.factors(decision) if decision.factors is None else decision.factors
 

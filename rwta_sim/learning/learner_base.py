@@ -38,7 +38,8 @@ class LearnerBase(ABC):
         self.spec = spec
         self.rate, self.entropy = spec.rate, spec.entropy
         self.credit = Credit(critic, spec.modulation, spec.control)
-        self.updater = Updater(weights, spec.optimiser)
+        frozen = weights.network.action if spec.biases == "hidden" else None
+        self.updater = Updater(weights, spec.optimiser, frozen)
 
     def anneal(self, progress: float) -> None:
         """Set learning rate and entropy weight for `progress` from 0 (start) to 1 (end)."""

@@ -108,7 +108,7 @@ class RMSUpdate:
         return found
 
     def _biases(self, gradient: Gradient, squares: Sequence[np.ndarray]) -> _Outer:
-        return _Outer(np.ones(1), self._post, None, None, None, gradient.weights.b, squares[-1])
+        return _Outer(np.ones(1), self._post, None, None, gradient.bias_mask, gradient.weights.b, squares[-1])
 
     def can(self, factors: Factors) -> bool:
         """Whether these factors have one row, of numbers, and none of their own for biases."""

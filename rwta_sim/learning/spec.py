@@ -34,6 +34,11 @@ class LearningSpec(Settings):
     batch: PositiveInt = Field(1, description="episodes per update, if the modulation is not td_error")
     entropy: Annotated[float, Field(ge=0)] = Field(0.02, description="weight of the policy entropy at the start")
     final_entropy: Fraction = Field(1.0, description="weight of the entropy at the end, as a fraction")
+    biases: Literal["all", "hidden"] = Field(
+        "all",
+        description="whose biases learn; hidden: not those of action neurons, which then choose by what reaches them "
+        "alone",
+    )
     control: Control = Field(
         "none", description="none: learn; off: do not; shuffled: modulation given to the wrong decisions"
     )

@@ -17,17 +17,21 @@ __all__ = ["Updater"]
 
 
 class Updater:
-    """Steps the weights of a network uphill: gradient, then optimiser, or the optimiser's shortcut for both.
+    """Steps the weights of a network uphill: gradient, then optimiser, or the optimiser's shortcut for both; after each
+    step, weights are projected onto the signs that Dale's law leaves them.
 
     Parameters
     ----------
     weights : Weights
         What changes.
     optimiser : OptimiserSpec
+    frozen : slice, optional
+        Neurons whose biases do not change.
     """
 
-    def __init__(self, weights: Weights, optimiser: OptimiserSpec) -> None:
-        self.gradient = Gradient(weights)
+    def __init__(self, weights: Weights, optimiser: OptimiserSpec, frozen: slice | None = None) -> None:
+        self._weights = weights
+        self.gradient = Gradient(weights, frozen)
         self._optimiser = optimiser.make(self.gradient.parameters)
 
     @cached_property
@@ -40,12 +44,17 @@ class Updater:
         shortcut = self.shortcut
         if shortcut is not None and isinstance(factors, Factors) and shortcut.can(factors):
             shortcut.step(factors, rate, modulation)
+            self._keep_signs()
         else:
             self.step(self.gradient(factors if modulation == 1.0 else factors.times(modulation)), rate)
 
     def step(self, gradients: Sequence[np.ndarray], rate: float) -> None:
         """A step along gradients in the shapes of ``gradient.parameters``, which may be overwritten."""
         self._optimiser.step(gradients, rate)
+        self._keep_signs()
+
+    def _keep_signs(self) -> None:
+        self._weights.network.keep_signs(self._weights.weights)
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that the future depends on, shared with the optimiser."""

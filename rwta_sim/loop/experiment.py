@@ -124,6 +124,11 @@ class Experiment(Settings):
         """What it plays as, for people: "spiking", "rate", or "none" without a network of neurons."""
         return "none"
 
+    @property
+    def n_hidden(self) -> int:
+        """Hidden neurons of its network, the first ones in a recording; 0 without a network."""
+        return 0
+
     def check_side_by_side(self, asked: str) -> None:
         """Raise ValueError if copies of the system cannot play the episodes of a batch; `asked` begins the message."""
         raise ValueError(f"{asked}: the model {self.model!r} has no batches that copies could play")

@@ -38,6 +38,8 @@ class Episode:
         Whether the last answer was right, where the environment tells (``info["correct"]``).
     success : bool or None
         Whether the goal was reached at the end, where the environment tells (``info["success"]``).
+    score : float or None
+        What a published measure of the task makes of it, where the environment tells (``info["score"]`` at the end).
     observations : list
         One more than there are decisions, where they were asked for.
     """
@@ -50,6 +52,7 @@ class Episode:
     rewards: list[float] = field(repr=False)
     correct: bool | None
     success: bool | None
+    score: float | None = None
     observations: list[Any] = field(default_factory=list, repr=False)
 
 
@@ -140,7 +143,8 @@ class Player:
             listener.end_episode(rng)
         n = len(actions)
         means = {name: number / n for name, number in zip(system.numbers, numbers, strict=True)}
-        return Episode(total, discounted, n, means, actions, rewards, watched.correct, watched.success, seen)
+        told = watched.correct, watched.success, watched.score
+        return Episode(total, discounted, n, means, actions, rewards, *told, observations=seen)
 
     def _count(self) -> None:
         self.decisions += 1

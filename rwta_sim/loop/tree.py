@@ -55,7 +55,8 @@ def explained(root: Root, error: ValidationError) -> ConfigError:
 
 
 def _explain(root: Root, loc: tuple[int | str, ...], kind: str, message: str, given: Any) -> str:
-    path = tuple(part for part in loc if isinstance(part, str))
+    # What stands in parentheses is the tag of a union of plain values, not a setting.
+    path = tuple(part for part in loc if isinstance(part, str) and not part.startswith("("))
     names = _without_tags(root, path)
     key = ".".join(names)
     if kind == "extra_forbidden":

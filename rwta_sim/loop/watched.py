@@ -39,6 +39,7 @@ class Watched:
         self._step = 0
         self.correct: bool | None = None
         self.success: bool | None = None
+        self.score: float | None = None
 
     def reset(self, seed: int, options: dict[str, Any] | None) -> Any:
         try:
@@ -77,6 +78,8 @@ class Watched:
             self.correct = self._answer(info, "correct")
         if info.get("success") is not None:
             self.success = self._answer(info, "success")
+        if info.get("score") is not None:
+            self.score = self._score(info)
         return self._features(observation), value, *flags
 
     def _failure(self, what: str) -> EnvironmentFailure:
@@ -97,6 +100,15 @@ class Watched:
         if answer.size != 1 or answer.dtype.kind not in "biuf":
             raise self._failure(f"info[{name!r}] = {shown(info[name])}, expected true or false")
         return bool(answer.item())
+
+    def _score(self, info: dict[str, Any]) -> float:
+        try:
+            score = as_number(info["score"])
+        except (TypeError, ValueError, OverflowError):
+            score = float("nan")
+        if not -REWARD_LIMIT <= score <= REWARD_LIMIT:
+            raise self._failure(f"info['score'] = {shown(info['score'])}, expected a finite number")
+        return score
 
     def _features(self, observation: Any) -> Any:
         if self._keep is not None:

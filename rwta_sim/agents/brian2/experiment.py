@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from rwta_sim.engines import EngineSpec
+from rwta_sim.engines import ClockedEngineSpec, EngineSpec
 from rwta_sim.errors import ConfigError
 from rwta_sim.learning.critics import Constant, CriticSpec
 from rwta_sim.learning.modulation import Control
@@ -99,7 +99,7 @@ class Brian2Experiment(Experiment):
     decision_steps: PositiveInt = Field(100, le=10**9, description="time steps of the fastest clock in a decision")
     critic: CriticSpec = Constant()
     control: Control = Field("none", description="none: learn; off: modulation stays 0; shuffled: that of others")
-    engine: EngineSpec = EngineSpec()
+    engine: ClockedEngineSpec = EngineSpec()
 
     logs: ClassVar[tuple[str, ...]] = ("rate_hz",)
 

@@ -3,21 +3,81 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
+from rwta_sim.circuit.decision import DecisionSpec, choose_action
 from rwta_sim.circuit.meanfield import MeanField
+from rwta_sim.circuit.readout import Readout
 from rwta_sim.circuit.wiring import Weights, Wiring
 from rwta_sim.engines import Engine
 from rwta_sim.learning import Decision
+from rwta_sim.loop.policy import policy_entropy
 from rwta_sim.loop.session import Session, finish
 from rwta_sim.loop.system import Probe
 from rwta_sim.seeding import EpisodeSeeds
 
-__all__ = ["Actor"]
+__all__ = ["Actor", "decided"]
 
 Result = TypeVar("Result")
+
+
+def decided(
+    readout: Readout,
+    preference: np.ndarray,
+    spec: DecisionSpec,
+    network: Wiring,
+    drive: np.ndarray,
+    greedy: bool,
+    rng: np.random.Generator,
+    per_spike: float,
+    **evidence: Any,
+) -> Decision:
+    """What spikes come to: an action, and all that a rule may read of the decision.
+
+    Parameters
+    ----------
+    readout : Readout
+        Whose arrays become the decision's.
+    preference : ndarray, shape (n_actions,)
+        What a greedy choice takes the largest of.
+    spec : DecisionSpec
+    network : Wiring
+    drive, greedy, rng
+        As for `Actor.decide`.
+    per_spike : float
+        Mean rate (Hz) of all neurons that one spike in a decision makes.
+    **evidence
+        Of the decision, what else there is.
+
+    Raises
+    ------
+    DivergenceError
+        If firing probabilities are no longer finite.
+    """
+    counts, v, rates, spoke, q, trace, input_trace = readout
+    where = network.action
+    policy = q[where]
+    entropy = policy_entropy(policy)
+    action = int(preference.argmax()) if greedy else choose_action(spec.decoder, v[where], counts[where], policy, rng)
+    # In the action circuit the action that was taken counts as its spike, whoever took it.
+    v[where] = 0.0
+    v[where.start + action] = 1.0
+    return Decision(
+        drive=drive,
+        input_trace=input_trace if input_trace.size else drive,
+        trace=trace,
+        q=q,
+        v=v,
+        spoke=spoke,
+        action=action,
+        policy=policy,
+        policy_entropy=entropy,
+        rate=float(np.add.reduce(counts)) * per_spike,
+        rates=rates,
+        **evidence,
+    )
 
 
 class Actor(ABC):
@@ -32,12 +92,18 @@ class Actor(ABC):
         What advances the network, if it spikes.
     field : MeanField or None
         What infers its probabilities, if it does not.
+    spikes : bool
+        Whether it fires spikes, which a probe counts.
+    keeps_eligibilities : bool
+        Whether its decisions tell eligibilities, from which a rule then learns.
     """
 
     weights: Weights
     network: Wiring
     engine: Engine | None = None
     field: MeanField | None = None
+    spikes: ClassVar[bool] = True
+    keeps_eligibilities: bool = False
 
     @abstractmethod
     def begin_episode(self, seeds: EpisodeSeeds) -> None:
@@ -80,9 +146,11 @@ class Actor(ABC):
     def probes(self) -> dict[str, Probe]:
         """What can be watched, by name; read by `read` at the end of a decision."""
         n = (self.network.n_neurons,)
+        counted = {"spike_counts": Probe("1", n, "spikes of each neuron in the decision")} if self.spikes else {}
         return {
             "q": Probe("1", n, "firing probability of each neuron within its circuit, in the last step"),
             "x": Probe("1", n, "trace kappa*S of each neuron, as the last step's potentials saw it"),
+            **counted,
         }
 
     @abstractmethod

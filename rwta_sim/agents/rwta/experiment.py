@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from rwta_sim.circuit.decision import DecisionSpec
+from rwta_sim.circuit.events import EventCredit, check_events
 from rwta_sim.circuit.meanfield import MeanFieldSpec
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.engines import EngineSpec
@@ -69,18 +70,36 @@ class RWTAExperiment(Experiment):
     def dynamics_name(self) -> str:
         return self.dynamics
 
+    @property
+    def n_hidden(self) -> int:
+        return self.network.n_hidden
+
     def check_side_by_side(self, asked: str) -> None:
-        if self.learning.modulation.online:
-            raise ValueError(
-                f"{asked} needs weights that stay the same while episodes are played, and the TD error teaches at "
-                "once: set learning.modulation.kind = 'episode_advantage' or 'ppo'"
-            )
+        self.learning.modulation.check_side_by_side(asked)
         self.check_batch(asked, self.learning.batch)
         if self.dynamics == "spiking" and self.engine.name == "runtime":
             raise ValueError(
                 f"{asked} needs networks that can run in threads, which Brian2's own runtime cannot: set "
                 "engine.name = 'compiled', or dynamics = 'rate'"
             )
+
+    def event_credit(self) -> EventCredit | None:
+        """What a network without a time step has to keep for the learning rule; raises as `RuleSettings.on_events`."""
+        decision = self.decision
+        return self.learning.rule.on_events(self.network, decision.decoder, decision.clear == "episode")
+
+    @model_validator(mode="after")
+    def _events_fit(self) -> RWTAExperiment:
+        if self.engine.name != "events" or self.dynamics == "rate":
+            return self
+        check_events(self.network)
+        if self.learning.apply == "synapses":
+            raise ValueError(
+                "learning.apply = 'synapses' is Brian2 equations, and engine.name = 'events' has none: leave it out, "
+                "or set engine.name = 'compiled'"
+            )
+        self.event_credit()
+        return self
 
     @model_validator(mode="after")
     def _details_fit(self) -> RWTAExperiment:
@@ -159,12 +178,8 @@ class RWTAExperiment(Experiment):
 
     @model_validator(mode="after")
     def _critic_fits(self) -> RWTAExperiment:
-        critic, modulation = self.critic, self.learning.modulation
-        if modulation.online and not critic.online:
-            raise ValueError(
-                f"critic.kind = {critic.kind!r} tells TD errors at the end of an episode: set learning.modulation.kind "
-                "= 'episode_advantage' (or, with dynamics = 'rate', 'ppo')"
-            )
+        critic = self.critic
+        self.learning.modulation.check_critic(critic.kind, critic.online)
         if critic.reads_rates:
             self._rates_can_be_read()
         return self

@@ -33,6 +33,9 @@ def network_needs(experiment: RWTAExperiment, n_inputs: int, n_actions: int) -> 
     if experiment.dynamics == "rate":
         return [Need(count, 5 * of_neurons + 4 * of_inputs, advice), *structure]
     width = 4 if spec.precision == "single" else 8
+    if experiment.engine.name == "events":
+        kept = width + 8 * (experiment.event_credit() is not None)
+        return [Need(count, _NEURON * n + kept * of_inputs + (kept + 1) * of_neurons, advice), *structure]
     plasticity = experiment.learning.plasticity(spec)
     each = width + _synapse_bytes(spec, plasticity)
     of_input = width if spec.inputs == "current" else each
@@ -93,7 +96,7 @@ def _synapse_bytes(spec: NetworkSpec, plasticity: PlasticSynapse | None) -> int:
 
 
 def _within_circuits(spec: NetworkSpec, n_actions: int, plasticity: PlasticSynapse | None) -> int:
-    pairs, neurons = spec.hidden_circuits * spec.hidden_size**2 + n_actions**2, spec.n_hidden + n_actions
+    pairs, neurons = sum(size**2 for size in (*spec.hidden_sizes, n_actions)), spec.n_hidden + n_actions
     ladder = _PAIR * pairs // 2 if (spec.inhibition, spec.firing) == ("equations", "one_hot") else 0
     remembers = spec.refractory is not None and spec.firing == "poisson"
     every = remembers + (plasticity is not None and bool(plasticity.on_circuit))
@@ -102,7 +105,8 @@ def _within_circuits(spec: NetworkSpec, n_actions: int, plasticity: PlasticSynap
 
 def _history_rows(experiment: RWTAExperiment) -> int:
     learning = experiment.learning
-    return experiment.decision.steps if learning.rule.needs_history and learning.apply == "factors" else 0
+    keeps = learning.rule.needs_history and learning.apply == "factors" and experiment.engine.name != "events"
+    return experiment.decision.steps if keeps else 0
 
 
 def _records_traces(experiment: RWTAExperiment) -> bool:

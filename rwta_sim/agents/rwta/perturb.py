@@ -8,11 +8,11 @@ weights; where all of one is to be silent, its spikes go on unheard: nothing it 
 
 from __future__ import annotations
 
-import math
 import re
 
 import numpy as np
 
+from rwta_sim.agents.targets import share
 from rwta_sim.circuit.equations import U_MAX
 from rwta_sim.circuit.spec import BLOCKS
 from rwta_sim.circuit.wiring import Weights, Wiring
@@ -87,20 +87,10 @@ def _hidden(network: Wiring, asked: str, target: str, rng: np.random.Generator) 
     if kind == "circuit":
         return _circuit(network, asked, text)
     count = network.spec.hidden_circuits if kind == "circuits" else network.spec.n_hidden
-    chosen = rng.permutation(count)[: round(_share(asked, text) * count)]
+    chosen = rng.permutation(count)[: round(share(asked, text) * count)]
     if kind == "neurons":
         return np.sort(chosen)
     return np.flatnonzero(np.isin(network.circuit[: network.spec.n_hidden], chosen))
-
-
-def _share(asked: str, text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
-    if not 0 <= share <= 1:
-        raise ConfigError(f"{asked}: expected a share from 0 to 1, got {text}")
-    return share
 
 
 def _circuit(network: Wiring, asked: str, text: str) -> np.ndarray:

@@ -35,6 +35,8 @@ class RateActor(Actor):
         Decisions so far, and those whose mean field had not converged.
     """
 
+    spikes = False
+
     def __init__(self, wiring: Wiring, spec: MeanFieldSpec, rng: np.random.Generator | None = None) -> None:
         initial = {name: w.astype(np.float32) for name, w in wiring.initial_weights(rng).items()}
         self.weights = Weights(wiring, initial, np.zeros(wiring.n_neurons, np.float32))

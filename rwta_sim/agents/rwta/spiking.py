@@ -6,15 +6,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from rwta_sim.agents.rwta.actor import Actor
+from rwta_sim.agents.rwta.actor import Actor, decided
 from rwta_sim.circuit.arrays import NetworkArrays
-from rwta_sim.circuit.decision import DecisionSpec, choose_action
+from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.engines import Engine, run_session
 from rwta_sim.learning import Decision
-from rwta_sim.loop.policy import policy_entropy
 from rwta_sim.loop.session import Session
-from rwta_sim.loop.system import Probe
 from rwta_sim.seeding import EpisodeSeeds
 
 __all__ = ["SpikingActor"]
@@ -41,43 +39,30 @@ class SpikingActor(Actor):
         self.engine = engine
         self.spec = spec
         self.weights = self.arrays = NetworkArrays(network, engine)
-        self._each_decision = spec.clear == "decision"
         self._per_spike = 1.0 / (spec.steps * float(network.spec.dt) * network.n_neurons)
+        self.keeps_eligibilities = network.plasticity is not None
+        self._each_decision = spec.clear == "decision"
 
     def begin_episode(self, seeds: EpisodeSeeds) -> None:
         self.engine.seed(seeds.spikes)
         self.arrays.clear()
 
     def decide(self, drive: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Decision]:
-        arrays, where = self.arrays, self.network.action
+        arrays = self.arrays
         arrays.drive_inputs(drive)
         if self._each_decision:
             arrays.clear()
         arrays.begin_decision()
         yield
-        counts, v, rates, spoke, q, trace, input_trace = arrays.read(self.spec.steps)
-        policy = q[where]
-        entropy = policy_entropy(policy)
-        action = (
-            int(arrays.preference[where].argmax())
-            if greedy
-            else choose_action(self.spec.decoder, v[where], counts[where], policy, rng)
-        )
-        # In the action circuit the action that was taken counts as its spike, whoever took it.
-        v[where] = 0.0
-        v[where.start + action] = 1.0
-        return Decision(
-            drive=drive,
-            input_trace=input_trace if input_trace.size else drive,
-            trace=trace,
-            q=q,
-            v=v,
-            spoke=spoke,
-            action=action,
-            policy=policy,
-            policy_entropy=entropy,
-            rate=float(np.add.reduce(counts)) * self._per_spike,
-            rates=rates,
+        return decided(
+            arrays.read(self.spec.steps),
+            arrays.preference[self.network.action],
+            self.spec,
+            self.network,
+            drive,
+            greedy,
+            rng,
+            self._per_spike,
             history=arrays.history(),
             eligibility=arrays.eligibility(),
         )
@@ -92,10 +77,6 @@ class SpikingActor(Actor):
             if self.weights.weights[name] is not weights:
                 np.copyto(self.weights.weights[name], weights)
         np.copyto(self.weights.b, other.weights.b)
-
-    def probes(self) -> dict[str, Probe]:
-        n = (self.network.n_neurons,)
-        return {**super().probes(), "spike_counts": Probe("1", n, "spikes of each neuron in the decision")}
 
     def activity(self) -> np.ndarray:
         return self.arrays.spike_counts()

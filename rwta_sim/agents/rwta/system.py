@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from rwta_sim.agents.rwta.actor import Actor
+from rwta_sim.agents.rwta.events import EventActor
 from rwta_sim.agents.rwta.needs import network_needs, training_needs
 from rwta_sim.agents.rwta.packed_checkpoints import with_packed_weights
 from rwta_sim.agents.rwta.perturb import PERTURBATIONS, perturb
 from rwta_sim.agents.rwta.rate import RateActor
 from rwta_sim.agents.rwta.spiking import SpikingActor
+from rwta_sim.circuit.events import EventNetwork
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.plasticity import explained
 from rwta_sim.circuit.spec import NetworkSpec
@@ -54,7 +56,7 @@ class RWTASystem(System):
     ----------
     encoder : Encoder
     actor : Actor
-        A `SpikingActor` or a `RateActor`.
+        A `SpikingActor`, an `EventActor` or a `RateActor`.
     network : Wiring
         An `RWTANetwork`, if it spikes.
     learner : LearnerBase or None
@@ -90,6 +92,9 @@ class RWTASystem(System):
         rng = initial_generator(experiment.seed)
         if experiment.dynamics == "rate":
             return RateActor(Wiring(experiment.network, n_inputs, n_actions, rng), experiment.mean_field, rng)
+        if experiment.engine.name == "events":
+            wiring = Wiring(experiment.network, n_inputs, n_actions, rng)
+            return EventActor(EventNetwork(wiring, rng, experiment.event_credit()), experiment.decision, record)
         engine, learning, decision = make_engine(experiment.engine), experiment.learning, experiment.decision
         plasticity = learning.plasticity(experiment.network)
         with explained(learning.equations):
@@ -137,7 +142,7 @@ class RWTASystem(System):
 
     @property
     def engine_name(self) -> str:
-        return "none" if self.actor.engine is None else self.experiment.engine.name
+        return "none" if self.experiment.dynamics == "rate" else self.experiment.engine.name
 
     # -- learning ------------------------------------------------------------------------------------
 
@@ -212,7 +217,7 @@ class RWTASystem(System):
     def _rule_of_factors(self) -> Rule | None:
         """A rule on the network's weights, if its factors are all that a learner makes of a decision."""
         learning = self.experiment.learning
-        if learning.apply != "factors" or learning.modulation.replays or self.experiment.dynamics == "rate":
+        if self.actor.keeps_eligibilities or learning.modulation.replays or self.experiment.dynamics == "rate":
             return None
         if self._early_rule is None:
             self._early_rule = self._rule(self.network)
@@ -287,9 +292,7 @@ class RWTASystem(System):
         self.actor.weights_changed()
 
     def winners(self) -> np.ndarray:
-        spec = self.experiment.network
-        counts = self.actor.activity()[: spec.n_hidden].reshape(spec.hidden_circuits, spec.hidden_size)
-        return np.where(counts.any(axis=1), counts.argmax(axis=1), -1)
+        return self.network.winners(self.actor.activity())
 
     def rates(self) -> np.ndarray:
         return self.actor.activity() * self._hz

@@ -29,6 +29,22 @@ class Modulation(Settings):
     replays: ClassVar[bool] = False
     renamed: ClassVar[dict[str, str]] = {"trace": "lam"}
 
+    def check_critic(self, kind: str, online: bool) -> None:
+        """Raise ValueError if a critic of this kind, which tells TD errors at once or not, does so too late."""
+        if self.online and not online:
+            raise ValueError(
+                f"critic.kind = {kind!r} tells TD errors at the end of an episode: set learning.modulation.kind = "
+                "'episode_advantage' (or 'ppo', where the rule or the dynamics allow it)"
+            )
+
+    def check_side_by_side(self, asked: str) -> None:
+        """Raise ValueError if weights change while copies of a system play; `asked` begins the message."""
+        if self.online:
+            raise ValueError(
+                f"{asked} needs weights that stay the same while episodes are played, and the TD error teaches at "
+                "once: set learning.modulation.kind = 'episode_advantage' or 'ppo'"
+            )
+
     def discount(self, gamma: float) -> float:
         """Of later TD errors in an advantage, per decision; `gamma` is that of rewards."""
         return 0.0

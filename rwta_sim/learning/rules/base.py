@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from rwta_sim.circuit.decision import Decoder
+from rwta_sim.circuit.events import EventCredit
 from rwta_sim.circuit.evidence import History
 from rwta_sim.circuit.meanfield import MeanField
 from rwta_sim.circuit.plasticity import PlasticSynapse
@@ -97,6 +98,16 @@ class RuleSettings(Settings):
             "synapses' weights: set learning.apply = 'factors'"
         )
 
+    def on_events(self, network: NetworkSpec, decoder: Decoder, lasting: bool) -> EventCredit | None:
+        """How spikes are credited where there is no time step; None: from what a decision ends with, as on a clock.
+
+        Raises
+        ------
+        ValueError
+            If the rule is written for time steps.
+        """
+        return None
+
     def check_published_code(self, published_code: bool) -> None:
         """Raise ValueError if the slips of SVPG's published code cannot be made in it, and are asked for."""
 
@@ -129,6 +140,20 @@ class HistorySettings(RuleSettings):
     tau_e: Time | None = Field(
         None, description="time constant of the synaptic eligibility; default: no decay, and an end with its decision"
     )
+
+    def on_events(self, network: NetworkSpec, decoder: Decoder, lasting: bool) -> EventCredit | None:
+        raise ValueError(
+            f"engine.name = 'events' has no time step, and learning.rule.kind = {self.kind!r} sums over steps: take "
+            "'score_function' or 'trace_stdp', or set engine.name = 'compiled'"
+        )
+
+    def summed_over_events(self, network: NetworkSpec, **causes: bool) -> EventCredit:
+        """Credit with the window and the time constant of these settings."""
+        return EventCredit(
+            tau_e=0.0 if self.tau_e is None else float(self.tau_e),
+            window=math.inf if self.window is None else self.window * float(network.dt),
+            **causes,
+        )
 
 
 class HistoryRule(Rule):

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from rwta_sim.circuit.decision import Decoder
+from rwta_sim.circuit.events import EventCredit
 from rwta_sim.circuit.evidence import History
 from rwta_sim.circuit.plasticity import PlasticSynapse, winner_take_all
 from rwta_sim.circuit.spec import NetworkSpec
@@ -48,6 +49,15 @@ class ScoreFunction(HistorySettings):
         # y/(1 - exp(-y)) of y = rho_hat q dt; exprel(y) is (exp(y) - 1)/y, and 1 at 0.
         gain = "1/exprel(-q*rho_hat*dt)" if network.firing == "poisson" else ""
         return winner_take_all(network.kernel, self.tau_e, gain)
+
+    def on_events(self, network: NetworkSpec, decoder: Decoder, lasting: bool) -> EventCredit:
+        """Without a clock the same causes: hidden spikes before the action circuit's last one, and that one."""
+        acts_back = {"ah", "ha"} <= set(network.present_blocks) or network.refractory is not None
+        return self.summed_over_events(
+            network,
+            causal_hidden=self.causal and not lasting,
+            causal_action=self.causal and decoder == "last_spike" and not acts_back,
+        )
 
 
 class _ScoreFunction(HistoryRule):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from rwta_sim.circuit.decision import Decoder
+from rwta_sim.circuit.events import EventCredit
 from rwta_sim.circuit.plasticity import PlasticSynapse, winner_take_all
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
@@ -30,6 +31,9 @@ class TraceSTDP(HistorySettings):
 
     def equations(self, network: NetworkSpec) -> PlasticSynapse:
         return winner_take_all(network.kernel, self.tau_e)
+
+    def on_events(self, network: NetworkSpec, decoder: Decoder, lasting: bool) -> EventCredit:
+        return self.summed_over_events(network)
 
 
 class _TraceSTDP(HistoryRule):

@@ -1,0 +1,93 @@
+"""Lesions and stimulation of stochastic neurons: changes of weights and biases, nothing else.
+
+Nothing is taken out of the network, so that everything else has the same random numbers as before. A neuron without
+weights says nothing; one that is silent says -1, as it does whenever it does not fire.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from rwta_sim.agents.binary import MUTE
+from rwta_sim.agents.targets import share
+from rwta_sim.errors import ConfigError, nearest
+
+__all__ = ["PERTURBATIONS", "perturb"]
+
+PERTURBATIONS = {
+    "lesion": "cut connections (sh: inputs to hidden, hh: among hidden layers, ha: hidden to actions), or destroy "
+    "layer:K or neurons:SHARE of the hidden neurons: no connections",
+    "silence": "keep layer:K or neurons:SHARE of the hidden neurons from firing",
+    "drive": "neuron:I: hidden neuron I, counted through all layers, always fires",
+}
+_TARGET = re.compile(r"(layer|neurons|neuron):([0-9.eE+-]+)")
+
+
+def perturb(
+    weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], name: str, target: str, rng: np.random.Generator
+) -> None:
+    """Change weights and biases in place, as `PERTURBATIONS` says.
+
+    Parameters
+    ----------
+    weights : sequence of ndarray, shape (n_post, n_pre) each
+        Layer after layer, that onto the actions last.
+    biases : sequence of ndarray, shape (n_post,) each
+    name : str
+        One of `PERTURBATIONS`.
+    target : str
+        Of what; as there.
+    rng : numpy.random.Generator
+        Draws the neurons of a share.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such perturbation, or no such target in this network; then nothing has changed.
+    """
+    if name not in PERTURBATIONS:
+        raise ConfigError(f"unknown perturbation {name!r}: {nearest(name, PERTURBATIONS)}")
+    asked = f"{name} {target!r}"
+    blocks = {"sh": weights[:1], "hh": weights[1:-1], "ha": weights[-1:]}
+    if name == "lesion" and target in blocks:
+        if not blocks[target]:
+            raise ConfigError(f"{asked}: there is one hidden layer, expected sh or ha")
+        for block in blocks[target]:
+            block[...] = 0.0
+        return
+    hit = _targets([len(bias) for bias in biases[:-1]], name, asked, target, rng)
+    for k, neurons in enumerate(hit):
+        weights[k][neurons] = 0.0
+        biases[k][neurons] = {"lesion": 0.0, "silence": MUTE, "drive": -MUTE}[name]
+        if name == "lesion":
+            weights[k + 1][:, neurons] = 0.0
+
+
+def _targets(sizes: Sequence[int], name: str, asked: str, target: str, rng: np.random.Generator) -> list[np.ndarray]:
+    """Of each hidden layer the neurons that a target names."""
+    found = _TARGET.fullmatch(target)
+    if found is None or (name == "drive") != (found[1] == "neuron"):
+        expected = {"drive": "neuron:I", "silence": "layer:K or neurons:SHARE"}
+        blocks = "a block (sh, hh, ha), layer:K or neurons:SHARE"
+        raise ConfigError(f"{asked}: expected {expected.get(name, blocks)}")
+    kind, text = found.groups()
+    count, starts = sum(sizes), np.cumsum([0, *sizes])
+    if kind == "neurons":
+        chosen = rng.permutation(count)[: round(share(asked, text) * count)]
+    elif kind == "layer":
+        layer = _number(asked, text, len(sizes), "a hidden layer")
+        chosen = np.arange(starts[layer], starts[layer + 1])
+    else:
+        chosen = np.array([_number(asked, text, count, "a hidden neuron")])
+    hit = np.isin(np.arange(count), chosen)
+    return [np.flatnonzero(hit[start:stop]) for start, stop in pairwise(starts)]
+
+
+def _number(asked: str, text: str, count: int, what: str) -> int:
+    if not text.isdecimal() or int(text) >= count:
+        raise ConfigError(f"{asked}: expected the number of {what}, from 0 to {count - 1}")
+    return int(text)

@@ -1,0 +1,100 @@
+"""`EventActor`: a network without a time step, from event to event."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rwta_sim.agents.rwta.actor import Actor, decided
+from rwta_sim.circuit.decision import DecisionSpec
+from rwta_sim.circuit.events import EventNetwork
+from rwta_sim.learning import Decision
+from rwta_sim.loop.session import Session
+from rwta_sim.seeding import EpisodeSeeds
+
+__all__ = ["EventActor"]
+
+
+class EventActor(Actor):
+    """An `EventNetwork` in decisions of the same length as those of a clocked network.
+
+    What a rule reads of a decision is what it reads of a clocked one as dt goes to 0: probabilities and traces at its
+    end, and the last spike of each circuit.
+
+    Parameters
+    ----------
+    events : EventNetwork
+    spec : DecisionSpec
+    record : bool
+        Keep every spike.
+    """
+
+    weights: EventNetwork
+
+    def __init__(self, events: EventNetwork, spec: DecisionSpec, record: bool = False) -> None:
+        self.network, self.weights, self.spec = events.network, events, spec
+        network = events.network.spec
+        self.keeps_eligibilities = events.keeps_eligibilities
+        self._time = spec.steps * float(network.dt)
+        self._each_decision = spec.clear == "decision"
+        self._refractory = network.refractory is not None
+        self._per_spike = 1.0 / (self._time * events.network.n_neurons)
+        self._decisions = 0
+        self._spikes: list[tuple[np.ndarray, ...]] | None = [] if record else None
+
+    def begin_episode(self, seeds: EpisodeSeeds) -> None:
+        self.weights.seed(seeds.spikes)
+        self.weights.clear()
+
+    def decide(self, drive: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Decision]:
+        """As `Actor.decide`; never yields."""
+        yield from ()
+        network = self.weights
+        network.drive(drive)
+        if self._each_decision:
+            network.clear()
+        network.advance(self._time)
+        if self._spikes is not None:
+            self._note(self._spikes)
+        self._decisions += 1
+        preference = network.arrays.potential if self._refractory else network.arrays.q
+        return decided(
+            network.read(self.spec.steps),
+            preference[self.network.action],
+            self.spec,
+            self.network,
+            drive,
+            greedy,
+            rng,
+            self._per_spike,
+            eligibility=network.eligibility(),
+        )
+
+    def _note(self, spikes: list[tuple[np.ndarray, ...]]) -> None:
+        input_t, input_i, neuron_t, neuron_i = self.weights.spikes()
+        start = self._decisions * self._time
+        spikes.append((input_i, input_t + start, neuron_i, neuron_t + start))
+
+    def follow(self, other: EventActor) -> None:
+        for name, weights in other.weights.weights.items():
+            np.copyto(self.weights.weights[name], weights)
+        np.copyto(self.weights.b, other.weights.b)
+
+    def activity(self) -> np.ndarray:
+        return self.weights.arrays.counts
+
+    def read(self, probe: str) -> np.ndarray:
+        network = self.weights
+        return {"q": network.arrays.q.copy, "x": network.trace, "spike_counts": network.arrays.counts.copy}[probe]()
+
+    def recorded(self) -> dict[str, np.ndarray]:
+        """Every spike, where they are recorded; see `rwta_sim.lab.recording.record_episode`."""
+        none = (np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32), np.empty(0))
+        parts = [np.concatenate(each) for each in zip(none, *(self._spikes or []), strict=True)]
+        names = ("input_i", "input_t", "neuron_i", "neuron_t")
+        silent = self.network.spec.inputs == "current"
+        n_inputs = np.array(0 if silent else self.network.n_inputs)
+        return {**dict(zip(names, parts, strict=True)), "n_inputs": n_inputs}
+
+    def weights_changed(self) -> None:
+        if not self._each_decision:
+            self.weights.refresh()

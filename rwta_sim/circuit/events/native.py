@@ -1,0 +1,193 @@
+"""A decision from event to event in compiled code (advance.cpp)."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import weakref
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from rwta_sim.circuit.events.state import Arrays, Constants, Span
+from rwta_sim.circuit.wiring import Weights
+from rwta_sim.native import native_function
+
+__all__ = ["Native"]
+
+_POINTER, _NUMBER, _REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+
+
+class _Projection(ctypes.Structure):
+    """As in advance.cpp."""
+
+    _fields_: ClassVar = [
+        *((name, _NUMBER) for name in ("from_inputs", "source", "n_source", "target", "n_target")),
+        ("gain", _REAL),
+        *((name, _POINTER) for name in ("w", "e", "targets", "first", "begin")),
+    ]
+
+
+class _Network(ctypes.Structure):
+    """As in advance.cpp."""
+
+    _fields_: ClassVar = [
+        *((name, _NUMBER) for name in ("inputs", "neurons", "circuits", "projections", "parts", "single", "credits")),
+        *((name, _REAL) for name in ("rho_hat", "jump", "delay", "duration", "refractory", "noise", "noise_rate")),
+        ("rate", _REAL * 2),
+        ("starts", _POINTER),
+        ("projection", ctypes.POINTER(_Projection)),
+        *(
+            (name, _POINTER)
+            for name in (
+                *("b", "current", "x_inputs", "x", "u", "t_spike", "eta"),
+                *("counts", "last", "q", "q_last", "potential", "e_b", "post"),
+            )
+        ),
+    ]
+
+
+class _Decision(ctypes.Structure):
+    """As in advance.cpp."""
+
+    _fields_: ClassVar = [
+        ("end", _REAL),
+        *((name, _POINTER) for name in ("drive", "next_input", "input_state", "next_circuit", "circuit_state")),
+        ("tau_e", _REAL),
+        ("since", _REAL),
+        ("causal_hidden", _NUMBER),
+        ("causal_action", _NUMBER),
+    ]
+
+
+class _Functions(NamedTuple):
+    new: Any
+    free: Any
+    clear: Any
+    advance: Any
+    counts: Any
+    copy: Any
+
+
+@functools.cache
+def _functions() -> _Functions | None:
+    """The compiled functions, or None where there is no compiler."""
+    source = Path(__file__).with_name("advance.cpp")
+    arguments = {
+        "new": [_POINTER],
+        "free": [_POINTER],
+        "clear": [_POINTER],
+        "advance": [_POINTER] * 3,
+        "counts": [_POINTER] * 2,
+        "copy": [_POINTER] * 5,
+    }
+    found = {}
+    for name, kinds in arguments.items():
+        function = native_function(source, f"events_{name}", *kinds)
+        if function is None:
+            return None
+        found[name] = function
+    return _Functions(**found)
+
+
+class Native:
+    """Advances a network, as `Plain` does.
+
+    Parameters
+    ----------
+    weights : Weights
+    constants : Constants
+    arrays : Arrays
+    gains : list of float
+        Of each projection.
+    """
+
+    def __init__(self, weights: Weights, constants: Constants, arrays: Arrays, gains: list[float]) -> None:
+        functions = _functions()
+        assert functions is not None  # what `made` has asked
+        self._call = functions
+        self._weights, self._arrays, self._gains = weights, arrays, gains
+        network = weights.network
+        self._projections = (_Projection * len(network.projections))()
+        numbers = {
+            name: getattr(constants, name)
+            for name in ("rho_hat", "jump", "delay", "duration", "refractory", "noise", "noise_rate")
+        }
+        self._network = _Network(
+            inputs=network.n_inputs,
+            neurons=network.n_neurons,
+            circuits=len(network.starts) - 1,
+            projections=len(network.projections),
+            parts=len(constants.rates),
+            rate=(_REAL * 2)(*constants.rates),
+            starts=network.starts.ctypes.data,
+            projection=self._projections,
+            **numbers,
+        )
+        for name in ("current", "x_inputs", "x", "u", "t_spike", "eta", "counts", "last", "q", "q_last", "potential"):
+            setattr(self._network, name, getattr(arrays, name).ctypes.data)
+        self._network.e_b, self._network.post = arrays.e_b.ctypes.data, arrays.post.ctypes.data
+        self._decision = _Decision()
+        self._past = _POINTER()
+        functions.new(ctypes.addressof(self._past))
+        self._streams: tuple[Any, ...] = ()
+        self._end = weakref.finalize(self, functions.free, self._past.value)
+        self.point()
+
+    @classmethod
+    def made(cls, weights: Weights, constants: Constants, arrays: Arrays, gains: list[float]) -> Native | None:
+        """One, or None where there is no compiler."""
+        return None if _functions() is None else cls(weights, constants, arrays, gains)
+
+    def point(self) -> None:
+        """Look at the weights and eligibilities as they are now: others may have been put in their place."""
+        weights, arrays = self._weights, self._arrays
+        for i, (p, gain) in enumerate(zip(weights.network.projections, self._gains, strict=True)):
+            w = weights.weights[p.name]
+            assert w.flags.c_contiguous and w.shape == p.weights_shape
+            described = self._projections[i]
+            described.from_inputs, described.gain = p.origin == "inputs", gain
+            described.source, described.n_source = p.source.start, p.shape[0]
+            described.target, described.n_target = p.target.start, p.shape[1]
+            described.w = w.ctypes.data
+            if p.packing is not None:
+                for name in ("targets", "first", "begin"):
+                    setattr(described, name, getattr(p.packing, name).ctypes.data)
+            described.e = arrays.e[i].ctypes.data if arrays.e else None
+        self._network.single = next(iter(weights.weights.values())).dtype == np.float32
+        self._network.b = weights.b.ctypes.data
+
+    def clear(self) -> None:
+        self._call.clear(self._past)
+
+    def advance(self, span: Span) -> None:
+        """Go through a decision."""
+        decision = self._decision
+        if self._streams != (span.for_inputs, span.for_circuits):
+            self._streams = span.for_inputs, span.for_circuits
+            decision.next_input, decision.input_state = _stream(span.for_inputs)
+            decision.next_circuit, decision.circuit_state = _stream(span.for_circuits)
+        decision.end = span.end
+        decision.drive = None if span.drive is None else span.drive.ctypes.data
+        self._network.credits = span.credits
+        decision.tau_e, decision.since = span.tau_e, span.since
+        decision.causal_hidden, decision.causal_action = span.causal_hidden, span.causal_action
+        self._call.advance(ctypes.addressof(self._network), ctypes.addressof(decision), self._past)
+
+    def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Times (s) and numbers of the inputs that fired in the last decision, and of the neurons."""
+        counts = np.zeros(2, np.int64)
+        self._call.counts(self._past, counts.ctypes.data)
+        inputs, events = counts.tolist()
+        input_t, input_i = np.zeros(inputs), np.zeros(inputs, np.int32)
+        t, fired = np.zeros(events), np.zeros(events, np.int32)
+        self._call.copy(self._past, *(array.ctypes.data for array in (input_t, input_i, t, fired)))
+        spoke = fired >= 0
+        return input_t, input_i, t[spoke], fired[spoke]
+
+
+def _stream(rng: np.random.Generator) -> tuple[int | None, int]:
+    """Where NumPy's C function for the next uniform number is, and what it draws from."""
+    interface = rng.bit_generator.ctypes
+    return ctypes.cast(interface.next_double, _POINTER).value, interface.state_address

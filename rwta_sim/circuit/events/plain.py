@@ -1,0 +1,252 @@
+"""A decision from event to event in Python: what advance.cpp does, number for number, where there is no compiler."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import deque
+
+import numpy as np
+
+from rwta_sim.circuit.events.state import Arrays, Constants, Span
+from rwta_sim.circuit.wiring import Weights
+
+__all__ = ["Plain"]
+
+#: Factors of traces beyond exp of this would overflow before long.
+_SPAN = 200.0
+
+
+class Plain:
+    """Advances a network.
+
+    Parameters
+    ----------
+    weights : Weights
+    constants : Constants
+    arrays : Arrays
+    gains : list of float
+        Of each projection.
+    """
+
+    def __init__(self, weights: Weights, constants: Constants, arrays: Arrays, gains: list[float]) -> None:
+        self._weights, self._is, self._has, self._gains = weights, constants, arrays, gains
+        self._network = weights.network
+        self._late: deque[tuple[float, int]] = deque()
+        self._ending: deque[tuple[float, int]] = deque()
+        self._spikes: tuple[np.ndarray, ...] = ()
+        self._origin = self._eta_t = 0.0
+
+    def point(self) -> None:
+        """Nothing to do: weights are looked up whenever they are needed."""
+
+    def clear(self) -> None:
+        self._late.clear()
+        self._ending.clear()
+
+    def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Times (s) and numbers of the inputs that fired in the last decision, and of the neurons."""
+        input_t, input_i, circuit_t, fired = self._spikes
+        spoke = fired >= 0
+        return input_t, input_i, circuit_t[spoke], fired[spoke]
+
+    def advance(self, span: Span) -> None:
+        """Go through a decision."""
+        self._span, self._origin, self._eta_t = span, 0.0, 0.0
+        inputs, events, fired = self._inputs(), self._circuits(), []
+        actions = [t for t, c in events if c == len(self._network.starts) - 2]
+        last_action = actions[-1] if actions else math.inf  # an action that no spike made is drawn at the end
+        i = k = 0
+        while i < len(inputs) or k < len(events):
+            input_ = i < len(inputs) and (k == len(events) or inputs[i][0] < events[k][0])
+            t, who = inputs[i] if input_ else events[k]
+            self._deliver(t)
+            if max(self._is.rates) * (t - self._origin) > _SPAN:
+                self._rebase(t)
+            if input_:
+                self._spike(t, who)
+                i += 1
+            else:
+                fired.append(self._fire(t, who, last_action))
+                k += 1
+        self._deliver(span.end)
+        self._finish()
+        times, numbers = zip(*inputs, strict=True) if inputs else ((), ())
+        self._spikes = (
+            np.array(times, float),
+            np.array(numbers, np.int32),
+            np.array([t for t, _ in events], float),
+            np.array(fired, np.int32),
+        )
+
+    # -- who fires when, but for the winners ---------------------------------------------------------
+
+    def _inputs(self) -> list[tuple[float, int]]:
+        span, found = self._span, []
+        if span.drive is None:
+            return []
+        upto = np.cumsum(span.drive).tolist()
+        rate = self._is.rho_hat * upto[-1]
+        if rate > 0:
+            t = self._wait(span.for_inputs, rate)
+            while t < span.end:
+                i = bisect_right(upto, span.for_inputs.random() * upto[-1])
+                found.append((t, min(i, len(upto) - 1)))
+                t += self._wait(span.for_inputs, rate)
+        return found
+
+    def _circuits(self) -> list[tuple[float, int]]:
+        span, count, found = self._span, len(self._network.starts) - 1, []
+        rate = self._is.rho_hat * count
+        t = self._wait(span.for_circuits, rate)
+        while t < span.end:
+            found.append((t, int(span.for_circuits.random() * count)))
+            t += self._wait(span.for_circuits, rate)
+        return found
+
+    @staticmethod
+    def _wait(rng: np.random.Generator, rate: float) -> float:
+        return -math.log(1.0 - rng.random()) / rate
+
+    # -- what spikes do ------------------------------------------------------------------------------
+
+    def _kept(self, t: float) -> list[float]:
+        return [math.exp(-rate * (t - self._origin)) for rate in self._is.rates]
+
+    def _feel(self, t: float, i: int, amount: float) -> None:
+        network, has = self._network, self._has
+        input_ = i < network.n_inputs
+        j = i if input_ else i - network.n_inputs
+        for part, kept in enumerate(self._kept(t)):
+            scaled = amount * self._is.jump / kept
+            (has.x_inputs if input_ else has.x)[part, j] += scaled
+            for p, gain in zip(network.projections, self._gains, strict=True):
+                if (p.origin == "inputs") == input_ and p.source.start <= j < p.source.stop:
+                    targets, row = p.outgoing(j - p.source.start, self._weights.weights[p.name])
+                    has.u[part, p.target][targets] += row.astype(float) * (gain * scaled)
+
+    def _spike(self, t: float, i: int) -> None:
+        constants = self._is
+        if constants.delay > 0:
+            self._late.append((t + constants.delay, i))
+        else:
+            self._feel(t, i, 1.0)
+        if constants.duration > 0:
+            self._ending.append((t + constants.delay + constants.duration, i))
+
+    def _deliver(self, before: float) -> None:
+        late, ending = self._late, self._ending
+        while (late and late[0][0] <= before) or (ending and ending[0][0] <= before):
+            first = bool(late) and (not ending or late[0][0] <= ending[0][0])
+            t, i = (late if first else ending).popleft()
+            self._feel(t, i, 1.0 if first else -1.0)
+
+    def _rebase(self, t: float) -> None:
+        for part, kept in enumerate(self._kept(t)):
+            for values in (self._has.x_inputs, self._has.x, self._has.u):
+                values[part] *= kept
+        self._origin = t
+
+    # -- competition ---------------------------------------------------------------------------------
+
+    def _barred(self, t: float, where: slice) -> np.ndarray:
+        refractory = self._is.refractory
+        return (t - self._has.t_spike[where] < refractory) & (refractory > 0)
+
+    def _noise(self, t: float, where: slice) -> None:
+        constants, eta = self._is, self._has.eta
+        if constants.noise <= 0:
+            return
+        white = constants.noise_rate <= 0
+        kept = 0.0 if white else math.exp(-constants.noise_rate * (t - self._eta_t))
+        fresh = constants.noise * math.sqrt(1.0 - kept * kept)
+        for k in range(where.start, where.stop) if white else range(eta.size):
+            eta[k] = eta[k] * kept + fresh * self._normal()
+        self._eta_t = t
+
+    def _normal(self) -> float:
+        rng = self._span.for_circuits
+        r = math.sqrt(-2.0 * math.log(1.0 - rng.random()))
+        return r * math.cos(6.283185307179586 * rng.random())
+
+    def _potentials(self, t: float, where: slice) -> None:
+        has = self._has
+        u = self._weights.b[where] + has.current[where]
+        for part, kept in enumerate(self._kept(t)):
+            u = u + (-1.0 if part else 1.0) * (has.u[part, where] * kept)
+        has.potential[where] = u + has.eta[where]
+
+    def _compete(self, barred: np.ndarray, where: slice) -> bool:
+        u, free = self._has.potential[where], ~barred
+        if not free.any():
+            self._has.q[where] = 0.0
+            return False
+        largest = float(u[free].max())
+        q = [math.exp(x - largest) if may else 0.0 for x, may in zip(u.tolist(), free.tolist(), strict=True)]
+        total = 0.0
+        for value in q:
+            total += value
+        self._has.q[where] = np.array(q) / total
+        return True
+
+    def _fire(self, t: float, c: int, last_action: float) -> int:
+        has, network, span = self._has, self._network, self._span
+        where = slice(int(network.starts[c]), int(network.starts[c + 1]))
+        self._noise(t, where)
+        self._potentials(t, where)
+        if not self._compete(self._barred(t, where), where):
+            return -1
+        at, upto, winner = span.for_circuits.random(), float(has.q[where.start]), where.start
+        while at >= upto and winner < where.stop - 1:
+            winner += 1
+            upto += float(has.q[winner])
+        while has.q[winner] == 0 and winner > where.start:
+            winner -= 1
+        action = c == len(network.starts) - 2
+        counts = (not span.causal_action or t >= last_action) if action else (not span.causal_hidden or t < last_action)
+        if span.credits and counts and t >= span.since:
+            has.post[where] = -has.q[where]
+            has.post[winner] = 1.0 - has.q[winner]
+            self._credit(t, where)
+        has.last[where], has.q_last[where] = 0.0, has.q[where]
+        has.last[winner] = 1.0
+        has.counts[winner] += 1.0
+        has.t_spike[winner] = t
+        self._spike(t, network.n_inputs + winner)
+        return winner
+
+    def _credit(self, t: float, where: slice) -> None:
+        has, network, span = self._has, self._network, self._span
+        has.post[where] *= math.exp((t - span.end) / span.tau_e) if span.tau_e > 0 else 1.0
+        has.e_b[where] += has.post[where]
+        kept = self._kept(t)
+        for p, e in zip(network.projections, has.e, strict=True):
+            low, high = max(where.start, p.target.start), min(where.stop, p.target.stop)
+            if low >= high or (p.origin == "inputs" and span.drive is None):
+                continue
+            x = has.x_inputs if p.origin == "inputs" else has.x
+            pre = np.zeros(p.shape[0])
+            for part, scale in enumerate(kept):
+                pre += (-1.0 if part else 1.0) * (x[part, p.source] * scale)
+            if p.packing is None:
+                e[:, low - p.target.start : high - p.target.start] += pre[:, None] * has.post[low:high]
+            else:
+                post = np.zeros(network.n_neurons)
+                post[low:high] = has.post[low:high]
+                p.add_outer(pre, post[p.target], e)
+
+    def _finish(self) -> None:
+        has, network, end = self._has, self._network, self._span.end
+        everyone = slice(0, network.n_neurons)
+        self._rebase(end)
+        self._noise(end, everyone)
+        self._potentials(end, everyone)
+        for low, high in zip(network.starts[:-1].tolist(), network.starts[1:].tolist(), strict=True):
+            where = slice(low, high)
+            if self._is.refractory > 0 and has.last[where].any():
+                has.q[where] = has.q_last[where]
+            elif not self._compete(self._barred(end, where), where):
+                self._compete(np.zeros(high - low, dtype=bool), where)
+        has.t_spike -= end
+        self._late = deque((t - end, i) for t, i in self._late)
+        self._ending = deque((t - end, i) for t, i in self._ending)
