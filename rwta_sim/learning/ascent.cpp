@@ -8,6 +8,11 @@ struct Way { // a projection
     void *w, *g;      // g: null where rows are added to w itself
     const uint8_t *mask;
     double gain;
+    int64_t size; // of w and g
+    // Packed, else null: targets of each source from first[source] on, weights from begin[source] to begin[source + 1];
+    // and where the mirror image of each is.
+    const int32_t *targets;
+    const int64_t *first, *begin, *transposition;
 };
 
 struct Rows { // presynaptic factors: spikes as events; or dense, spikes or the traces of a single row
@@ -40,15 +45,36 @@ static void prepare(T *out, const Rows &r, const double *kappa, int64_t steps, i
         }
 }
 
+// The weights of a source += change at its targets.
+template <class T> static inline void add_row(T *out, const Way &way, int64_t source, const T *change) {
+    if (!way.targets) {
+        add(out + source * way.n_target, change, way.n_target);
+        return;
+    }
+    const int32_t *__restrict targets = way.targets + way.first[source];
+    T *__restrict to = out + way.begin[source];
+    for (int64_t j = 0; j < way.begin[source + 1] - way.begin[source]; j++) to[j] += change[targets[j]];
+}
+
+template <class T> static inline void add_row(T *out, const Way &way, int64_t source, const T *change, T factor) {
+    if (!way.targets) {
+        add(out + source * way.n_target, change, factor, way.n_target);
+        return;
+    }
+    const int32_t *__restrict targets = way.targets + way.first[source];
+    T *__restrict to = out + way.begin[source];
+    for (int64_t j = 0; j < way.begin[source + 1] - way.begin[source]; j++) to[j] += factor * change[targets[j]];
+}
+
 template <class T> static void add_rows(T *out, const Way &way, const Rows &r, const T *change, int64_t columns) {
-    const int64_t end = way.source + way.n_source, n = way.n_target;
+    const int64_t end = way.source + way.n_source;
     const int32_t *events = r.neurons;
     change += way.target;
     for (int64_t t = 0; t < r.rows; t++, change += columns) {
         if (events) {
             for (int64_t k = 0; k < r.counts[t]; k++) {
                 const int64_t i = *events++;
-                if (i >= way.source && i < end) add(out + (i - way.source) * n, change, n);
+                if (i >= way.source && i < end) add_row(out, way, i - way.source, change);
             }
             continue;
         }
@@ -56,9 +82,9 @@ template <class T> static void add_rows(T *out, const Way &way, const Rows &r, c
         for (int64_t i = way.source; i < end; i++) {
             if (here[i] == 0.0) continue;
             if (r.traces)
-                add(out + (i - way.source) * n, change, T(here[i]), n);
+                add_row(out, way, i - way.source, change, T(here[i]));
             else
-                add(out + (i - way.source) * n, change, n);
+                add_row(out, way, i - way.source, change);
         }
     }
 }
@@ -86,11 +112,17 @@ template <class T> static void add_mirrored(const Way &way) {
         }
 }
 
+template <class T> static void add_transposed(const Way &way) {
+    T *w = static_cast<T *>(way.w);
+    const T *g = static_cast<const T *>(way.g), gain = T(way.gain);
+    for (int64_t k = 0; k < way.size; k++) w[k] += gain * (g[k] + g[way.transposition[k]]);
+}
+
 template <class T> static void add_masked(const Way &way) {
     T *w = static_cast<T *>(way.w);
     const T *g = static_cast<const T *>(way.g), gain = T(way.gain);
     const uint8_t *__restrict mask = way.mask;
-    for (int64_t k = 0; k < way.n_source * way.n_target; k++) w[k] += mask ? gain * g[k] * T(mask[k]) : gain * g[k];
+    for (int64_t k = 0; k < way.size; k++) w[k] += mask ? gain * g[k] * T(mask[k]) : gain * g[k];
 }
 
 template <class T>
@@ -106,9 +138,11 @@ static void ascend(const Way *ways, int64_t n_ways, const Rows *sides, const dou
     for (int64_t i = 0; i < n_ways; i++) {
         const Way &way = ways[i];
         T *out = static_cast<T *>(way.g ? way.g : way.w);
-        if (way.g) std::memset(out, 0, way.n_source * way.n_target * sizeof(T));
+        if (way.g) std::memset(out, 0, way.size * sizeof(T));
         add_rows(out, way, sides[way.from_inputs], change[way.from_inputs], columns);
-        if (way.mirrored)
+        if (way.mirrored && way.transposition)
+            add_transposed<T>(way);
+        else if (way.mirrored)
             add_mirrored<T>(way);
         else if (way.g)
             add_masked<T>(way);

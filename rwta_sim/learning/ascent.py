@@ -31,6 +31,8 @@ class _Projection(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("from_inputs", "source", "n_source", "target", "n_target", "mirrored")),
         *((name, ctypes.c_void_p) for name in ("w", "g", "mask")),
         ("gain", ctypes.c_double),
+        ("size", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("targets", "first", "begin", "transposition")),
     ]
 
 
@@ -74,7 +76,10 @@ class Ascent:
             pointers = {"w": w.ctypes.data, "g": None if direct else g.ctypes.data}
             pointers["mask"] = None if p.mask is None else p.mask.ctypes.data
             where = {"source": p.source.start, "n_source": p.shape[0], "target": p.target.start, "n_target": p.shape[1]}
-            where["from_inputs"] = p.origin == "inputs"
+            where |= {"from_inputs": p.origin == "inputs", "size": w.size}
+            if p.packing is not None:
+                names = ["targets", "first", "begin", *(["transposition"] if mirror else [])]
+                pointers |= {name: getattr(p.packing, name).ctypes.data for name in names}
             described.append(_Projection(mirrored=mirror, gain=gain, **where, **pointers))
         self._projections = (_Projection * len(described))(*described)
         self._fixed = ctypes.addressof(self._projections), len(described)
@@ -95,11 +100,9 @@ class Ascent:
 
     @classmethod
     def made(cls, gradient: Gradient) -> Ascent | None:
-        """One, or None where it cannot be had: no compiler, weights that are shared or packed, or biases that do not
-        learn."""
+        """One, or None where it cannot be had: no compiler, weights that are shared, or biases that do not learn."""
         shared = any(mirror not in (None, i) for i, mirror in enumerate(gradient.mirrors))
-        other = shared or any(p.packing is not None for p in gradient.projections) or gradient.bias_mask is not None
-        if other or gradient.weights.b.dtype != np.float64 or _native() is None:
+        if shared or gradient.bias_mask is not None or gradient.weights.b.dtype != np.float64 or _native() is None:
             return None
         return cls(gradient)
 
