@@ -28,6 +28,8 @@ __all__ = ["RASTER_DECISIONS", "draw_figures", "draw_lesions"]
 
 #: Decisions shown in the raster: few enough to see single spikes.
 RASTER_DECISIONS = 40
+#: Hidden neurons of a sparse network whose weights are drawn.
+MOST_DRAWN = 4000
 #: No episode takes longer; a damaged recording may claim any time.
 MOST_SECONDS = 1e9
 Recording = Mapping[str, np.ndarray]
@@ -38,7 +40,8 @@ MOST_NEURONS = 2**31 - 1
 def draw_figures(run: RunFolder) -> list[Path]:
     """Draw learning curve, raster, firing rates and weights of a run; returns the files written.
 
-    Raster, rates and tuning need a recording and are left out where there is none.
+    Raster, rates and tuning need a recording and are left out where there is none; the weights of a sparse network of
+    more than `MOST_DRAWN` hidden neurons are, which would have to be a matrix.
 
     Raises
     ------
@@ -50,6 +53,8 @@ def draw_figures(run: RunFolder) -> list[Path]:
     recording = cache(lambda: _recording(run))
     written = []
     for name in ("learning_curve", *run.experiment.draws):
+        if name == "weights" and _network(run).sparse_origins and _network(run).n_hidden > MOST_DRAWN:
+            continue
         if name in _OF_RUNS:
             figure = _OF_RUNS[name](run)
         elif recorded and name in _OF_RECORDINGS and (name != "tuning" or run.experiment.n_hidden):
@@ -143,9 +148,10 @@ def _weights(run: RunFolder) -> Figure:
 
 def _matrix(run: RunFolder, checkpoint: Checkpoint) -> np.ndarray:
     """All weights in a checkpoint as one matrix; see `full_matrix`."""
-    spec = _network(run)
+    experiment, spec = run.experiment, _network(run)
+    assert isinstance(experiment, RWTAExperiment)  # as `_network` has found
     try:
-        blocks = blocks_saved(spec, checkpoint.arrays)
+        blocks = blocks_saved(experiment, checkpoint.arrays, checkpoint.meta["signature"])
         n_inputs = max((len(blocks[name]) for name in ("sh", "sa") if name in blocks), default=0)
         n_actions = len(checkpoint.arrays["bias"]) - spec.n_hidden
         return full_matrix(blocks, n_inputs, spec.n_hidden, n_actions)

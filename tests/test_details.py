@@ -101,7 +101,7 @@ def full_weights(network, blocks):
     w_in, w = np.zeros((network.n_inputs, network.n_neurons)), np.zeros((network.n_neurons,) * 2)
     place = {"sh": (w_in, slice(None), h), "sa": (w_in, slice(None), a)}
     place |= {"hh": (w, h, h), "ha": (w, h, a), "ah": (w, a, h)}
-    for name, values in blocks.items():
+    for name, values in network.unpacked(blocks).items():
         if name != "b":
             matrix, rows, columns = place[name]
             matrix[rows, columns] = values
@@ -220,14 +220,15 @@ def test_sparse_circuits(symmetric):
 def test_sparsity_follows_the_seed_and_only_takes_away():
     whole, same, other = wiring(), wiring(sparsity=0.5, input_sparsity=0.5), wiring(sparsity=0.5, seed=1)
     again = wiring(sparsity=0.5, input_sparsity=0.5)
-    assert whole.projections[0].mask is None
+    assert whole.projections[0].packing is None
     for p, q in zip(same.projections, again.projections, strict=True):
-        np.testing.assert_array_equal(p.mask, q.mask)
-        assert p.mask.flags.c_contiguous
-    assert (same.projections[1].mask != other.projections[1].mask).any()
-    weights = [w.initial_weights(np.random.default_rng(0)) for w in (whole, same)]
-    for p in same.projections:
-        np.testing.assert_array_equal(weights[1][p.name], weights[0][p.name] * p.mask)
+        np.testing.assert_array_equal(p.connections(), q.connections())
+    assert not np.array_equal(same.projection_of("hh").connections()[0], other.projection_of("hh").connections()[0])
+    blocks, kept = (w.spec.split_blocks(w.initial_weights(np.random.default_rng(0))) for w in (whole, same))
+    for name, packed in kept.items():
+        p = same.projection_of(name)
+        i, j = p.connections()
+        np.testing.assert_array_equal(packed, blocks[name][i - p.source.start, j - p.target.start])
     none = wiring(sparsity=1.0, input_sparsity=1.0).initial_weights(np.random.default_rng(0))
     assert not any(w.any() for w in none.values())
 
@@ -240,17 +241,16 @@ def test_a_connection_that_does_not_exist_takes_no_weight():
 
 @pytest.mark.parametrize("optimiser", ["rms", "sgd"])
 def test_learning_respects_sparsity(cue, tmp_path, optimiser):
-    """Trained weights stay zero where there is no connection; a loaded run has the same connections."""
+    """The connections that there are learn; a loaded run has the same."""
     changes = {"network.sparsity": 0.5, "network.input_sparsity": 0.5, "training.episodes": 4}
     experiment = cue.changed({**changes, "learning.optimiser.kind": optimiser, "seed": 3})
     rwta_sim.train(experiment, tmp_path / "run")
     fresh, loaded = Agent(experiment), Agent.load(RunFolder.open(tmp_path / "run"))
     changed = existing = 0
     for p, q in zip(fresh.system.network.projections, loaded.system.network.projections, strict=True):
-        np.testing.assert_array_equal(p.mask, q.mask)
+        np.testing.assert_array_equal(p.connections(), q.connections())
         w = loaded.system.actor.weights.weights[q.name]
-        assert not w[~q.mask].any()
-        existing += q.mask.sum()
+        existing += w.size if q.mask is None else q.mask.sum()
         changed += np.count_nonzero(w - fresh.system.actor.weights.weights[p.name])
     assert changed > existing / 2
 
@@ -312,6 +312,15 @@ def test_weights_have_the_sign_of_their_source(blocks):
     for p, q in zip(dale.projections, free.projections, strict=True):
         w = free.initial_weights(np.random.default_rng(0))[q.name]
         np.testing.assert_array_equal(plain[p.name], np.where(w * signs(dale, p) > 0, w, 0))
+
+
+def test_packed_weights_have_signs_too():
+    """Of a sparse network: those of the dense one where there is a connection."""
+    sparse, dense = (wiring(False, blocks=("sh", "hh", "ha"), inhibitory=20, sparsity=x) for x in (0.5, 0.0))
+    packed, whole = (wires.initial_weights(np.random.default_rng(0)) for wires in (sparse, dense))
+    for p in sparse.projections:
+        np.testing.assert_array_equal(packed[p.name], p.pack(whole[p.name]))
+        assert (p.unpack(packed[p.name]) * signs(sparse, p) >= 0).all() and packed[p.name].any()
 
 
 @pytest.mark.parametrize("optimiser", ["rms", "sgd", "adam"])

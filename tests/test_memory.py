@@ -35,9 +35,10 @@ print(peak() - before, sum(need.bytes for need in training_needs(experiment, 4, 
     "task, changes",
     [
         ("cue", {"network.hidden_circuits": 250, "network.hidden_size": 8}),
+        ("cue", {"network.hidden_circuits": 400, "network.hidden_size": 15, "network.sparsity": 0.95}),
         ("cue", {"environment.kwargs.trials": 1, "decision.steps": 1500, "learning.rule.kind": "score_function"}),
     ],
-    ids=["weights", "history"],
+    ids=["weights", "packed weights", "history"],
 )
 def test_what_is_reckoned_is_what_is_taken(task, changes, tmp_path):
     """Not more, so that nothing is refused that fits; nor less than half of it."""
@@ -64,9 +65,22 @@ def test_a_closed_form():
     assert any("4 more replicas" in n.what for n in many)
 
 
+def test_sparse_networks_take_what_their_connections_take():
+    """Weights in proportion to what the sparsity leaves, and a draw for each pair of circuits, or input and circuit."""
+    changes = {"network.hidden_circuits": 100, "network.hidden_size": 10, "network.blocks": ["sh", "hh"]}
+    whole = rwta_sim.preset("cue", "svpg-lockstep").changed({**changes, "learning.optimiser.kind": "sgd"})
+    sparse = whole.changed({"network.sparsity": 0.9, "network.input_sparsity": 0.5})
+    neurons, draws = 100 * 1004, 9 * (101**2 + 101 * 40)
+    before, after = ([n.bytes for n in network_needs(e, 40, 4)] for e in (whole, sparse))
+    assert before == [neurons + 20 * (40_000 + 1_000_000) + 1_000_000]
+    assert after == [neurons + 20 * (20_000 + 100_000) + 100_000, draws]
+    assert network_needs(sparse.with_dynamics("rate"), 40, 4)[0].bytes == 4 * 20_000 + 5 * 100_000
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
+        ({"network.hidden_circuits": 100_000, "network.sparsity": 0.999999}, "pairs to draw.*lower network.hidden"),
         ({"network.hidden_circuits": 100_000}, "800,004 neurons.*|optimiser.*: lower network.hidden_circuits"),
         ({"network.hidden_circuits": 100_000, "network.hidden_size": 1000}, "GiB.*network.hidden_circuits"),
         (

@@ -11,9 +11,10 @@ from rwta_sim.circuit.evidence import Eligibility, History
 from rwta_sim.circuit.history import HistoryRecorder
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.plasticity import PlasticSynapse
+from rwta_sim.circuit.projection import Projection
 from rwta_sim.circuit.readout import NativeReader, Readout
 from rwta_sim.circuit.spikes import SpikeRows
-from rwta_sim.circuit.wiring import Projection, Weights
+from rwta_sim.circuit.wiring import Weights
 from rwta_sim.engines.base import Engine
 
 __all__ = ["NetworkArrays"]
@@ -47,7 +48,9 @@ class NetworkArrays(Weights):
         self._engine = engine
         self._dt = float(network.spec.dt)
         view = engine.view
-        carried = {p.name: view(network.synapses[p.name], "w").reshape(p.shape) for p in network.spiking_projections}
+        carried = {
+            p.name: view(network.synapses[p.name], "w").reshape(p.weights_shape) for p in network.spiking_projections
+        }
         whole = {**carried, **network.current_weights}
         super().__init__(network, {p.name: whole[p.name] for p in network.projections}, view(network.neurons, "b"))
         self._view_inputs()
@@ -107,7 +110,9 @@ class NetworkArrays(Weights):
         self._plastic = [view(network.neurons, name) for name in plasticity.variables("neuron")]
         for synapses in network.synapses.values():
             self._plastic += [view(synapses, name) for name in plasticity.variables("synapse")]
-        self._balances = [view(network.synapses[p.name], "balance").reshape(p.shape) for p in network.projections]
+        self._balances = [
+            view(network.synapses[p.name], "balance").reshape(p.weights_shape) for p in network.projections
+        ]
         learns_bias = "bias_e" in plasticity.variables("neuron")
         self._bias_e = view(network.neurons, "bias_e") if learns_bias else np.zeros(network.n_neurons)
         self._gate = [view(network.neurons, name) for name in ("t_first", "t_last", "t_end")]
@@ -155,7 +160,8 @@ class NetworkArrays(Weights):
             if p.origin == "inputs":
                 w = self.weights[p.name]
                 s = drive.astype(w.dtype, copy=False)
-                self._input_current[p.target] += s[lit] @ w[lit] if dark else s @ w
+                few = dark and p.packing is None
+                self._input_current[p.target] += s[lit] @ w[lit] if few else p.forwards(s, w)
 
     def begin_decision(self) -> None:
         """Start counting spikes, with no eligibility."""
@@ -307,4 +313,4 @@ class NetworkArrays(Weights):
             current.fill(0.0)
             for p in self.network.spiking_projections:
                 traces = self._input_traces if p.origin == "inputs" else self._traces
-                current[p.target] += self.gain(p) * (traces[i][p.source] @ self.weights[p.name])
+                current[p.target] += self.gain(p) * p.forwards(traces[i][p.source], self.weights[p.name])

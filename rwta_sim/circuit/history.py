@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from brian2 import Clock, Function, NeuronGroup, get_device
 
-from rwta_sim.circuit.wiring import Origin
+from rwta_sim.circuit.projection import Origin
 
 __all__ = ["HistoryRecorder"]
 

@@ -114,7 +114,7 @@ class MeanField:
         drive : ndarray, shape (rows, n_inputs)
             In [0, 1].
         weights : mapping of ndarray
-            By projection name, shape (n_source, n_target).
+            By projection name, in the `Projection.weights_shape`.
         b : ndarray, shape (n_neurons,)
         rng : numpy.random.Generator, optional
             Needed for noise only.
@@ -210,13 +210,13 @@ class MeanField:
     def _from_inputs(self, s: np.ndarray, weights: Mapping[str, np.ndarray]) -> np.ndarray:
         u = np.zeros((len(s), self.wiring.n_neurons), self.dtype)
         for p in self._inputs:
-            u[:, p.target] += s[:, p.source] @ weights[p.name]
+            u[:, p.target] += p.forwards(s[:, p.source], weights[p.name])
         return u
 
     def _from_neurons(self, q: np.ndarray, weights: Mapping[str, np.ndarray]) -> np.ndarray:
         u = np.zeros_like(q)
         for p in self._recurrent:
-            u[:, p.target] += q[:, p.source] @ weights[p.name]
+            u[:, p.target] += p.forwards(q[:, p.source], weights[p.name])
         return u
 
     def _start(self, rows: int, rng: np.random.Generator | None) -> np.ndarray:
@@ -290,7 +290,7 @@ class MeanField:
         for _ in range(depth - 1):
             back = np.zeros_like(score)
             for p in self._recurrent:
-                back[:, p.source] += total[:, p.target] @ weights[p.name].T
+                back[:, p.source] += p.backwards(total[:, p.target], weights[p.name])
             new = score + self._jacobian(q, back)
             change = np.abs(new - total).max(initial=0.0)
             if self.spec.damping:

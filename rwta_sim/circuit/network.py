@@ -2,7 +2,8 @@
 
 All neurons that compete live in one NeuronGroup (hidden circuits first, the action circuit last), because in
 Brian2 every object costs time in every step. A projection is one all-to-all Synapses object whose weights
-are seen as a matrix; a connection that must not exist inside it (within a circuit) is held at zero.
+are seen as a matrix; a connection that must not exist inside it (within a circuit) is held at zero. Where projections
+are sparse, each block is a Synapses object of the connections that exist.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from rwta_sim.circuit import equations as circuits
 from rwta_sim.circuit.competition import competition, fires
 from rwta_sim.circuit.history import HistoryRecorder
 from rwta_sim.circuit.plasticity import GATE, LAST_STEP, PlasticSynapse
+from rwta_sim.circuit.projection import Origin, Projection
 from rwta_sim.circuit.spec import NetworkSpec
-from rwta_sim.circuit.wiring import Origin, Projection, Wiring
+from rwta_sim.circuit.wiring import Wiring
 
 __all__ = ["RWTANetwork"]
 
@@ -112,6 +114,7 @@ class RWTANetwork(Wiring):
             self._build_neurons()
             self._build_inhibition()
             self.synapses = {p.name: self._project(p, weights[p.name]) for p in self.spiking_projections}
+            self._put_in_order()
             self._build_traces()
             self._build_memory()
             self.circuit_plasticity = self._depress() if plasticity is not None and plasticity.on_circuit else None
@@ -271,8 +274,10 @@ class RWTANetwork(Wiring):
     def _within_circuits(self, name: str, on_pre: str | None) -> Synapses:
         """Synapses from each neuron to all of its circuit, itself too."""
         synapses = self._synapses(self.neurons, self.neurons, "", name, on_pre=on_pre)
-        i, j = np.nonzero(self.circuit[:, None] == self.circuit[None, :])
-        synapses.connect(i=i, j=j)
+        sizes = np.diff(self.starts)[self.circuit]
+        first = np.repeat(np.cumsum(sizes) - sizes, sizes)
+        i = np.repeat(np.arange(self.n_neurons), sizes)
+        synapses.connect(i=i, j=self.starts[self.circuit[i]] + np.arange(i.size) - first)
         return synapses
 
     def _build_inhibition(self) -> None:
@@ -338,16 +343,27 @@ class RWTANetwork(Wiring):
         source, target = projection.source, projection.target
         synapses = self._summing(projection, pre) if self._details.own_kernels else self._sending(projection, pre)
         assert pre is not None
-        if (source, target) == (slice(0, len(pre)), slice(0, self.n_neurons)):
+        if projection.packing is None and (source, target) == (slice(0, len(pre)), slice(0, self.n_neurons)):
             synapses.connect()
         else:  # Brian2 has no subgroups of groups with linked variables
-            i, j = np.arange(source.start, source.stop), np.arange(target.start, target.stop)
-            synapses.connect(i=np.repeat(i, j.size), j=np.tile(j, i.size))
+            i, j = projection.connections()
+            synapses.connect(i=i, j=j)
         if not self._details.own_kernels:
             synapses.jump = self.gain(projection) * self.kappa_0
         if weights.any():
             synapses.w = weights.ravel()
         return synapses
+
+    def _put_in_order(self) -> None:
+        """Have sparse projections add to a target in the order in which the rows of one matrix would: the same sums,
+        to the last bit."""
+        if not any(p.packing for p in self.spiking_projections):
+            return
+        senders = ("hh", "ha", "ah", "r", "sh", "sa", "s")  # of a target: hidden, action, input neurons
+        for name, synapses in self.synapses.items():
+            for code, early in (("off", 0), ("pre", 1)):  # as in the order of their names
+                if code in synapses._synaptic_updaters:
+                    getattr(synapses, code).order = 1 + senders.index(name) + 10 * (2 * (name[0] == "s") + early)
 
     def _sending(self, projection: Projection, pre: NeuronGroup) -> Synapses:
         """Synapses that add to the current of their targets at a spike."""
@@ -447,17 +463,24 @@ class RWTANetwork(Wiring):
     # -- weights -------------------------------------------------------------------------------------
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Copies of the weight blocks, ``{"sh": (n_inputs, n_hidden), ...}``, and of the biases ``"b"``."""
+        """Copies of the weight blocks, ``{"sh": (n_inputs, n_hidden), ...}``, and of the biases ``"b"``.
+
+        A sparse block is packed, shape (connections,): see `Weights.blocks`.
+        """
         blocks = self.spec.split_blocks({name: w.copy() for name, w in self._whole().items()})
         return {**blocks, "b": np.array(self.neurons.b[:])}
 
     def _whole(self) -> dict[str, np.ndarray]:
-        carried = {p.name: np.array(self.synapses[p.name].w[:]).reshape(p.shape) for p in self.spiking_projections}
+        carried = {
+            p.name: np.array(self.synapses[p.name].w[:]).reshape(p.weights_shape) for p in self.spiking_projections
+        }
         whole = {**carried, **self.current_weights}
         return {p.name: whole[p.name] for p in self.projections}
 
     def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         """Set weight blocks (and ``"b"``) before the network runs; blocks not named keep their values.
+
+        A sparse block may be packed, or a matrix that is zero where nothing connects.
 
         Raises
         ------

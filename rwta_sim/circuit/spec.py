@@ -55,7 +55,8 @@ class NetworkSpec(Settings):
 
     * **ablation**: takes blocks away from `blocks`; what is left are the `present_blocks`.
     * **sparsity**: each pair of circuits is left unconnected with this probability, both ways if the weights are
-      symmetric, each way on its own if not. **input_sparsity**: the same for each input and circuit.
+      symmetric, each way on its own if not. **input_sparsity**: the same for each input and circuit. Memory and time
+      follow the connections that there are.
     * **inhibitory**: Dale's law. All neurons of the last so many hidden circuits inhibit, wherever they project to, and
       all other neurons, inputs too, excite: weights have their sign from the start, and learning stops at 0.
     * **refractory**: in the steps within this time after its spike a neuron takes no part in the competition: q = 0,
@@ -214,6 +215,12 @@ class NetworkSpec(Settings):
         return max(self.sparsity, self.input_sparsity, self.tau_spread) > 0
 
     @property
+    def sparse_origins(self) -> tuple[str, ...]:
+        """Where the projections come from that are sparse: "inputs", "neurons"."""
+        found = {"inputs": self.input_sparsity, "neurons": self.sparsity}
+        return tuple(origin for origin, sparsity in found.items() if sparsity > 0)
+
+    @property
     def delay_steps(self) -> int:
         """Delay of the connections in time steps."""
         return 0 if self.delay is None else whole_steps("delay", self.delay, self.dt)
@@ -230,15 +237,16 @@ class NetworkSpec(Settings):
         return sum(self.hidden_sizes)
 
     def split_blocks(self, whole: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Views of the blocks ("sh", "hh", ...) inside the matrices of the projections."""
+        """Views of the blocks ("sh", "hh", ...) inside the matrices of the projections; those that are packed as they
+        are."""
         h, a = slice(0, self.n_hidden), slice(self.n_hidden, None)
-        inside = {
+        inside: dict[str, dict[str, Any]] = {
             "s": {"sh": (slice(None), h), "sa": (slice(None), a)},
             "r": {"hh": (h, h), "ha": (h, a), "ah": (a, h)},
         }
         blocks = {}
         for name, matrix in whole.items():
-            for block, where in inside.get(name, {name: (slice(None), slice(None))}).items():
+            for block, where in inside.get(name, {name: ...}).items():
                 blocks[block] = matrix[where]
         return {block: blocks[block] for block in BLOCKS if block in blocks}
 

@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
 from rwta_sim.circuit.equations import MAX_CIRCUIT_SIZE
+from rwta_sim.circuit.projection import Origin, Packing, Projection
 from rwta_sim.circuit.spec import BLOCKS, NetworkSpec
 
-__all__ = ["WEIGHT_LIMIT", "Projection", "Weights", "Wiring", "sound"]
+__all__ = ["WEIGHT_LIMIT", "Weights", "Wiring", "sound"]
 
 #: A weight beyond this could make the sum of a potential overflow.
 WEIGHT_LIMIT = 1e100
 
-Origin = Literal["inputs", "neurons"]
+#: Rows of random weights that are drawn at a time, of which only those are kept that connect.
+_AT_A_TIME = 256
 
 
 def sound(array: np.ndarray) -> bool:
     """Whether all numbers are finite and within `WEIGHT_LIMIT`."""
     return float(np.abs(array).max(initial=0)) <= WEIGHT_LIMIT  # also False for NaN
-
-
-@dataclass(frozen=True)
-class Projection:
-    """All-to-all connections from `source` (neurons of `origin`) to `target`: one weight matrix.
-
-    The weights have shape (n_source, n_target), in C order. `mask` is None, or a boolean array of that shape
-    that is False where a weight is held at zero.
-    """
-
-    name: str
-    origin: Origin
-    source: slice
-    target: slice
-    mask: np.ndarray | None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.source.stop - self.source.start, self.target.stop - self.target.start
-
-    def mirrors(self, other: Projection) -> bool:
-        """Whether symmetric weights make `other` the transpose of this projection."""
-        return self.origin == other.origin == "neurons" and self.source == other.target and self.target == other.source
 
 
 class Wiring:
@@ -154,57 +131,95 @@ class Wiring:
         return np.concatenate(best)[: self.spec.hidden_circuits]
 
     def _layout(self) -> list[Projection]:
-        """The fewest all-to-all rectangles that cover the wanted blocks."""
-        blocks, everyone = set(self.spec.present_blocks), slice(0, self.n_neurons)
+        """The rectangles, each with its matrix or, where it is sparse, packed and by itself."""
+        sparse = self.spec.sparse_origins
+        apart = [r for r in self._rectangles(self.spec.present_blocks, merged=False) if r[1] in sparse]
+        rest = [block for block in self.spec.present_blocks if block not in {r[0] for r in apart}]
+        projections = [Projection(*r, mask=self._mask(*r[1:])) for r in self._rectangles(rest, merged=True)]
+        for rectangle in apart:
+            packing = self._packing(*rectangle[1:])
+            # Where nothing connects there is nothing to pack, and Brian2 wants a connection.
+            mask = None if packing.size else np.zeros(Projection(*rectangle).shape, bool)
+            projections.append(Projection(*rectangle, mask, packing if packing.size else None))
+        return projections
+
+    def _rectangles(self, blocks: Iterable[str], merged: bool) -> list[tuple[str, Origin, slice, slice]]:
+        """All-to-all rectangles that cover these blocks: one each, or, `merged`, as few as there can be."""
+        left, everyone = set(blocks), slice(0, self.n_neurons)
         place = {"s": slice(0, self.n_inputs), "h": self.hidden, "a": self.action}
         rectangles: list[tuple[str, Origin, slice, slice]] = []
-        if {"sh", "sa"} <= blocks:
+        if merged and {"sh", "sa"} <= left:
             rectangles.append(("s", "inputs", place["s"], everyone))
-            blocks -= {"sh", "sa"}
-        if {"hh", "ha", "ah"} <= blocks:
+            left -= {"sh", "sa"}
+        if merged and {"hh", "ha", "ah"} <= left:
             rectangles.append(("r", "neurons", everyone, everyone))
-            blocks -= {"hh", "ha", "ah"}
+            left -= {"hh", "ha", "ah"}
         for block in BLOCKS:
-            if block in blocks:
+            if block in left:
                 origin: Origin = "inputs" if block[0] == "s" else "neurons"
                 rectangles.append((block, origin, place[block[0]], place[block[1]]))
-        return [Projection(*rectangle, self._mask(*rectangle[1:])) for rectangle in rectangles]
+        return rectangles
 
     def _mask(self, origin: Origin, source: slice, target: slice) -> np.ndarray | None:
-        """Where weights may differ from zero; None for everywhere."""
-        to, circuit = self.circuit[target], self.circuit[source]
+        """Where weights may differ from zero; None for everywhere: neurons of one circuit are not connected."""
         if origin == "inputs":
-            mask = np.ones((1, 1), dtype=bool) if self._input_to is None else self._input_to[source][:, to]
-        else:  # neurons of one circuit are not connected
-            mask = circuit[:, None] != to[None, :]
-            if self._circuit_to is not None:
-                mask &= self._circuit_to[circuit][:, to]
+            return None
+        mask = self.circuit[source][:, None] != self.circuit[target][None, :]
         return None if mask.all() else np.ascontiguousarray(mask)
+
+    def _packing(self, origin: Origin, source: slice, target: slice) -> Packing:
+        """The connections that the spec's sparsity leaves in a rectangle."""
+        to, sender = self.circuit[target], self.circuit[source] if origin == "neurons" else None
+        if sender is None:
+            assert self._input_to is not None
+            sizes, reached = [1] * self.n_inputs, list(self._input_to)
+        else:
+            assert self._circuit_to is not None
+            circuits, counts = np.unique(sender, return_counts=True)
+            apart = ~np.eye(len(self._circuit_to), dtype=bool)  # neurons of one circuit are not connected
+            sizes, reached = counts.tolist(), list((self._circuit_to & apart)[circuits])
+        return Packing.of(sizes, [np.flatnonzero(row[to]) for row in reached])
+
+    @property
+    def matrices(self) -> dict[str, tuple[int, int]]:
+        """Names and shapes of the matrices, as few as there can be, that would hold all weights, packed or not."""
+        rectangles = self._rectangles(self.spec.present_blocks, merged=True)
+        return {rectangle[0]: Projection(*rectangle).shape for rectangle in rectangles}
+
+    def repacked(self, matrices: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Arrays in the `Projection.weights_shape` of each projection, from those of `matrices`, in their order."""
+        whole = dict(zip(self.matrices, matrices, strict=True))
+        whole |= self.spec.split_blocks(whole)
+        return [p.pack(whole[p.name]) for p in self.projections]
+
+    def unpacked(self, blocks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Blocks as `Weights.blocks` gives them, those that are packed as matrices: as large as if nothing were left
+        out."""
+        packed = {name: self.projection_of(name) for name in blocks}
+        return {name: w if (p := packed[name]) is None else p.unpack(w) for name, w in blocks.items()}
+
+    def projection_of(self, block: str) -> Projection | None:
+        """The packed projection that is this block; None for a block of a matrix."""
+        return next((p for p in self.projections if p.name == block and p.packing is not None), None)
 
     def initial_weights(self, rng: np.random.Generator | None) -> dict[str, np.ndarray]:
         """New weights by projection: zero, or normal with the standard deviation of the spec.
+
+        Sparsity takes weights away, and does not change the others.
 
         Raises
         ------
         ValueError
             If they are random and there is no generator.
         """
-        spec, n = self.spec, self.n_neurons
+        spec = self.spec
+        whole = {p.name: np.zeros(p.weights_shape) for p in self.projections}
         if spec.weight_sd == 0:
-            return {p.name: np.zeros(p.shape) for p in self.projections}
+            return whole
         if rng is None:
             raise ValueError(f"weight_sd = {spec.weight_sd} needs a random generator: pass rng")
-        full = {
-            "inputs": rng.normal(0, spec.weight_sd, (self.n_inputs, n)),
-            "neurons": rng.normal(0, spec.weight_sd, (n, n)),
-        }
-        if spec.symmetric:
-            upper = np.triu(full["neurons"], 1)
-            full["neurons"] = upper + upper.T
-        whole = {p.name: full[p.origin][p.source, p.target].copy() for p in self.projections}
-        for p in self.projections:
-            if p.mask is not None:
-                whole[p.name] *= p.mask
+        self._draw("inputs", rng, whole)
+        self._draw("neurons", rng, whole)
         for block, weights in spec.split_blocks(whole).items():
             if block not in spec.random_blocks:
                 weights[...] = 0.0
@@ -218,17 +233,45 @@ class Wiring:
         if self.spec.inhibitory is None:
             return
         for p in self.projections:
-            w, low, high = whole[p.name], 0, 0
-            if p.origin == "neurons":
-                low, high = (
-                    min(max(i - p.source.start, 0), len(w)) for i in (self.inhibitory.start, self.inhibitory.stop)
-                )
-            yield from ((w[:low], 1), (w[low:high], -1), (w[high:], 1))
+            for rows, part in p.parts(whole[p.name]):
+                low = high = 0
+                if p.origin == "neurons":
+                    first = p.source.start + rows.start
+                    ends = (self.inhibitory.start, self.inhibitory.stop)
+                    low, high = (min(max(i - first, 0), len(part)) for i in ends)
+                yield from ((part[:low], 1), (part[low:high], -1), (part[high:], 1))
 
     def keep_signs(self, whole: Mapping[str, np.ndarray]) -> None:
         """Set those of the weights (by projection) to 0, in place, whose sign Dale's law forbids."""
         for weights, sign in self._signed(whole):
             (np.maximum if sign > 0 else np.minimum)(weights, 0.0, out=weights)
+
+    def _draw(self, origin: Origin, rng: np.random.Generator, whole: dict[str, np.ndarray]) -> None:
+        """Draw the weights of all pairs, row by row, and keep those of connections."""
+        n_rows = self.n_inputs if origin == "inputs" else self.n_neurons
+        mirrored = self.spec.symmetric and origin == "neurons"
+        mine = [p for p in self.projections if p.origin == origin]
+        for first in range(0, n_rows, _AT_A_TIME):
+            rows = rng.normal(0, self.spec.weight_sd, (min(_AT_A_TIME, n_rows - first), self.n_neurons))
+            if mirrored:
+                rows = np.triu(rows, first + 1)
+            for p in mine:
+                _keep(p, rows, first, whole[p.name])
+        if mirrored:
+            self._mirror(whole)
+        for p in mine:
+            if p.mask is not None:
+                whole[p.name] *= p.mask
+
+    def _mirror(self, whole: dict[str, np.ndarray]) -> None:
+        """Make weights symmetric of which only those above the diagonal are not zero."""
+        upper = {name: w.copy() for name, w in whole.items()}
+        for p in self.projections:
+            for other in self.projections:
+                if p.mirrors(other):
+                    below = np.empty_like(whole[p.name])
+                    other.transpose(upper[other.name], below)
+                    whole[p.name] += below
 
     def assign(self, whole: Mapping[str, np.ndarray], bias: np.ndarray, new: Mapping[str, np.ndarray]) -> None:
         """Check `new` and write it into the matrices `whole` (by projection) and `bias`, or change nothing."""
@@ -238,8 +281,12 @@ class Wiring:
             if name not in blocks:
                 raise ValueError(f"no weight block {name!r} in this network: it has {', '.join(blocks)}")
             values = np.asarray(values, dtype=float)
+            packed = self.projection_of(name)
+            if packed is not None and values.shape == packed.shape:
+                values = _packed(packed, values)
             if values.shape != blocks[name].shape:
-                raise ValueError(f"weights {name!r} have shape {values.shape}, expected {blocks[name].shape}")
+                also = "" if packed is None else f", one for each connection, or {packed.shape}"
+                raise ValueError(f"weights {name!r} have shape {values.shape}, expected {blocks[name].shape}{also}")
             if not (np.abs(values) <= WEIGHT_LIMIT).all():  # also False for NaN
                 raise ValueError(f"weights {name!r} must be finite and within +-{WEIGHT_LIMIT:g}")
             blocks[name][...] = values
@@ -258,19 +305,48 @@ class Wiring:
             )
         for p in self.projections:
             if p.mask is not None and whole[p.name][~p.mask].any():
-                sparse = self.spec.sparsity > 0 or p.origin == "inputs"
-                raise ValueError(
-                    "neurons of one circuit are not connected: their weights must be 0, "
-                    "the inhibitory unit makes them compete"
-                    + sparse
-                    * "; nor are, in this network, the circuits and inputs that its sparsity leaves apart"
-                )
+                raise ValueError(_NOT_CONNECTED + (_LEFT_APART if p.origin in self.spec.sparse_origins else ""))
             for other in self.projections if self.spec.symmetric else ():
-                if p.mirrors(other) and not np.array_equal(whole[p.name], whole[other.name].T):
+                if p.mirrors(other) and not _mirrored(p, other, whole):
                     raise ValueError(
                         "weights among hidden and action neurons are not symmetric: give 'hh' symmetric and "
                         "'ah' as the transpose of 'ha', or set symmetric = false"
                     )
+
+
+_NOT_CONNECTED = (
+    "neurons of one circuit are not connected: their weights must be 0, the inhibitory unit makes them compete"
+)
+_LEFT_APART = "; nor are, in this network, the circuits and inputs that its sparsity leaves apart"
+
+
+def _keep(p: Projection, rows: np.ndarray, first: int, w: np.ndarray) -> None:
+    """Write those of the matrix rows `first`, `first` + 1, ... of all pairs to `w` that `p` has connections for."""
+    start, stop = max(first, p.source.start), min(first + len(rows), p.source.stop)
+    if start >= stop:
+        return
+    part = rows[start - first : stop - first, p.target]
+    if p.packing is None:
+        w[start - p.source.start : stop - p.source.start] = part
+        return
+    start, stop = start - p.source.start, stop - p.source.start
+    for group, targets, kept in p.packing.groups(w):
+        low, high = max(group.start, start), min(group.stop, stop)
+        if low < high:
+            kept[low - group.start : high - group.start] = part[low - start : high - start][:, targets]
+
+
+def _packed(p: Projection, matrix: np.ndarray) -> np.ndarray:
+    packed = p.pack(matrix)
+    if np.count_nonzero(packed) != np.count_nonzero(matrix):
+        raise ValueError(_NOT_CONNECTED + _LEFT_APART)
+    return packed
+
+
+def _mirrored(p: Projection, other: Projection, whole: Mapping[str, np.ndarray]) -> bool:
+    back = np.empty(p.weights_shape, whole[other.name].dtype)
+    other.transpose(whole[other.name], back)
+    return np.array_equal(whole[p.name], back)
 
 
 class Weights:
@@ -280,7 +356,7 @@ class Weights:
     ----------
     network : Wiring
     weights : dict of ndarray
-        By projection name, shape (n_source, n_target).
+        By projection name, in the `Projection.weights_shape`: a matrix, or packed.
     b : ndarray, shape (n_neurons,)
         Biases.
     """
@@ -295,7 +371,11 @@ class Weights:
         return 1.0
 
     def blocks(self) -> dict[str, np.ndarray]:
-        """Views of the weight blocks (``"sh"``, ``"sa"``, ``"hh"``, ``"ha"``, ``"ah"``) and of ``"b"``."""
+        """Views of the weight blocks (``"sh"``, ``"sa"``, ``"hh"``, ``"ha"``, ``"ah"``) and of ``"b"``.
+
+        A sparse block is packed: the weights of its connections, whose neurons are
+        ``network.projection_of("hh").connections()``.
+        """
         return {**self.network.spec.split_blocks(self.weights), "b": self.b}
 
     def set_weights(self, new: Mapping[str, np.ndarray]) -> None:

@@ -39,7 +39,7 @@ def whole_matrices(
     ValueError
         For missing or unknown projections, wrong shapes, or what `Wiring.assign` refuses.
     """
-    expected = {p.name: p.shape for p in wiring.projections}
+    expected = {p.name: p.weights_shape for p in wiring.projections}
     found = {name: np.shape(w) for name, w in weights.items()}
     if found != expected:
         raise ValueError(f"weights by projection have shapes {found}, this wiring needs {expected}")
@@ -51,7 +51,7 @@ def whole_matrices(
     wiring.assign(copies, bias, {**wiring.spec.split_blocks(whole), "b": b})
     from_inputs, among = np.zeros((wiring.n_inputs, wiring.n_neurons)), np.zeros((wiring.n_neurons,) * 2)
     for p in wiring.projections:
-        (from_inputs if p.origin == "inputs" else among)[p.source, p.target] = copies[p.name]
+        (from_inputs if p.origin == "inputs" else among)[p.source, p.target] = p.unpack(copies[p.name])
     return from_inputs, among, bias
 
 
@@ -69,8 +69,5 @@ def by_projection(
     """Gradients as a learner has them: zero where nothing connects; by projection name, and "b"."""
     gradients = {}
     for p in wiring.projections:
-        part = (from_inputs if p.origin == "inputs" else among)[p.source, p.target].copy()
-        if p.mask is not None:
-            part *= p.mask
-        gradients[p.name] = part
+        gradients[p.name] = p.pack((from_inputs if p.origin == "inputs" else among)[p.source, p.target].copy())
     return {**gradients, "b": bias}

@@ -95,9 +95,11 @@ class Ascent:
 
     @classmethod
     def made(cls, gradient: Gradient) -> Ascent | None:
-        """One, or None where it cannot be had: no compiler, weights that are shared, or biases that do not learn."""
+        """One, or None where it cannot be had: no compiler, packed or shared weights, or biases that do not learn."""
         shared = any(mirror not in (None, i) for i, mirror in enumerate(gradient.mirrors))
-        if shared or gradient.bias_mask is not None or gradient.weights.b.dtype != np.float64 or _native() is None:
+        packed = any(p.packing is not None for p in gradient.projections)
+        other = shared or packed or gradient.bias_mask is not None
+        if other or gradient.weights.b.dtype != np.float64 or _native() is None:
             return None
         return cls(gradient)
 

@@ -8,6 +8,7 @@ from rwta_sim.circuit.evidence import Eligibility
 from rwta_sim.circuit.wiring import Weights
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.outer import outer
+from rwta_sim.learning.packed_outer import packed_outer
 
 __all__ = ["Gradient"]
 
@@ -76,14 +77,16 @@ class Gradient:
     def _of_projection(self, factors: Factors | Eligibility, i: int) -> None:
         p, g, tmp, mirror = self.projections[i], self.buffers[i], self._scratch[i], self.mirrors[i]
         if mirror is not None and mirror < i:
-            np.copyto(g, self.buffers[mirror].T)
+            self.projections[mirror].transpose(self.buffers[mirror], g)
             return
         self._forwards(factors, i, g)
         if mirror == i:
-            np.copyto(tmp, g.T)
+            p.transpose(g, tmp)
             g += tmp
         elif mirror is not None:
-            self._backwards(factors, i, mirror, tmp)
+            back = np.empty_like(self.parameters[mirror])
+            self._forwards(factors, mirror, back)
+            self.projections[mirror].transpose(back, tmp)
             g += tmp
         if p.mask is not None:
             g *= p.mask
@@ -99,14 +102,7 @@ class Gradient:
         pre, post = (
             (factors.pre_inputs, factors.of_inputs) if p.origin == "inputs" else (factors.pre_neurons, factors.post)
         )
-        outer(pre, p.source, post[:, p.target], out)
-
-    def _backwards(self, factors: Factors | Eligibility, i: int, mirror: int, out: np.ndarray) -> None:
-        """The sum for `mirror` alone, transposed: in the shape of projection `i`."""
-        if isinstance(factors, Eligibility):
-            np.copyto(out, factors.weights[mirror].T)
-            return
-        p = self.projections[i]
-        back = np.empty(p.shape[::-1], out.dtype)
-        outer(factors.pre_neurons, p.target, factors.post[:, p.source], back)
-        np.copyto(out, back.T)
+        if p.packing is None:
+            outer(pre, p.source, post[:, p.target], out)
+        else:
+            packed_outer(pre, p.source, post[:, p.target], p.packing, out)

@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rwta_sim.circuit.projection import Packing
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.gradient import Gradient
+from rwta_sim.learning.packed_outer import PackingPointers
 from rwta_sim.native import native_function
 
 __all__ = ["RMSUpdate", "available"]
@@ -24,6 +26,7 @@ class _Update(ctypes.Structure):
     _fields_: ClassVar = [
         *((name, ctypes.c_int64) for name in ("rows", "columns", "single")),
         *((name, ctypes.c_void_p) for name in ("pre", "post", "mirror_post", "mirror_pre", "mask", "w", "square")),
+        ("packing", PackingPointers),
     ]
 
 
@@ -38,8 +41,10 @@ def available() -> Any | None:
 class _Outer:
     """A matrix whose gradient is ``outer(pre, post)``, plus ``outer(mirror_post, mirror_pre)`` if these are given.
 
+    With a `packing`, of the matrix only what that has connections for.
+
     `pre`, `post` and the mirror's are views of vectors that are filled before each step; `weights` and `squares`
-    (C order) change in place.
+    (C order, or packed) change in place.
     """
 
     pre: np.ndarray
@@ -49,6 +54,7 @@ class _Outer:
     mask: np.ndarray | None
     weights: np.ndarray
     squares: np.ndarray
+    packing: Packing | None = None
 
 
 class RMSUpdate:
@@ -96,6 +102,7 @@ class RMSUpdate:
                     mask=p.mask,
                     weights=gradient.weights.weights[p.name],
                     squares=square,
+                    packing=p.packing,
                 )
             )
         return found
@@ -125,4 +132,5 @@ def _pointers(outer: _Outer) -> _Update:
     rows, columns = outer.pre.size, outer.post.size
     single = outer.weights.dtype == np.float32
     pointers = {name: None if array is None else array.ctypes.data for name, array in arrays.items()}
-    return _Update(rows=rows, columns=columns, single=single, **pointers)
+    packing = PackingPointers() if outer.packing is None else PackingPointers.of(outer.packing)
+    return _Update(rows=rows, columns=columns, single=single, packing=packing, **pointers)

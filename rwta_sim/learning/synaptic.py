@@ -27,6 +27,6 @@ def synaptic_eligibility(rule: Rule, network: Wiring, decision: Decision) -> Eli
     if post is not None:
         for p, e in zip(network.projections, eligibility.weights, strict=True):
             pre = decision.input_trace if p.origin == "inputs" else decision.trace
-            e += np.outer(pre[p.source], post[p.target])
+            p.add_outer(pre[p.source], post[p.target], e)
         np.add(eligibility.bias, post, out=eligibility.bias)
     return eligibility

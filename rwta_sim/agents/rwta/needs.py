@@ -15,6 +15,8 @@ __all__ = ["network_needs", "training_needs"]
 
 #: Bytes of the variables of a neuron, of a pair of indices, and of a pair in a list of Python's.
 _NEURON, _ENDPOINTS, _PAIR = 100, 8, 64
+#: Bytes of a number that tells whether a pair of circuits is connected, and of the answer.
+_DRAWN = 9
 #: Arrays of the shapes of all weights that optimisers keep, those that checkpoints hold first.
 _OPTIMISER_ARRAYS = {"sgd": (0, 0), "rms": (1, 0), "adam": (2, 3)}
 
@@ -26,9 +28,10 @@ def network_needs(experiment: RWTAExperiment, n_inputs: int, n_actions: int) -> 
     spec, n = experiment.network, experiment.network.n_hidden + n_actions
     of_inputs, of_neurons = _connections(spec, n_inputs, n_actions)
     advice = "lower network.hidden_circuits, network.hidden_size or encoder.copies, or take away network.blocks"
+    structure = _structure(spec, n_inputs)
     count = f"{of_inputs + of_neurons:,} weights of {n_inputs:,} inputs and {n:,} neurons"
     if experiment.dynamics == "rate":
-        return [Need(count, 5 * of_neurons + 4 * of_inputs, advice)]
+        return [Need(count, 5 * of_neurons + 4 * of_inputs, advice), *structure]
     width = 4 if spec.precision == "single" else 8
     if experiment.engine.name == "events":
         kept = width + 8 * (experiment.event_credit() is not None)
@@ -36,7 +39,7 @@ def network_needs(experiment: RWTAExperiment, n_inputs: int, n_actions: int) -> 
     plasticity = experiment.learning.plasticity(spec)
     each = width + _synapse_bytes(spec, plasticity)
     of_input = width if spec.inputs == "current" else each
-    needs = [Need(count, _NEURON * n + of_input * of_inputs + (each + 1) * of_neurons, advice)]
+    needs = [Need(count, _NEURON * n + of_input * of_inputs + (each + 1) * of_neurons, advice), *structure]
     if (within := _within_circuits(spec, n_actions, plasticity)) > 0:
         needs.append(Need("synapses within circuits", within, "lower network.hidden_size or network.hidden_circuits"))
     if rows := _history_rows(experiment):
@@ -67,11 +70,19 @@ def training_needs(experiment: RWTAExperiment, n_inputs: int, n_actions: int) ->
 
 
 def _connections(spec: NetworkSpec, n_inputs: int, n_actions: int) -> tuple[int, int]:
-    """How many from inputs, and from neurons."""
+    """How many from inputs, and from neurons: those that sparsity leaves in the mean."""
     size = {"s": n_inputs, "h": spec.n_hidden, "a": n_actions}
     sizes = {block: size[block[0]] * size[block[1]] for block in spec.present_blocks}
     of_inputs = sum(count for block, count in sizes.items() if block[0] == "s")
-    return of_inputs, sum(sizes.values()) - of_inputs
+    of_neurons = sum(sizes.values()) - of_inputs
+    return round(of_inputs * (1 - spec.input_sparsity)), round(of_neurons * (1 - spec.sparsity))
+
+
+def _structure(spec: NetworkSpec, n_inputs: int) -> list[Need]:
+    """What it takes to draw which circuits are connected."""
+    circuits = spec.hidden_circuits + 1
+    pairs = circuits**2 * (spec.sparsity > 0) + circuits * n_inputs * (spec.input_sparsity > 0)
+    return [Need(f"{pairs:,} pairs to draw", _DRAWN * pairs, "lower network.hidden_circuits")] if pairs else []
 
 
 def _synapse_bytes(spec: NetworkSpec, plasticity: PlasticSynapse | None) -> int:

@@ -29,6 +29,7 @@ PERTURBATIONS = {
     "silence": "keep circuit:K, circuits:SHARE or neurons:SHARE from firing; what they receive stays",
     "drive": "circuit:K=neuron:I: neuron I of hidden circuit K wins whenever its circuit fires",
 }
+_NOBODY = np.empty(0, np.int64)
 _TARGET = re.compile(r"(circuit|circuits|neurons):([0-9.eE+-]+)")
 _DRIVE = re.compile(r"circuit:(\d{1,6})=neuron:(\d{1,6})")
 
@@ -63,7 +64,7 @@ def perturb(weights: Weights, name: str, target: str, rng: np.random.Generator) 
         return _drive(weights, asked, target)
     if name == "lesion" and target in BLOCKS:
         _block(weights, asked, target)[...] = 0.0
-        return np.empty(0, np.int64)
+        return _NOBODY
     neurons = _hidden(weights.network, asked, target, rng)
     _cut(weights, neurons, incoming=name == "lesion")
     return neurons
@@ -116,10 +117,14 @@ def _cut(weights: Weights, neurons: np.ndarray, incoming: bool) -> None:
     """Take hidden neurons out of the competition, and their connections away."""
     network = weights.network
     for name, block in network.spec.split_blocks(weights.weights).items():
-        if name[0] == "h":
-            block[neurons, :] = 0.0
-        if name[1] == "h" and incoming:
-            block[:, neurons] = 0.0
+        sources = neurons if name[0] == "h" else _NOBODY
+        targets = neurons if name[1] == "h" and incoming else _NOBODY
+        packed = network.projection_of(name)
+        if packed is not None and packed.packing is not None:
+            packed.packing.cut(block, sources, targets)
+        else:
+            block[sources, :] = 0.0
+            block[:, targets] = 0.0
     whole = network.circuit_sum(np.isin(np.arange(network.n_neurons), neurons).astype(float))[neurons]
     sizes = np.diff(network.starts)[network.circuit[neurons]]
     # Of a circuit that is hit as a whole nobody can win less than the others: it goes on, and is not heard.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from rwta_sim.agents.rwta.actor import Actor
 from rwta_sim.agents.rwta.events import EventActor
 from rwta_sim.agents.rwta.needs import network_needs, training_needs
+from rwta_sim.agents.rwta.packed_checkpoints import with_packed_weights
 from rwta_sim.agents.rwta.perturb import PERTURBATIONS, perturb
 from rwta_sim.agents.rwta.rate import RateActor
 from rwta_sim.agents.rwta.spiking import SpikingActor
@@ -258,13 +259,14 @@ class RWTASystem(System):
         return {**{_WEIGHT + name: w for name, w in arrays.weights.items()}, "bias": arrays.b, **encoder}
 
     def set_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
-        super().set_state(arrays, name)
+        super().set_state(with_packed_weights(self.network, arrays), name)
         self.actor.weights_changed()
 
     def learning_state(self) -> dict[str, np.ndarray]:
         return {_LEARNER + name: array for name, array in self._learning().state().items()}
 
     def set_learning_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
+        arrays = with_packed_weights(self.network, arrays)
         saved = {key.removeprefix(_LEARNER): a for key, a in arrays.items() if key.startswith(_LEARNER)}
         self._learning().make_room(saved)
         super().set_learning_state(arrays, name)
@@ -272,7 +274,8 @@ class RWTASystem(System):
     # -- looking -------------------------------------------------------------------------------------
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Views of the weight blocks ("sh", "sa", "hh", "ha", "ah") and the biases "b"."""
+        """Views of the weight blocks ("sh", "sa", "hh", "ha", "ah") and the biases "b"; sparse ones are packed, as in
+        `rwta_sim.circuit.wiring.Weights.blocks`."""
         return self.actor.weights.blocks()
 
     def probes(self) -> dict[str, Probe]:
@@ -324,7 +327,11 @@ def _factors_alone(decision: Decision, rule: Rule) -> Decision:
     )
 
 
-def blocks_saved(spec: NetworkSpec, arrays: Arrays) -> dict[str, np.ndarray]:
-    """The weight blocks in a checkpoint of a network with this spec."""
-    prefix = len(_WEIGHT)
-    return spec.split_blocks({n[prefix:]: a for n, a in arrays.items() if n.startswith(_WEIGHT)})
+def blocks_saved(experiment: RWTAExperiment, arrays: Arrays, signature: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The weight blocks in a checkpoint of this experiment and signature, as matrices."""
+    spec, prefix = experiment.network, len(_WEIGHT)
+    if not spec.sparse_origins:
+        return spec.split_blocks({n[prefix:]: a for n, a in arrays.items() if n.startswith(_WEIGHT)})
+    network = Wiring(spec, signature["inputs"], signature["actions"], initial_generator(experiment.seed))
+    packed = with_packed_weights(network, arrays)
+    return network.unpacked(spec.split_blocks({p.name: packed[_WEIGHT + p.name] for p in network.projections}))

@@ -18,9 +18,10 @@ from rwta_sim.circuit.events.native import Native
 from rwta_sim.circuit.events.plain import Plain
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
 from rwta_sim.circuit.evidence import Eligibility
+from rwta_sim.circuit.projection import Projection
 from rwta_sim.circuit.readout import Readout
 from rwta_sim.circuit.spec import NetworkSpec
-from rwta_sim.circuit.wiring import Projection, Weights, Wiring
+from rwta_sim.circuit.wiring import Weights, Wiring
 
 __all__ = ["EventCredit", "EventNetwork", "check_events"]
 
@@ -134,7 +135,7 @@ class EventNetwork(Weights):
             for p in self.network.projections:
                 if p.origin == "inputs":
                     w = self.weights[p.name]
-                    self.arrays.current[p.target] += self._drive.astype(w.dtype, copy=False) @ w
+                    self.arrays.current[p.target] += p.forwards(self._drive[p.source].astype(w.dtype, copy=False), w)
 
     def advance(self, time: float) -> None:
         """Go on for this time (s), and begin to count spikes and eligibilities anew."""
@@ -193,8 +194,10 @@ class EventNetwork(Weights):
             return None
         arrays, weights = self.arrays, []
         for p, e in zip(self.network.projections, self.arrays.e, strict=True):
-            currents = p.origin == "inputs" and self._currents
-            weights.append(np.outer(self._drive[p.source], arrays.e_b[p.target]) if currents else e.copy())
+            kept = e.copy()
+            if p.origin == "inputs" and self._currents:  # the same in all of a decision
+                p.add_outer(self._drive[p.source], arrays.e_b[p.target], kept)
+            weights.append(kept)
         return Eligibility(weights, arrays.e_b.copy(), arrays.counts.copy(), arrays.last.copy())
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -216,4 +219,4 @@ class EventNetwork(Weights):
             if p.origin == "inputs" and self._currents:
                 continue
             x = arrays.x_inputs if p.origin == "inputs" else arrays.x
-            arrays.u[:, p.target] += self.gain(p) * (x[:, p.source] @ self.weights[p.name].astype(float))
+            arrays.u[:, p.target] += self.gain(p) * p.forwards(x[:, p.source], self.weights[p.name].astype(float))

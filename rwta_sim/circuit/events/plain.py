@@ -9,6 +9,7 @@ from collections import deque
 import numpy as np
 
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
+from rwta_sim.circuit.projection import Projection
 from rwta_sim.circuit.wiring import Weights
 
 __all__ = ["Plain"]
@@ -122,8 +123,8 @@ class Plain:
             (has.x_inputs if input_ else has.x)[part, j] += scaled
             for p, gain in zip(network.projections, self._gains, strict=True):
                 if (p.origin == "inputs") == input_ and p.source.start <= j < p.source.stop:
-                    row = self._weights.weights[p.name][j - p.source.start].astype(float)
-                    has.u[part, p.target] += row * (gain * scaled)
+                    targets, row = _row(p, self._weights.weights[p.name], j - p.source.start)
+                    has.u[part, p.target][targets] += row.astype(float) * (gain * scaled)
 
     def _spike(self, t: float, i: int) -> None:
         constants = self._is
@@ -228,7 +229,13 @@ class Plain:
             pre = np.zeros(p.shape[0])
             for part, scale in enumerate(kept):
                 pre += (-1.0 if part else 1.0) * (x[part, p.source] * scale)
-            e[:, low - p.target.start : high - p.target.start] += pre[:, None] * has.post[low:high]
+            inside = slice(low - p.target.start, high - p.target.start)
+            if p.packing is None:
+                e[:, inside] += pre[:, None] * has.post[low:high]
+                continue
+            for rows, targets, group in p.packing.groups(e):
+                mine = (targets >= inside.start) & (targets < inside.stop)
+                group[:, mine] += pre[rows, None] * has.post[p.target][targets[mine]]
 
     def _finish(self) -> None:
         has, network, end = self._has, self._network, self._span.end
@@ -245,3 +252,13 @@ class Plain:
         has.t_spike -= end
         self._late = deque((t - end, i) for t, i in self._late)
         self._ending = deque((t - end, i) for t, i in self._ending)
+
+
+def _row(p: Projection, w: np.ndarray, j: int) -> tuple[slice | np.ndarray, np.ndarray]:
+    """Targets of source j of a projection, counted from its first, and its weights."""
+    if p.packing is None:
+        return slice(None), w[j]
+    for rows, targets, part in p.packing.groups(w):
+        if rows.start <= j < rows.stop:
+            return targets, part[j - rows.start]
+    return slice(0), np.empty(0)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rwta_sim.circuit.kernels import DoubleExponential, Kernel, Rectangular
+from rwta_sim.circuit.projection import Projection
 from rwta_sim.circuit.spec import NetworkSpec
-from rwta_sim.circuit.wiring import Projection, Wiring
+from rwta_sim.circuit.wiring import Wiring
 
 __all__ = ["Arrays", "Constants", "Span"]
 
@@ -88,7 +89,7 @@ class Arrays:
     q, potential : ndarray, shape (n_neurons,)
         At the end of the decision. Of refractory neurons q is that of their circuit's last spike.
     e : list of ndarray
-        Eligibilities by projection, in the shapes of the weights; empty where nothing is credited.
+        Eligibilities by projection, in the shapes of its weights; empty where nothing is credited.
     e_b : ndarray, shape (n_neurons,)
         Of the biases.
     """
@@ -105,7 +106,7 @@ class Arrays:
 
     def credit(self, projections: list[Projection]) -> None:
         """Make room for eligibilities."""
-        self.e = [np.zeros(p.shape) for p in projections]
+        self.e = [np.zeros(p.weights_shape) for p in projections]
 
     def forget(self) -> None:
         """Nothing is felt, and nobody is refractory."""

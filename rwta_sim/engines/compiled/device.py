@@ -141,33 +141,48 @@ inline std::istream& operator>>(std::istream& in, MersenneTwister& generator) {
     return in;
 }
 
-// The synapses of each source of a pathway as a row: consecutive, onto consecutive targets, all with one delay. The
-// pathway's queue then holds sources (counted from the pathway's first) instead of synapses.
+// The synapses of each source of a pathway as a row: consecutive, onto a few runs of consecutive targets, all with one
+// delay. The pathway's queue then holds sources (counted from the pathway's first) instead of synapses.
+struct Run {
+    int32_t first, post, length;  // its first synapse and target
+};
 struct Rows {
-    bool contiguous = false, uniform = true;  // uniform: every source has the same targets, or none
+    bool contiguous = false, uniform = true;  // uniform: every source has the same targets, in one run, or none
     int32_t pre = 0;
-    std::vector<int32_t> first, length, post;
+    std::vector<Run> runs;
+    std::vector<int32_t> begin{0};  // of each source's runs, and the end of the last
     template <class Queue> void prepare(const Queue& queue, const std::vector<int32_t>& targets) {
         contiguous = queue.scalar_delay && !targets.empty();
         pre = queue.source_start;
-        int32_t common_length = -1, common_post = -1;
+        const Run* common = nullptr;
         for (const auto& row : queue.synapses) {
-            first.push_back(row.empty() ? 0 : row[0]);
-            post.push_back(row.empty() ? 0 : targets[row[0]]);
-            length.push_back(row.size());
-            if (!row.empty()) {
-                if (common_length < 0) common_length = length.back(), common_post = post.back();
-                uniform = uniform && length.back() == common_length && post.back() == common_post;
+            for (size_t k = 0; k < row.size() && contiguous; k++) {
+                contiguous = row[k] == row[0] + int32_t(k);
+                if (k && targets[row[k]] == targets[row[k - 1]] + 1)
+                    runs.back().length++;
+                else
+                    runs.push_back({row[k], targets[row[k]], 1});
             }
-            for (size_t k = 0; k < row.size() && contiguous; k++)
-                contiguous = row[k] == first.back() + int32_t(k) && targets[row[k]] == post.back() + int32_t(k);
+            begin.push_back(runs.size());
         }
+        contiguous = contiguous && targets.size() >= SHORTEST * runs.size();  // shorter ones gain nothing
+        for (size_t i = 0; i + 1 < begin.size() && contiguous; i++) {
+            if (begin[i] == begin[i + 1]) continue;
+            const Run& run = runs[begin[i]];
+            if (!common) common = &run;
+            const bool same = run.length == common->length && run.post == common->post;
+            uniform = uniform && same && begin[i + 1] == begin[i] + 1;
+        }
+        if (!contiguous) std::vector<Run>().swap(runs);
     }
+    size_t sources() const { return begin.size() - 1; }
+    bool empty(int32_t source) const { return begin[source] == begin[source + 1]; }
+    static constexpr size_t SHORTEST = 4;
     template <class Queue> void push(Queue& queue, const int32_t* spikes, int32_t count) const {
         auto& events = queue.queue[(queue.offset + queue.delays[0]) % queue.queue.size()];
         for (const int32_t* spike = std::lower_bound(spikes, spikes + count, queue.source_start);
              spike < spikes + count && *spike < queue.source_end; spike++)
-            if (*spike >= pre && length[*spike - pre]) events.push_back(*spike - pre);
+            if (*spike >= pre && !empty(*spike - pre)) events.push_back(*spike - pre);
     }
 };
 %ROWS%
@@ -278,7 +293,7 @@ static SynapticPathway* pathway(int which) {
 // Of a pathway whose queue holds sources instead of synapses: how many sources there are. Else 0.
 int64_t rwta_sim_queue_sources(int which) {
     const rwta_sim::Rows* rows[] = {%ROW_TABLE%};
-    return rows[which]->contiguous ? rows[which]->first.size() : 0;
+    return rows[which]->contiguous ? rows[which]->sources() : 0;
 }
 
 // The spikes on their way: offset and row lengths; then, given room, the events of all rows.

@@ -1,18 +1,15 @@
-{# Brian2's synapses; where the synapses of a source are a contiguous row onto contiguous targets, the queue holds sources
-   and their rows are gone through without index arrays: several at a time where that gives the same numbers, so that a
-   target stays in a register. #}
+{# Brian2's synapses; where the synapses of a source are a row onto a few runs of contiguous targets, the queue holds
+   sources and their rows are gone through without index arrays: several at a time where that gives the same numbers, so
+   that a target stays in a register. #}
 {% extends 'common_synapses.cpp' %}
 
 {% block maincode %}
     {% set independent = vector_code|text|independent(variables) %}
-{% macro rows(count) %}
-            size_t _first[{{count}}], _pre[{{count}}];
+{% macro runs(count) %}
+            size_t _first[{{count}}];
             for(int _row=0; _row<{{count}}; _row++)
-            {
-                _first[_row] = _rows.first[_events[_event + _row]];
-                _pre[_row] = _rows.pre + _events[_event + _row];
-            }
-            const size_t _post = _rows.post[_events[_event]], _length = _rows.length[_events[_event]];
+                _first[_row] = _run[_row]->first;
+            const size_t _post = _run[0]->post, _length = _run[0]->length;
             {% if independent %}
             #pragma GCC ivdep
             {% endif %}
@@ -40,12 +37,24 @@
         {% if independent %}
         for(; _event + 4 <= _num_events && _rows.uniform; _event += 4)
         {
-            {{rows(4)}}
+            size_t _pre[4];
+            const rwta_sim::Run* _run[4];
+            for(int _row=0; _row<4; _row++)
+            {
+                _run[_row] = &_rows.runs[_rows.begin[_events[_event + _row]]];
+                _pre[_row] = _rows.pre + _events[_event + _row];
+            }
+            {{runs(4)}}
         }
         {% endif %}
         for(; _event < _num_events; _event++)
         {
-            {{rows(1)}}
+            const size_t _pre[1] = {size_t(_rows.pre + _events[_event])};
+            for(int32_t _number=_rows.begin[_events[_event]]; _number<_rows.begin[_events[_event] + 1]; _number++)
+            {
+                const rwta_sim::Run* const _run[1] = {&_rows.runs[_number]};
+                {{runs(1)}}
+            }
         }
     }
     for(; _event < _num_events; _event++)
