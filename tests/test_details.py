@@ -314,6 +314,15 @@ def test_weights_have_the_sign_of_their_source(blocks):
         np.testing.assert_array_equal(plain[p.name], np.where(w * signs(dale, p) > 0, w, 0))
 
 
+def test_packed_weights_have_signs_too():
+    """Of a sparse network: those of the dense one where there is a connection."""
+    sparse, dense = (wiring(False, blocks=("sh", "hh", "ha"), inhibitory=20, sparsity=x) for x in (0.5, 0.0))
+    packed, whole = (wires.initial_weights(np.random.default_rng(0)) for wires in (sparse, dense))
+    for p in sparse.projections:
+        np.testing.assert_array_equal(packed[p.name], p.pack(whole[p.name]))
+        assert (p.unpack(packed[p.name]) * signs(sparse, p) >= 0).all() and packed[p.name].any()
+
+
 @pytest.mark.parametrize("optimiser", ["rms", "sgd", "adam"])
 def test_learning_keeps_signs(cue, tmp_path, optimiser):
     """Weights that would change their sign stay at 0, and the others learn."""

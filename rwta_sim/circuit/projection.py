@@ -57,6 +57,11 @@ class Packing:
                 start += count
         return groups
 
+    def reached(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Sources and targets of each group that has connections."""
+        for rows, targets, _, _ in self._groups:
+            yield rows, targets
+
     def groups(self, packed: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Sources, targets and matrix (a view) of each group that has connections, shape (n_sources, n_targets)."""
         for rows, targets, where, shape in self._groups:
@@ -125,19 +130,6 @@ class Projection:
         """Of the array of its weights."""
         return self.shape if self.packing is None else (self.packing.size,)
 
-    def row(self, neuron: int) -> int:
-        """Where in the array of weights those of a source begin, or of the next one that is a source."""
-        source = min(max(neuron - self.source.start, 0), self.shape[0])
-        return source if self.packing is None else int(self.packing.begin[source])
-
-    def outgoing(self, source: int, w: np.ndarray) -> tuple[slice | np.ndarray, np.ndarray]:
-        """Targets of one source, counted from the first of each, and a view of its weights in `w`."""
-        packing = self.packing
-        if packing is None:
-            return slice(None), w[source]
-        row, first = w[packing.begin[source] : packing.begin[source + 1]], packing.first[source]
-        return packing.targets[first : first + row.size], row
-
     def mirrors(self, other: Projection) -> bool:
         """Whether symmetric weights make `other` the transpose of this projection."""
         return self.origin == other.origin == "neurons" and self.source == other.target and self.target == other.source
@@ -148,6 +140,14 @@ class Projection:
             return self.packing.pre() + np.int32(self.source.start), self.packing.post() + np.int32(self.target.start)
         i, j = (np.arange(part.start, part.stop, dtype=np.int32) for part in (self.source, self.target))
         return np.repeat(i, j.size), np.tile(j, i.size)
+
+    def parts(self, w: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Sources and matrix (a view of the weights `w`) of all connections, or of each group of packed ones."""
+        if self.packing is None:
+            yield slice(0, self.shape[0]), w
+            return
+        for rows, _, part in self.packing.groups(w):
+            yield rows, part
 
     # -- products ------------------------------------------------------------------------------------
 

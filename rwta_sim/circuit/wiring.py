@@ -233,10 +233,13 @@ class Wiring:
         if self.spec.inhibitory is None:
             return
         for p in self.projections:
-            w, low, high = whole[p.name], 0, 0
-            if p.origin == "neurons":
-                low, high = (p.row(i) for i in (self.inhibitory.start, self.inhibitory.stop))
-            yield from ((w[:low], 1), (w[low:high], -1), (w[high:], 1))
+            for rows, part in p.parts(whole[p.name]):
+                low = high = 0
+                if p.origin == "neurons":
+                    first = p.source.start + rows.start
+                    ends = (self.inhibitory.start, self.inhibitory.stop)
+                    low, high = (min(max(i - first, 0), len(part)) for i in ends)
+                yield from ((part[:low], 1), (part[low:high], -1), (part[high:], 1))
 
     def keep_signs(self, whole: Mapping[str, np.ndarray]) -> None:
         """Set those of the weights (by projection) to 0, in place, whose sign Dale's law forbids."""

@@ -11,13 +11,13 @@ struct Stream {
     double exponential(double rate) { return -std::log(1.0 - next(state)) / rate; }
 };
 
+// Connections whose weights are a matrix: a projection, or a group of one that is packed.
 struct Projection {
     int64_t from_inputs, source, n_source, target, n_target;
+    const int32_t *targets; // from `target` on, ascending; null: all of them
     double gain;
-    const void *w; // (n_source, n_target), or those of its connections where there are `targets`
+    const void *w; // (n_source, n_target)
     double *e;     // eligibility, the same shape
-    const int32_t *targets;       // of groups of sources: see projection.py
-    const int64_t *first, *begin; // where targets and weights of each source begin; n_source and n_source + 1
 };
 
 struct Network {
@@ -26,6 +26,8 @@ struct Network {
     double rate[2]; // of the decay of each part of the kernel
     const int64_t *starts;
     const Projection *projection;
+    const int64_t *outgoing;  // projections of sender i: `onto` from outgoing[i] to outgoing[i + 1]
+    const int32_t *onto;
     const double *b, *current; // current from the inputs, or zeros
     double *x_inputs, *x, *u;  // parts rows each: what is felt, times exp(rate (t - origin))
     double *t_spike, *eta;
@@ -98,19 +100,15 @@ struct Run {
         for (int64_t part = 0; part < n.parts; part++) {
             const double scaled = amount * n.jump / kept(part, t);
             (input ? n.x_inputs + part * n.inputs : n.x + part * n.neurons)[j] += scaled;
-            for (int64_t k = 0; k < n.projections; k++) {
-                const Projection &p = n.projection[k];
-                if (bool(p.from_inputs) != input || j < p.source || j >= p.source + p.n_source) continue;
+            for (int64_t k = n.outgoing[i]; k < n.outgoing[i + 1]; k++) {
+                const Projection &p = n.projection[n.onto[k]];
+                const T *__restrict w = static_cast<const T *>(p.w) + (j - p.source) * p.n_target;
                 double *__restrict u = n.u + part * n.neurons + p.target;
                 const double by = p.gain * scaled;
-                if (p.targets) {
-                    const int64_t begin = p.begin[j - p.source], end = p.begin[j - p.source + 1];
-                    const int32_t *to = p.targets + p.first[j - p.source];
-                    for (int64_t m = begin; m < end; m++) u[*to++] += double(static_cast<const T *>(p.w)[m]) * by;
-                    continue;
-                }
-                const T *__restrict w = static_cast<const T *>(p.w) + (j - p.source) * p.n_target;
-                for (int64_t m = 0; m < p.n_target; m++) u[m] += double(w[m]) * by;
+                if (p.targets)
+                    for (int64_t m = 0; m < p.n_target; m++) u[p.targets[m]] += double(w[m]) * by;
+                else
+                    for (int64_t m = 0; m < p.n_target; m++) u[m] += double(w[m]) * by;
             }
         }
     }
@@ -185,7 +183,12 @@ struct Run {
         for (int64_t part = 0; part < n.parts; part++) scale[part] = kept(part, t);
         for (int64_t l = 0; l < n.projections; l++) {
             const Projection &p = n.projection[l];
-            const int64_t from = std::max(low, p.target), to = std::min(high, p.target + p.n_target);
+            // Which of its targets are in the circuit: neighbours, in either layout.
+            int64_t from = std::max(low - p.target, int64_t(0)), to = std::min(high - p.target, p.n_target);
+            if (p.targets) {
+                from = std::lower_bound(p.targets, p.targets + p.n_target, low - p.target) - p.targets;
+                to = std::lower_bound(p.targets, p.targets + p.n_target, high - p.target) - p.targets;
+            }
             if (from >= to || (p.from_inputs && !d.drive)) continue; // currents: what they credit is the sum of posts
             const double *x = p.from_inputs ? n.x_inputs : n.x;
             const int64_t width = p.from_inputs ? n.inputs : n.neurons;
@@ -194,15 +197,9 @@ struct Run {
                 for (int64_t part = 0; part < n.parts; part++)
                     pre += sign(part) * (x[part * width + p.source + j] * scale[part]);
                 if (pre == 0.0) continue;
-                if (p.targets) {
-                    const int32_t *targets = p.targets + p.first[j], *stop = targets + (p.begin[j + 1] - p.begin[j]);
-                    const int32_t *at = std::lower_bound(targets, stop, int32_t(from - p.target));
-                    double *e = p.e + p.begin[j] + (at - targets);
-                    for (; at < stop && p.target + *at < to; at++) *e++ += pre * n.post[p.target + *at];
-                    continue;
-                }
-                double *__restrict e = p.e + j * p.n_target - p.target;
-                for (int64_t k = from; k < to; k++) e[k] += pre * n.post[k];
+                double *__restrict e = p.e + j * p.n_target;
+                const double *__restrict post = n.post + p.target + (p.targets ? p.targets[from] - from : 0);
+                for (int64_t k = from; k < to; k++) e[k] += pre * post[k];
             }
         }
     }

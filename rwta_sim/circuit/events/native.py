@@ -24,8 +24,10 @@ class _Projection(ctypes.Structure):
 
     _fields_: ClassVar = [
         *((name, _NUMBER) for name in ("from_inputs", "source", "n_source", "target", "n_target")),
+        ("targets", _POINTER),
         ("gain", _REAL),
-        *((name, _POINTER) for name in ("w", "e", "targets", "first", "begin")),
+        ("w", _POINTER),
+        ("e", _POINTER),
     ]
 
 
@@ -38,6 +40,8 @@ class _Network(ctypes.Structure):
         ("rate", _REAL * 2),
         ("starts", _POINTER),
         ("projection", ctypes.POINTER(_Projection)),
+        ("outgoing", _POINTER),
+        ("onto", _POINTER),
         *(
             (name, _POINTER)
             for name in (
@@ -109,7 +113,13 @@ class Native:
         self._call = functions
         self._weights, self._arrays, self._gains = weights, arrays, gains
         network = weights.network
-        self._projections = (_Projection * len(network.projections))()
+        self._groups = [
+            (k, rows, targets)
+            for k, p in enumerate(network.projections)
+            for rows, targets in ([(slice(0, p.shape[0]), None)] if p.packing is None else p.packing.reached())
+        ]
+        self._projections = (_Projection * len(self._groups))()
+        self._outgoing, self._onto = self._senders()
         numbers = {
             name: getattr(constants, name)
             for name in ("rho_hat", "jump", "delay", "duration", "refractory", "noise", "noise_rate")
@@ -118,11 +128,13 @@ class Native:
             inputs=network.n_inputs,
             neurons=network.n_neurons,
             circuits=len(network.starts) - 1,
-            projections=len(network.projections),
+            projections=len(self._groups),
             parts=len(constants.rates),
             rate=(_REAL * 2)(*constants.rates),
             starts=network.starts.ctypes.data,
             projection=self._projections,
+            outgoing=self._outgoing.ctypes.data,
+            onto=self._onto.ctypes.data,
             **numbers,
         )
         for name in ("current", "x_inputs", "x", "u", "t_spike", "eta", "counts", "last", "q", "q_last", "potential"):
@@ -143,20 +155,35 @@ class Native:
     def point(self) -> None:
         """Look at the weights and eligibilities as they are now: others may have been put in their place."""
         weights, arrays = self._weights, self._arrays
-        for i, (p, gain) in enumerate(zip(weights.network.projections, self._gains, strict=True)):
+        projections = weights.network.projections
+        matrices = []
+        for k, p in enumerate(projections):
             w = weights.weights[p.name]
-            assert w.flags.c_contiguous and w.shape == p.weights_shape
-            described = self._projections[i]
-            described.from_inputs, described.gain = p.origin == "inputs", gain
-            described.source, described.n_source = p.source.start, p.shape[0]
-            described.target, described.n_target = p.target.start, p.shape[1]
+            credited = arrays.e[k] if arrays.e else w
+            matrices += [(part, e) for (_, part), (_, e) in zip(p.parts(w), p.parts(credited), strict=True)]
+        for described, (k, rows, targets), (w, e) in zip(self._projections, self._groups, matrices, strict=True):
+            p = projections[k]
+            assert w.flags.c_contiguous
+            described.from_inputs, described.gain = p.origin == "inputs", self._gains[k]
+            described.source, described.n_source = p.source.start + rows.start, w.shape[0]
+            described.target, described.n_target = p.target.start, w.shape[1]
+            described.targets = None if targets is None else targets.ctypes.data
             described.w = w.ctypes.data
-            if p.packing is not None:
-                for name in ("targets", "first", "begin"):
-                    setattr(described, name, getattr(p.packing, name).ctypes.data)
-            described.e = arrays.e[i].ctypes.data if arrays.e else None
+            described.e = e.ctypes.data if arrays.e else None
         self._network.single = next(iter(weights.weights.values())).dtype == np.float32
         self._network.b = weights.b.ctypes.data
+
+    def _senders(self) -> tuple[np.ndarray, np.ndarray]:
+        """For each sender, inputs first, which of the groups are of its connections."""
+        network = self._weights.network
+        onto: list[list[int]] = [[] for _ in range(network.n_inputs + network.n_neurons)]
+        for number, (k, rows, _) in enumerate(self._groups):
+            p = network.projections[k]
+            first = p.source.start + (0 if p.origin == "inputs" else network.n_inputs)
+            for i in range(first + rows.start, first + rows.stop):
+                onto[i].append(number)
+        outgoing = np.cumsum([0, *map(len, onto)], dtype=np.int64)
+        return outgoing, np.array([number for numbers in onto for number in numbers], dtype=np.int32)
 
     def clear(self) -> None:
         self._call.clear(self._past)

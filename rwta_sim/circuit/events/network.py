@@ -135,7 +135,7 @@ class EventNetwork(Weights):
             for p in self.network.projections:
                 if p.origin == "inputs":
                     w = self.weights[p.name]
-                    self.arrays.current[p.target] += p.forwards(self._drive.astype(w.dtype, copy=False), w)
+                    self.arrays.current[p.target] += p.forwards(self._drive[p.source].astype(w.dtype, copy=False), w)
 
     def advance(self, time: float) -> None:
         """Go on for this time (s), and begin to count spikes and eligibilities anew."""
@@ -194,10 +194,10 @@ class EventNetwork(Weights):
             return None
         arrays, weights = self.arrays, []
         for p, e in zip(self.network.projections, self.arrays.e, strict=True):
-            currents = p.origin == "inputs" and self._currents
-            weights.append(e.copy())
-            if currents:
-                p.add_outer(self._drive[p.source], arrays.e_b[p.target], weights[-1])
+            kept = e.copy()
+            if p.origin == "inputs" and self._currents:  # the same in all of a decision
+                p.add_outer(self._drive[p.source], arrays.e_b[p.target], kept)
+            weights.append(kept)
         return Eligibility(weights, arrays.e_b.copy(), arrays.counts.copy(), arrays.last.copy())
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

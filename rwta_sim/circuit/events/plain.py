@@ -9,6 +9,7 @@ from collections import deque
 import numpy as np
 
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
+from rwta_sim.circuit.projection import Projection
 from rwta_sim.circuit.wiring import Weights
 
 __all__ = ["Plain"]
@@ -122,7 +123,7 @@ class Plain:
             (has.x_inputs if input_ else has.x)[part, j] += scaled
             for p, gain in zip(network.projections, self._gains, strict=True):
                 if (p.origin == "inputs") == input_ and p.source.start <= j < p.source.stop:
-                    targets, row = p.outgoing(j - p.source.start, self._weights.weights[p.name])
+                    targets, row = _row(p, self._weights.weights[p.name], j - p.source.start)
                     has.u[part, p.target][targets] += row.astype(float) * (gain * scaled)
 
     def _spike(self, t: float, i: int) -> None:
@@ -216,11 +217,11 @@ class Plain:
         return winner
 
     def _credit(self, t: float, where: slice) -> None:
-        has, network, span = self._has, self._network, self._span
+        has, span = self._has, self._span
         has.post[where] *= math.exp((t - span.end) / span.tau_e) if span.tau_e > 0 else 1.0
         has.e_b[where] += has.post[where]
         kept = self._kept(t)
-        for p, e in zip(network.projections, has.e, strict=True):
+        for p, e in zip(self._network.projections, has.e, strict=True):
             low, high = max(where.start, p.target.start), min(where.stop, p.target.stop)
             if low >= high or (p.origin == "inputs" and span.drive is None):
                 continue
@@ -228,12 +229,13 @@ class Plain:
             pre = np.zeros(p.shape[0])
             for part, scale in enumerate(kept):
                 pre += (-1.0 if part else 1.0) * (x[part, p.source] * scale)
+            inside = slice(low - p.target.start, high - p.target.start)
             if p.packing is None:
-                e[:, low - p.target.start : high - p.target.start] += pre[:, None] * has.post[low:high]
-            else:
-                post = np.zeros(network.n_neurons)
-                post[low:high] = has.post[low:high]
-                p.add_outer(pre, post[p.target], e)
+                e[:, inside] += pre[:, None] * has.post[low:high]
+                continue
+            for rows, targets, group in p.packing.groups(e):
+                mine = (targets >= inside.start) & (targets < inside.stop)
+                group[:, mine] += pre[rows, None] * has.post[p.target][targets[mine]]
 
     def _finish(self) -> None:
         has, network, end = self._has, self._network, self._span.end
@@ -250,3 +252,13 @@ class Plain:
         has.t_spike -= end
         self._late = deque((t - end, i) for t, i in self._late)
         self._ending = deque((t - end, i) for t, i in self._ending)
+
+
+def _row(p: Projection, w: np.ndarray, j: int) -> tuple[slice | np.ndarray, np.ndarray]:
+    """Targets of source j of a projection, counted from its first, and its weights."""
+    if p.packing is None:
+        return slice(None), w[j]
+    for rows, targets, part in p.packing.groups(w):
+        if rows.start <= j < rows.stop:
+            return targets, part[j - rows.start]
+    return slice(0), np.empty(0)

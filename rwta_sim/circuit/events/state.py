@@ -89,7 +89,7 @@ class Arrays:
     q, potential : ndarray, shape (n_neurons,)
         At the end of the decision. Of refractory neurons q is that of their circuit's last spike.
     e : list of ndarray
-        Eligibilities by projection, in the shapes of the weights; empty where nothing is credited.
+        Eligibilities by projection, in the shapes of its weights; empty where nothing is credited.
     e_b : ndarray, shape (n_neurons,)
         Of the biases.
     """
