@@ -99,8 +99,8 @@ def line(task: str, units: str, runs: list[dict[str, Any]]) -> str:
 
     def spread(name: str) -> str:
         values = [run[name] for run in runs]
-        deviation = np.std(values, ddof=1) if len(values) > 1 else 0.0
-        return f"{np.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+        deviation = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+        return f"{np.mean(values):.{digits}f}{deviation}"
 
     def median(name: str) -> float:
         return float(np.median([run[name] for run in runs]))
