@@ -70,6 +70,7 @@ REMEMBERS = {
     label: [*options, "--episodes", "400"] for label, options in {**LIVING, "lesion hh": ["--lesion", "hh"]}.items()
 }
 REMEMBERS_NOT = {"": ["--episodes", "400"]}
+COMPARES = {**LIVING, "lesion hh": ["--lesion", "hh"]}
 PLAYED = {"": [], "random": ["--random"]}
 #: No hidden circuits: what is drawn from the action circuit is a linear softmax policy of the drive.
 LINEAR = ["--network.hidden_circuits", "0", "--network.blocks", '["sa"]', "--network.weight_sd", "0"]
@@ -78,12 +79,18 @@ LAST_STEP = ["--learning.rule.kind", "last_step"]
 RATE = ["--model", "svpg-rate"]
 DELAY_10 = ["--environment.kwargs", "{delay = 10}"]
 MASKED = ["--network.blocks", '["sh", "ha"]', "--network.symmetric", "false", "--network.random_blocks", '["sh"]']
+#: Each decision begins without traces, and with a kernel that is quick enough for one alone.
+MEMORYLESS = [*MASKED, "--decision.clear", "decision"]
+MEMORYLESS += ["--network.kernel.kind", "exponential", "--network.kernel.tau", "30 ms"]
 LOCKSTEP = ["--model", "svpg-lockstep"]
 OPTIMUM = "≥ 1.065 (95 % of the optimum, 1.1207)"
 
 ROWS = {
     "cue": Row("cue", evaluate=LIVING, asked="20 at the most"),
     "cartpole": Row("cartpole", evaluate=LIVING, asked="≥ 495"),
+    "cartpole-positions": Row("cartpole-positions", evaluate=COMPARES, asked="above memoryless"),
+    "cartpole-positions, no recurrence": Row("cartpole-positions", train=MASKED, evaluate=PLAIN),
+    "cartpole-positions, memoryless": Row("cartpole-positions", train=MEMORYLESS, evaluate=PLAIN),
     "inverted-pendulum": Row("inverted-pendulum", evaluate=LIVING, published="199.87 ± 0.27 (rate)", asked="≥ 199"),
     "mountaincar": Row("mountaincar", evaluate=LIVING, asked="≥ −130"),
     "acrobot": Row("acrobot", evaluate=LIVING, asked="≥ −105"),

@@ -23,11 +23,11 @@ from brian2 import Hz, ms
 
 from rwta_sim.agents.rwta import RWTAExperiment
 from rwta_sim.circuit.decision import DecisionSpec
-from rwta_sim.circuit.kernels import Exponential
+from rwta_sim.circuit.kernels import DoubleExponential, Exponential
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.learning import LearningSpec
 from rwta_sim.learning.critics import CriticSpec, Fourier, Tabular
-from rwta_sim.learning.modulation import EpisodeAdvantage
+from rwta_sim.learning.modulation import PPO, EpisodeAdvantage
 from rwta_sim.learning.optimisers import Adam
 from rwta_sim.learning.rules import Feedback, ScoreFunction
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
@@ -92,6 +92,39 @@ def cartpole() -> RWTAExperiment:
         TrainingSpec(episodes=700, target=500.0),
         entropy=0.02,
     )
+
+
+def cartpole_positions() -> RWTAExperiment:
+    """CartPole without velocities: hidden neurons compare what is shown with what they fired for before.
+
+    A kernel with a rise of 20 ms lets a good part of what a neuron feels be from the decision before, of 50 ms, while
+    the inputs, which are currents, tell the present. PPO on whole episodes, because the critic sees no velocities
+    either: its TD error taught nothing, even to a network that was shown two observations at a time.
+    """
+    feed_forward = _living(
+        "cartpole-positions",
+        EnvironmentSpec(id="rwta_sim/CartPolePositions-v0"),
+        _cells(2.4, 0.12, copies=1),
+        Fourier(order=3, gamma=0.98, lam=0.8, rate=1e-3),
+        TrainingSpec(episodes=1200, validate_every=100, validation_episodes=20, target=500.0),
+        circuits=32,
+        weight_sd=0.5,
+        decision=DecisionSpec(steps=50, clear="episode"),
+        rule=Feedback(depth=3),
+        modulation=PPO(lam=0.95, normalise=True),
+        optimiser=Adam(),
+        rate=5e-3,
+        batch=8,
+        entropy=0.02,
+        final_entropy=0.0,
+    )
+    recurrent = {
+        "inputs": "current",
+        "kernel": DoubleExponential(tau=30 * ms, tau_rise=20 * ms),
+        "blocks": ("sh", "hh", "ha", "ah"),
+        "random_blocks": ("sh", "hh", "ah"),
+    }
+    return feed_forward.changed({f"network.{name}": value for name, value in recurrent.items()})
 
 
 def inverted_pendulum() -> RWTAExperiment:
@@ -256,6 +289,7 @@ def delayed_cue() -> RWTAExperiment:
 #: Task: (one line on it, the experiment).
 PRESETS: dict[str, tuple[str, Callable[[], RWTAExperiment]]] = {
     "cartpole": ("CartPole-v1: balance a pole, return 500 at the most", cartpole),
+    "cartpole-positions": ("CartPole without velocities: balance a pole, return 500 at the most", cartpole_positions),
     "inverted-pendulum": ("InvertedPendulum in MuJoCo: balance a pole, return 200 at the most", inverted_pendulum),
     "mountaincar": ("MountainCar-v0, up to 1,000 steps: swing out of the valley, -1 per step", mountaincar),
     "acrobot": ("Acrobot-v1: swing up, -1 per step, 500 steps at the most", acrobot),
