@@ -77,7 +77,6 @@ LINEAR += ["--critic.kind", "linear", "--critic.gamma", "0.98", "--critic.trace"
 LAST_STEP = ["--learning.rule.kind", "last_step"]
 RATE = ["--model", "svpg-rate"]
 DELAY_10 = ["--environment.kwargs", "{delay = 10}"]
-CORRIDOR_10 = ["--environment.kwargs", "{corridor = 10}"]
 MASKED = ["--network.blocks", '["sh", "ha"]', "--network.symmetric", "false", "--network.random_blocks", '["sh"]']
 DALE = ["--model", "svpg-dale"]
 #: Each decision begins without traces, and with a kernel that is quick enough for one alone.
@@ -99,9 +98,6 @@ ROWS = {
     "delayed-cue": Row("delayed-cue", "accuracy", evaluate=REMEMBERS, asked="≥ 0.95"),
     "delayed-cue, 10": Row("delayed-cue", "accuracy", DELAY_10, REMEMBERS, asked="≥ 0.95"),
     "delayed-cue, no recurrence": Row("delayed-cue", "accuracy", MASKED, REMEMBERS_NOT, asked="chance, 0.5"),
-    "t-maze": Row("t-maze", "accuracy", evaluate=REMEMBERS, asked="≥ 0.95"),
-    "t-maze, 10": Row("t-maze", "accuracy", CORRIDOR_10, REMEMBERS, asked="≥ 0.95"),
-    "t-maze, no recurrence": Row("t-maze", "accuracy", MASKED, REMEMBERS_NOT, asked="chance, 0.5"),
     "xor": Row("xor", "accuracy", evaluate=LIVING, asked="≥ 0.99"),
     "xor, last_step": Row("xor", "accuracy", train=LAST_STEP),
     "parity3": Row("parity3", "accuracy", evaluate=LIVING, asked="≥ 0.98"),
@@ -191,10 +187,10 @@ def markdown(table: dict[str, Any]) -> str:
         "",
         "Made by `python benchmarks/results.py --runs FOLDER` (for `mnist` with `--mnist FOLDER`, its four IDX files): "
         "for each seed `rwta-sim train TASK --seed N`, with the options of the row, then `rwta-sim evaluate`, both "
-        "with OMP_NUM_THREADS=1. Evaluated with the weights of the best validation: 100 episodes (`delayed-cue`, "
-        "`t-maze`: 400); in classification tasks every test pattern 30 times, 400 decisions at least. Mean ± standard "
-        "deviation over seeds. `s` is the wall-clock of the training, `CPU s` its processor time, compilation "
-        "included where the cache was cold. "
+        "with OMP_NUM_THREADS=1. Evaluated with the weights of the best validation: 100 episodes (`delayed-cue`: 400); "
+        "in classification tasks every test pattern 30 times, 400 decisions at least. Mean ± standard deviation over "
+        "seeds. `s` is the wall-clock of the training, `CPU s` its processor time, compilation included where the "
+        "cache was cold. "
         "`last_step` leaves the weights onto hidden neurons without direction: they stay the random features they "
         "start as, which happen to be enough in some seeds.",
         "",
