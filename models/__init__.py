@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rwta_sim.agents.brian2 import Brian2Experiment
+from rwta_sim.agents.coagents import CoagentExperiment
 from rwta_sim.agents.random import RandomExperiment
 from rwta_sim.agents.rwta import RWTAExperiment
 from rwta_sim.agents.softmax import SoftmaxExperiment
 from rwta_sim.errors import ConfigError, nearest
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class, register, register_presets
-from rwta_sim.models import plain, svpg, svpg_lockstep, svpg_published, svpg_rate, svpg_vision
+from rwta_sim.models import coagents, plain, svpg, svpg_lockstep, svpg_published, svpg_rate, svpg_vision
 
 __all__ = ["MODELS", "Preset", "preset", "tasks"]
 
@@ -37,6 +38,7 @@ MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], E
     "svpg-rate": (RWTAExperiment, svpg_rate.PRESETS),
     "svpg-published": (RWTAExperiment, svpg_published.PRESETS),
     "svpg-bmvc": (RWTAExperiment, svpg_published.BMVC),
+    coagents.MODEL: (CoagentExperiment, coagents.PRESETS),
     "linear": (SoftmaxExperiment, plain.presets("linear", plain.linear, _FIRST)),
     "relu": (SoftmaxExperiment, plain.presets("relu", plain.relu, _FIRST)),
     "random": (RandomExperiment, plain.presets("random", plain.random, _FIRST)),
