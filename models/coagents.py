@@ -67,16 +67,21 @@ def cartpole() -> CoagentExperiment:
 
 
 def inverted_pendulum() -> CoagentExperiment:
-    """The inverted pendulum in MuJoCo, not a task of the paper."""
+    """The inverted pendulum in MuJoCo, not a task of the paper.
+
+    Not solved: seed 0 balanced 75 of 200 decisions after 300 episodes, and was getting better; without traces and with
+    less exploration it stayed at 30.
+    """
     return _coagents(
         "inverted-pendulum",
         EnvironmentSpec(id="rwta_sim/InvertedPendulum-v0"),
         _within(0.4, 0.2, 1.67, 1.25),
-        Fourier(order=3, gamma=0.97, lam=0.8, rate=1e-3),
+        Fourier(order=3, gamma=0.97, lam=0.8, rate=2e-2),
         TrainingSpec(episodes=600, target=200.0),
         CoagentNetworkSpec(actors=10, hidden=100, weight_sd=2.0, greedy_votes=5),
-        rate=1e-3,
-        epsilon=0.1,
+        rate=1e-4,
+        lam=0.9,
+        epsilon=0.5,
         final_epsilon=0.0,
     )
 
