@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rwta_sim.agents.brian2 import Brian2Experiment
+from rwta_sim.agents.coagents import CoagentExperiment
 from rwta_sim.agents.random import RandomExperiment
 from rwta_sim.agents.reparameterised import ReparameterisedExperiment
 from rwta_sim.agents.rwta import RWTAExperiment
@@ -14,6 +15,7 @@ from rwta_sim.errors import ConfigError, nearest
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class, register, register_presets
 from rwta_sim.models import (
+    coagents,
     plain,
     reparameterised,
     svpg,
@@ -48,6 +50,7 @@ MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], E
     "svpg-rate": (RWTAExperiment, svpg_rate.PRESETS),
     "svpg-published": (RWTAExperiment, svpg_published.PRESETS),
     "svpg-bmvc": (RWTAExperiment, svpg_published.BMVC),
+    coagents.MODEL: (CoagentExperiment, coagents.PRESETS),
     "linear": (SoftmaxExperiment, plain.presets("linear", plain.linear, _FIRST)),
     "relu": (SoftmaxExperiment, plain.presets("relu", plain.relu, _FIRST)),
     "random": (RandomExperiment, plain.presets("random", plain.random, _FIRST)),

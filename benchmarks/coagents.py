@@ -1,0 +1,160 @@
+"""Coagents on their tasks, seed by seed, and their rules against exact gradients: coagents.md.
+
+    python benchmarks/coagents.py --tasks xor mountaincar --seeds 10
+    python benchmarks/coagents.py --rules
+
+Every run trains the preset of the model `coagents` and plays its best validation's weights greedily, 100 episodes.
+`--rules` compares the mean update of each credit, by enumeration of ten random networks, with the exact gradient.
+What has been made is kept in coagents.json, and not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from machine import ONE_THREAD, listed, machine
+
+os.environ.update(ONE_THREAD)
+
+import numpy as np
+
+from rwta_sim import Agent, RunFolder, preset, train
+from rwta_sim.agents.coagents.exact import expected_updates, policy
+from rwta_sim.agents.coagents.parameters import Parameters
+from rwta_sim.lab.runs import versions
+
+TABLE = Path(__file__).with_suffix(".json")
+#: Task: which return is told, and what it should reach.
+TARGETS = {
+    "xor": ("return", 0.99),
+    "mountaincar": ("return", -150.0),
+    "cartpole": ("return", 475.0),
+    "gridworld": ("discounted return", 1.065),
+    "acrobot": ("return", None),
+}
+#: Actors and actions of the networks that are enumerated, one hidden neuron a module, two inputs and a bias.
+SHAPE, INPUTS = (2, 2), 2
+
+
+def trained(task: str, seed: int) -> dict[str, Any]:
+    """Train one agent, and test it."""
+    began, cpu = time.perf_counter(), time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        train(preset(task, "coagents").changed(seed=seed), folder)
+        used, seconds = time.process_time() - cpu, time.perf_counter() - began
+        decisions = int(RunFolder.open(folder).metrics()["decisions"].sum())
+        with Agent.load(folder) as agent:
+            played = agent.play(100)
+    discounted = TARGETS[task][0] == "discounted return"
+    score = float(np.mean([e.discounted if discounted else e.total for e in played]))
+    row = {"task": task, "seed": seed, "score": score, "decisions": decisions}
+    return {**row, "seconds": seconds, "cpu_seconds": used}
+
+
+def compared(seed: int) -> dict[str, dict[str, float]]:
+    """Of one random network: the cosine of each credit's mean update with the exact gradient, and its variance.
+
+    Variances are sums over parameters, relative to the squared length of the mean. The gradient is that of
+    ``sum_a pi(a) values[a]``, by central differences of the enumerated policy.
+    """
+    rng, n = np.random.default_rng(seed), SHAPE[0] * SHAPE[1]
+    arrays = [rng.normal(size=(INPUTS + 1, n)), rng.normal(size=n), rng.normal(size=n)]
+    x, values = np.append(rng.normal(size=INPUTS), 1.0), rng.normal(size=SHAPE[1])
+    parameters = Parameters(*arrays)
+    gradient = np.concatenate([_slopes(parameters, a, x, values) for a in arrays])
+    advantage = values - policy(parameters, x, SHAPE) @ values
+    found = {}
+    for name, credit, modulation in (
+        ("agreement, advantage", "agreement", advantage),
+        ("broadcast, advantage", "broadcast", advantage),
+        ("broadcast, return", "broadcast", values),
+    ):
+        mean, variance = expected_updates(parameters, x, modulation, credit, SHAPE)
+        cosine = float(mean @ gradient / np.linalg.norm(mean) / np.linalg.norm(gradient))
+        found[name] = {"cosine": cosine, "variance": float(variance.sum() / (mean @ mean))}
+    return found
+
+
+def _slopes(parameters: Parameters, array: np.ndarray, x: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Of the expected value, along each number of one of the parameters' arrays."""
+    slopes, flat = np.empty(array.size), array.reshape(-1)
+    for i, kept in enumerate(flat.copy()):
+        sides = []
+        for step in (1e-5, -1e-5):
+            flat[i] = kept + step
+            sides.append(policy(parameters, x, SHAPE) @ values)
+        flat[i] = kept
+        slopes[i] = (sides[0] - sides[1]) / 2e-5
+    return slopes
+
+
+def text(table: dict[str, Any]) -> str:
+    lines = [
+        "# Coagents",
+        "",
+        f"Machine: {table['machine']}. Versions: {listed(table['versions'])}. {table['load']}.",
+        "",
+        "Made by `python benchmarks/coagents.py`, whose text says what is done. Decisions are those of training; CPU s "
+        "include building, validations and checkpoints.",
+        "",
+        "| task | what | seeds | mean ± sd | lowest | target | decisions | CPU s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for task, (what, target) in TARGETS.items():
+        rows = [r for r in table["runs"] if r["task"] == task]
+        if not rows:
+            continue
+        scores = np.array([r["score"] for r in rows])
+        spread = f"± {scores.std(ddof=1):.3f}" if len(rows) > 1 else ""
+        decisions, cpu = (np.mean([r[name] for r in rows]) for name in ("decisions", "cpu_seconds"))
+        aim = "–" if target is None else f"≥ {target:g}"
+        lines.append(
+            f"| {task} | {what} | {len(rows)} | {scores.mean():.3f} {spread} | {scores.min():.3f} | {aim} | "
+            f"{decisions:,.0f} | {cpu:.0f} |"
+        )
+    if table["rules"]:
+        lines += [
+            "",
+            "| credit | cosine with the gradient: mean, lowest | variance / mean² (median) |",
+            "| --- | --- | --- |",
+        ]
+        for name in table["rules"][0]:
+            cosines, variances = (np.array([r[name][k] for r in table["rules"]]) for k in ("cosine", "variance"))
+            lines.append(f"| {name} | {cosines.mean():.4f}, {cosines.min():.4f} | {np.median(variances):.1f} |")
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="*", default=[], choices=TARGETS, metavar="TASK", help=", ".join(TARGETS))
+    parser.add_argument("--seeds", type=int, default=10, help="seeds 0 ... N-1")
+    parser.add_argument("--rules", action="store_true", help="compare rules with exact gradients, ten networks")
+    parser.add_argument("--load", default="One run at a time", help="what else the machine did, for the table")
+    arguments = parser.parse_args()
+    table: dict[str, Any] = json.loads(TABLE.read_text()) if TABLE.exists() else {"runs": [], "rules": []}
+
+    def save() -> None:
+        table.update(machine=machine(), versions=versions(), load=arguments.load)
+        TABLE.write_text(json.dumps(table, indent=1) + "\n")
+        TABLE.with_suffix(".md").write_text(text(table))
+
+    if arguments.rules:
+        table["rules"] = [compared(seed) for seed in range(10)]
+        save()
+    for seed in range(arguments.seeds):
+        for task in arguments.tasks:
+            if (task, seed) not in {(r["task"], r["seed"]) for r in table["runs"]}:
+                table["runs"].append(trained(task, seed))
+                save()
+                print(table["runs"][-1], flush=True)
+    print(text(table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Coagents (Aenugu 2020, arXiv 2005.05941): actors that vote; every neuron hears one broadcast number.
+
+Published: stochastic neurons of +-1 at temperature 1; an output and a private hidden module per action of each actor;
+the vote, then epsilon-greedy; credit by agreement; one learning rate for both layers; the TD error of a TD(lambda)
+critic; actors, and of CartPole hidden neurons, as many as here; the gridworld with its critic and epsilon.
+
+Ours, in all presets: hidden neurons begin with random weights, outputs with none; learning rates fall to a tenth;
+ties fall by chance; epsilon falls to 0 (but in the gridworld); evaluations add up the votes of several steps; numbers
+come with their complements 1 - s; critics of lower order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rwta_sim.agents.coagents import CoagentExperiment, CoagentLearningSpec, CoagentNetworkSpec
+from rwta_sim.learning.critics import CriticSpec, Fourier, Tabular
+from rwta_sim.loop.encoders import EncoderSpec, Scaled
+from rwta_sim.loop.encoders.gaussian import Gaussian
+from rwta_sim.loop.environment_spec import EnvironmentSpec
+from rwta_sim.loop.experiment import TrainingSpec
+
+__all__ = ["MODEL", "PRESETS"]
+
+MODEL = "coagents"
+
+
+def _coagents(
+    task: str,
+    environment: EnvironmentSpec,
+    encoder: EncoderSpec,
+    critic: CriticSpec,
+    training: TrainingSpec,
+    network: CoagentNetworkSpec,
+    **learning: Any,
+) -> CoagentExperiment:
+    return CoagentExperiment(
+        task=task,
+        model=MODEL,
+        environment=environment,
+        encoder=encoder,
+        network=network,
+        learning=CoagentLearningSpec(**learning),
+        critic=critic,
+        training=training,
+    )
+
+
+def _within(*limits: float) -> Scaled:
+    return Scaled(low=tuple(-x for x in limits), high=limits)
+
+
+def cartpole() -> CoagentExperiment:
+    """CartPole-v1. The published critic is of order 5 with lambda .5, the rate 1e-3, and 1e-5 once it does well."""
+    return _coagents(
+        "cartpole",
+        EnvironmentSpec(id="CartPole-v1"),
+        _within(2.4, 2.5, 0.25, 2.5),
+        Fourier(order=3, gamma=0.99, lam=0.8, rate=1e-3),
+        TrainingSpec(episodes=400, target=500.0),
+        CoagentNetworkSpec(actors=10, hidden=200, weight_sd=2.0, greedy_votes=5),
+        rate=1e-4,
+        epsilon=0.1,
+        final_epsilon=0.0,
+    )
+
+
+def mountaincar() -> CoagentExperiment:
+    """MountainCar-v0, up to 1,000 steps. Tuning curves stand for the published 10 + 10 bins; 20 hidden, not 5."""
+    return _coagents(
+        "mountaincar",
+        EnvironmentSpec(id="MountainCar-v0", kwargs={"max_episode_steps": 1000}),
+        Gaussian(cells=10, width=0.5),
+        Fourier(order=4, gamma=0.99, lam=0.9, rate=3e-3),
+        TrainingSpec(episodes=300, validate_every=25),
+        CoagentNetworkSpec(actors=20, hidden=20, weight_sd=1.0, greedy_votes=5),
+        rate=1e-3,
+        epsilon=0.1,
+        final_epsilon=0.0,
+    )
+
+
+def acrobot() -> CoagentExperiment:
+    """Acrobot-v1."""
+    return _coagents(
+        "acrobot",
+        EnvironmentSpec(id="Acrobot-v1"),
+        _within(1.0, 1.0, 1.0, 1.0, 5.0, 10.0),
+        Fourier(order=2, gamma=0.99, lam=0.9, rate=1e-3),
+        TrainingSpec(episodes=600, validate_every=25),
+        CoagentNetworkSpec(actors=10, hidden=100, weight_sd=1.0, greedy_votes=5),
+        rate=1e-4,
+        epsilon=0.1,
+        final_epsilon=0.0,
+    )
+
+
+def gridworld() -> CoagentExperiment:
+    """The slippery gridworld of the paper."""
+    return _coagents(
+        "gridworld",
+        EnvironmentSpec(id="rwta_sim/Gridworld-v0"),
+        Scaled(),
+        Tabular(gamma=0.9, lam=0.7, rate=0.1),
+        TrainingSpec(episodes=5000, validate_every=1000),
+        CoagentNetworkSpec(actors=10, hidden=30, weight_sd=1.0, greedy_votes=25),
+        rate=0.01,
+        epsilon=0.01,
+    )
+
+
+def xor() -> CoagentExperiment:
+    """XOR of two bits, one decision per episode; not a task of the paper."""
+    return _coagents(
+        "xor",
+        EnvironmentSpec(id="rwta_sim/XOR-v0"),
+        Scaled(),
+        Fourier(order=1, gamma=1.0, lam=1.0, rate=0.05),
+        TrainingSpec(episodes=5000, validate_every=1000, checkpoint_every=1000),
+        CoagentNetworkSpec(actors=10, hidden=20, weight_sd=2.0, greedy_votes=5),
+        rate=0.01,
+        epsilon=0.1,
+        final_epsilon=0.0,
+    )
+
+
+#: Task: (one line on it, the experiment).
+PRESETS: dict[str, tuple[str, Callable[[], CoagentExperiment]]] = {
+    "cartpole": ("CartPole-v1: balance a pole, return 500 at the most", cartpole),
+    "mountaincar": ("MountainCar-v0, up to 1,000 steps: swing out of the valley, -1 per step", mountaincar),
+    "acrobot": ("Acrobot-v1: swing up, -1 per step, 500 steps at the most", acrobot),
+    "gridworld": ("Slippery 10x10 gridworld: +10 at the goal, 300 steps at the most", gridworld),
+    "xor": ("XOR: one decision per episode, 1 for the right answer", xor),
+}

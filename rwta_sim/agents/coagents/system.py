@@ -1,0 +1,247 @@
+"""`CoagentSystem`: an encoder, actors that vote, and a critic whose TD error every neuron hears."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import numpy as np
+
+from rwta_sim.agents.coagents.experiment import CoagentExperiment
+from rwta_sim.agents.coagents.network import CoagentNetwork
+from rwta_sim.agents.coagents.parameters import Parameters, Traces
+from rwta_sim.agents.coagents.perturb import PERTURBATIONS, perturb
+from rwta_sim.agents.coagents.rule import agreement, ballot, score
+from rwta_sim.engines import make_engine, run_session
+from rwta_sim.errors import DivergenceError
+from rwta_sim.learning.credit import Credit
+from rwta_sim.learning.critics import CriticInputs
+from rwta_sim.learning.modulation import TDError
+from rwta_sim.loop.session import Session
+from rwta_sim.loop.spaces import Spaces
+from rwta_sim.loop.system import Arrays, Choice, Probe, System
+from rwta_sim.memory import Need, require
+from rwta_sim.seeding import EpisodeSeeds, critic_seed, initial_generator
+
+__all__ = ["CoagentSystem"]
+
+Result = TypeVar("Result")
+
+
+class _Evidence(NamedTuple):
+    """What the neurons did in a decision; views, until the network advances."""
+
+    x: np.ndarray
+    votes: np.ndarray
+
+
+class CoagentSystem(System):
+    """See `CoagentExperiment`.
+
+    Parameters
+    ----------
+    experiment : CoagentExperiment
+    spaces : Spaces
+    record : bool
+        Whether every spike is recorded.
+
+    Attributes
+    ----------
+    network : CoagentNetwork
+    engine : Engine
+    parameters : Parameters
+
+    Raises
+    ------
+    RwtaSimError
+        If the network is larger than this machine's memory, or the engine cannot run here.
+    """
+
+    numbers: ClassVar[tuple[str, ...]] = ("agreement", "rate_hz")
+    learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate", "epsilon")
+    batch = 0
+    readouts = ("votes", "votes")
+
+    def __init__(self, experiment: CoagentExperiment, spaces: Spaces, record: bool = False) -> None:
+        self.experiment, spec = experiment, experiment.network
+        self.gamma, self._shape = experiment.critic.gamma, (spec.actors, spaces.n_actions)
+        self.encoder = experiment.encoder.make(spaces)
+        self.frames = self.encoder.frames
+        n_inputs, n_hidden = self.encoder.n_inputs, spec.actors * spaces.n_actions * spec.hidden
+        # Weights twice, for their traces too; neurons, and synapses with their indices.
+        size = 16 * (n_inputs + 1) * n_hidden + 200 * n_hidden
+        require([Need(f"{n_hidden:,} hidden neurons", size, "lower network.actors or network.hidden")])
+        self.engine = make_engine(experiment.engine)
+        self.network = CoagentNetwork(spec, spaces.n_actions, record, self.engine)
+        first = initial_generator(experiment.seed).normal(0.0, spec.weight_sd, (n_inputs + 1, n_hidden))
+        self.parameters = Parameters(first, self.network.weights, np.zeros(self.network.n_outputs))
+        self._x = np.ones(n_inputs + 1)
+        inputs = CriticInputs(
+            self.encoder.n_features, self.encoder.discrete, self.encoder.shape, 0, critic_seed(experiment.seed)
+        )
+        self._credit = Credit(experiment.critic.make(inputs), TDError(), experiment.control)
+        self._traces = Traces(self.parameters, experiment.learning, self.gamma, self.encoder.discrete)
+        self._votes = np.zeros(self._shape)
+        self._steps = 1
+        self._hz = 0.5 / float(spec.dt)
+        self._epsilon = 0.0
+        self.anneal(0.0)
+        self._weights_changed()
+
+    # -- deciding ------------------------------------------------------------------------------------
+
+    def perceive(self, observation: Any) -> np.ndarray:
+        return self.encoder.features(observation)
+
+    def calibrate(self, features: Sequence[np.ndarray]) -> None:
+        self.encoder.calibrate(features)
+
+    def begin(self, seeds: EpisodeSeeds) -> None:
+        self.engine.seed(seeds.spikes)
+
+    def decide(self, features: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Choice]:
+        """As `System.decide`; greedy is the vote, as in learning, without exploration and of several steps if asked."""
+        x = self._x
+        x[:-1] = self.encoder.drive(features)
+        self._current(x)
+        yield
+        layer = self.network.outputs
+        votes = layer.y.reshape(self._shape).copy()
+        fired = float(np.add.reduce(self.network.hidden.y))
+        self._steps = self.experiment.network.greedy_votes if greedy else 1
+        for _ in range(self._steps - 1):
+            yield
+            votes += layer.y.reshape(self._shape)
+        self._votes = votes
+        action = self._elect(votes, rng)
+        if not greedy and rng.random() < self._epsilon:
+            action = int(rng.integers(self._shape[1]))
+        agreed = float(np.add.reduce(agreement(votes, action), axis=None)) / votes.size
+        numbers = (0.5 + 0.5 * agreed / self._steps, (1.0 + fired / self.network.n_hidden) * self._hz)
+        return Choice(action, None, numbers, _Evidence(x, votes))
+
+    def _current(self, x: np.ndarray) -> None:
+        """What the inputs say to hidden neurons."""
+        z, weights = self.network.hidden.z, self.parameters.inputs
+        if self.encoder.discrete:
+            rows = np.flatnonzero(x)
+            np.dot(x[rows], weights[rows], out=z)
+        else:
+            np.dot(x, weights, out=z)
+        if not np.isfinite(np.add.reduce(z)):
+            raise DivergenceError(f"inputs of hidden neurons became {z[~np.isfinite(z)][0]}: lower learning.rate")
+
+    def _elect(self, votes: np.ndarray, rng: np.random.Generator) -> int:
+        best = ballot(votes)
+        if best.size == 1 or self.experiment.network.ties == "first":
+            return int(best[0])
+        return int(rng.choice(best))
+
+    def run(self, session: Session[Result]) -> Result:
+        return run_session(self.engine, session, 1)
+
+    @property
+    def engine_name(self) -> str:
+        return self.experiment.engine.name
+
+    # -- learning ------------------------------------------------------------------------------------
+
+    def anneal(self, progress: float) -> tuple[float, float]:
+        spec, gone = self.experiment.learning, min(max(progress, 0.0), 1.0)
+        self._rate = spec.rate * (1.0 - (1.0 - spec.final_rate) * gone)
+        self._epsilon = spec.epsilon * (1.0 - (1.0 - spec.final_epsilon) * gone)
+        return self._rate, self._epsilon
+
+    def begin_episode(self, features: np.ndarray) -> None:
+        self._credit.begin_episode(features)
+        self._traces.clear()
+
+    def learn(
+        self, choice: Choice, reward: float, features: np.ndarray, terminated: bool, rng: np.random.Generator
+    ) -> None:
+        if not self._credit.learns:
+            return
+        td_error = self._credit.td_error(None, reward, features, terminated)
+        assert td_error is not None  # the modulation is one that is told at once
+        self._reinforce(choice.evidence, choice.action, self._rate * self._credit.given(td_error, rng))
+
+    def _reinforce(self, evidence: _Evidence, action: int, rate: float) -> None:
+        """Change weights for what the neurons did in a decision; `rate` times the modulation."""
+        spec, hidden, outputs = self.experiment.network, self.network.hidden, self.network.outputs
+        of_outputs = score(outputs.y, outputs.p, spec.temperature)
+        of_hidden = score(hidden.y, hidden.p, spec.temperature)
+        if self.experiment.learning.credit == "agreement":
+            credit = agreement(evidence.votes, action).reshape(-1)
+            of_outputs *= credit
+            by_module = of_hidden.reshape(credit.size, -1)
+            by_module *= credit[:, None]
+        self._traces.step(evidence.x, of_hidden, hidden.y, of_outputs, rate)
+        self._weights_changed()
+
+    def _weights_changed(self) -> None:
+        self.network.rest_at(self.parameters.bias)
+
+    # -- saving --------------------------------------------------------------------------------------
+
+    def signature(self) -> dict[str, Any]:
+        (actors, modules), hidden = self._shape, self.experiment.network.hidden
+        return {"inputs": self.encoder.n_inputs, "actors": actors, "modules": modules, "hidden": hidden}
+
+    def state(self) -> dict[str, np.ndarray]:
+        encoder = {f"encoder.{name}": a for name, a in self.encoder.state().items()}
+        return {**{f"weight.{name}": a for name, a in self.parameters.arrays().items()}, **encoder}
+
+    def set_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
+        super().set_state(arrays, name)
+        self._weights_changed()
+
+    def learning_state(self) -> dict[str, np.ndarray]:
+        return self._credit.state()
+
+    # -- looking and perturbing ----------------------------------------------------------------------
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Views of the weights: "inputs", the last row of which are biases, "modules" and "bias" (of the outputs)."""
+        return self.parameters.arrays()
+
+    def probes(self) -> dict[str, Probe]:
+        n, modules = (self.network.n_hidden,), self._shape
+        return {
+            "p": Probe("1", n, "firing probability of each hidden neuron"),
+            "y": Probe("1", n, "1 of the hidden neurons that fired, -1 of the others"),
+            "p_votes": Probe("1", modules, "firing probability of each output, by actor and action"),
+            "votes": Probe("1", modules, "1 of the outputs that fired, -1 of the others; a sum, of several steps"),
+        }
+
+    def read(self, probe: str) -> np.ndarray:
+        hidden, outputs = self.network.hidden, self.network.outputs
+        found = {"p": hidden.p, "y": hidden.y, "p_votes": outputs.p.reshape(self._shape), "votes": self._votes}
+        return found[probe].copy()
+
+    def perturbations(self) -> dict[str, str]:
+        return PERTURBATIONS
+
+    def perturb(self, name: str, target: str, seed: int = 0) -> None:
+        spec = self.experiment.network
+        perturb(self.parameters, spec.actors, spec.temperature, name, target, np.random.default_rng(seed))
+        self._weights_changed()
+
+    def recorded(self) -> dict[str, np.ndarray]:
+        """Every spike since it was built, modules as circuits and the outputs last."""
+        view, network, dt = self.engine.view, self.network, float(self.engine.dt)
+        times = [np.array(view(monitor, "t")) for monitor in network.monitors]
+        neurons = [
+            np.array(view(monitor, "i")) + first
+            for monitor, first in zip(network.monitors, (0, network.n_hidden), strict=False)
+        ]
+        starts = np.arange(0, network.n_hidden + 1, self.experiment.network.hidden)
+        return {
+            "input_i": np.empty(0, np.int32),
+            "input_t": np.empty(0),
+            "neuron_i": np.concatenate([np.empty(0, np.int32), *neurons]).astype(np.int32),
+            "neuron_t": np.concatenate([np.empty(0), *times]),
+            "n_inputs": np.array(0),
+            "starts": np.append(starts, network.n_hidden + network.n_outputs),
+            "dt": np.array(dt),
+            "decision_time": np.array(self._steps * dt),
+        }
