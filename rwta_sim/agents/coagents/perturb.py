@@ -5,13 +5,13 @@ Nothing is taken out of the network, so that all that is left draws the same ran
 
 from __future__ import annotations
 
-import math
 import re
 
 import numpy as np
 
 from rwta_sim.agents.coagents.parameters import Parameters
-from rwta_sim.errors import ConfigError, nearest
+from rwta_sim.agents.targets import check_known, number, share
+from rwta_sim.errors import ConfigError
 
 __all__ = ["MUTE", "PERTURBATIONS", "perturb"]
 
@@ -48,8 +48,7 @@ def perturb(
     ConfigError
         If there is no such perturbation, or no such target in this network; then nothing has changed.
     """
-    if name not in PERTURBATIONS:
-        raise ConfigError(f"unknown perturbation {name!r}: {nearest(name, PERTURBATIONS)}")
+    check_known(name, PERTURBATIONS)
     n_outputs, n_hidden = parameters.bias.size, parameters.modules.size
     outputs, neurons = _hit(f"{name} {target!r}", target, (actors, n_outputs // actors), n_hidden, rng)
     if name == "lesion":
@@ -72,31 +71,15 @@ def _hit(
     kind = found[1] or found[3] or found[6]
     modules = np.arange(n_outputs).reshape(shape)
     if kind == "actor":
-        outputs = modules[_number(asked, "an actor", found[2], n_actors)]
+        outputs = modules[number(asked, "an actor", found[2], n_actors)]
     elif kind == "module":
-        actor, action = _number(asked, "an actor", found[4], n_actors), _number(asked, "an action", found[5], n_actions)
+        actor, action = number(asked, "an actor", found[4], n_actors), number(asked, "an action", found[5], n_actions)
         outputs = modules[actor, [action]]
     else:
         count = {"actors": n_actors, "modules": n_outputs, "neurons": n_hidden}[kind]
-        chosen = np.sort(rng.permutation(count)[: round(_share(asked, found[7]) * count)])
+        chosen = np.sort(rng.permutation(count)[: round(share(asked, found[7]) * count)])
         if kind == "neurons":
             return np.empty(0, np.int64), chosen
         outputs = modules[chosen].reshape(-1) if kind == "actors" else chosen
     size = n_hidden // n_outputs
     return outputs, (outputs[:, None] * size + np.arange(size)).reshape(-1)
-
-
-def _number(asked: str, what: str, text: str, count: int) -> int:
-    if int(text) >= count:
-        raise ConfigError(f"{asked}: expected the number of {what}, from 0 to {count - 1}")
-    return int(text)
-
-
-def _share(asked: str, text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
-    if not 0 <= share <= 1:
-        raise ConfigError(f"{asked}: expected a share from 0 to 1, got {text}")
-    return share

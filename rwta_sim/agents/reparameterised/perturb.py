@@ -13,8 +13,8 @@ from itertools import pairwise
 import numpy as np
 
 from rwta_sim.agents.binary import MUTE
-from rwta_sim.agents.targets import share
-from rwta_sim.errors import ConfigError, nearest
+from rwta_sim.agents.targets import check_known, number, share
+from rwta_sim.errors import ConfigError
 
 __all__ = ["PERTURBATIONS", "perturb"]
 
@@ -49,8 +49,7 @@ def perturb(
     ConfigError
         If there is no such perturbation, or no such target in this network; then nothing has changed.
     """
-    if name not in PERTURBATIONS:
-        raise ConfigError(f"unknown perturbation {name!r}: {nearest(name, PERTURBATIONS)}")
+    check_known(name, PERTURBATIONS)
     asked = f"{name} {target!r}"
     blocks = {"sh": weights[:1], "hh": weights[1:-1], "ha": weights[-1:]}
     if name == "lesion" and target in blocks:
@@ -79,15 +78,9 @@ def _targets(sizes: Sequence[int], name: str, asked: str, target: str, rng: np.r
     if kind == "neurons":
         chosen = rng.permutation(count)[: round(share(asked, text) * count)]
     elif kind == "layer":
-        layer = _number(asked, text, len(sizes), "a hidden layer")
+        layer = number(asked, "a hidden layer", text, len(sizes))
         chosen = np.arange(starts[layer], starts[layer + 1])
     else:
-        chosen = np.array([_number(asked, text, count, "a hidden neuron")])
+        chosen = np.array([number(asked, "a hidden neuron", text, count)])
     hit = np.isin(np.arange(count), chosen)
     return [np.flatnonzero(hit[start:stop]) for start, stop in pairwise(starts)]
-
-
-def _number(asked: str, text: str, count: int, what: str) -> int:
-    if not text.isdecimal() or int(text) >= count:
-        raise ConfigError(f"{asked}: expected the number of {what}, from 0 to {count - 1}")
-    return int(text)

@@ -12,11 +12,11 @@ import re
 
 import numpy as np
 
-from rwta_sim.agents.targets import share
+from rwta_sim.agents.targets import check_known, share
 from rwta_sim.circuit.equations import U_MAX
 from rwta_sim.circuit.spec import BLOCKS
 from rwta_sim.circuit.wiring import Weights, Wiring
-from rwta_sim.errors import ConfigError, nearest
+from rwta_sim.errors import ConfigError
 
 __all__ = ["MUTE", "PERTURBATIONS", "perturb"]
 
@@ -57,8 +57,7 @@ def perturb(weights: Weights, name: str, target: str, rng: np.random.Generator) 
     ConfigError
         If there is no such perturbation, or no such target in this network; then nothing has changed.
     """
-    if name not in PERTURBATIONS:
-        raise ConfigError(f"unknown perturbation {name!r}: {nearest(name, PERTURBATIONS)}")
+    check_known(name, PERTURBATIONS)
     asked = f"{name} {target!r}"
     if name == "drive":
         return _drive(weights, asked, target)
