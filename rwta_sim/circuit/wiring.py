@@ -316,7 +316,11 @@ class Weights:
         By projection name, in the `Projection.weights_shape`: a matrix, or packed.
     b : ndarray, shape (n_neurons,)
         Biases.
+    keeps_eligibilities : bool
+        Whether their network has eligibilities without being asked for synapses that learn.
     """
+
+    keeps_eligibilities: bool = False
 
     def __init__(self, network: Wiring, weights: dict[str, np.ndarray], b: np.ndarray) -> None:
         self.network = network

@@ -49,6 +49,7 @@ class Learner(LearnerBase):
         self.rule = rule
         rule.attach(weights)
         self._network = weights.network
+        self._from_eligibilities = spec.apply == "synapses" or weights.keeps_eligibilities
         #: Decisions that wait for their advantage: factors, and the entropy's part of the modulation.
         self._waiting: list[tuple[Factors | Eligibility, float]] = []
         self._batch = None if spec.batch == 1 else Batch(weights.network, self.updater.gradient)
@@ -98,7 +99,7 @@ class Learner(LearnerBase):
 
     def factors(self, decision: Decision) -> Factors | Eligibility:
         """What the modulation of `decision` multiplies: factors, or the eligibilities of the synapses."""
-        if self.spec.apply == "synapses" or decision.eligibility is not None:
+        if self._from_eligibilities:
             return synaptic_eligibility(self.rule, self._network, decision)
         return self.rule.factors(decision) if decision.factors is None else decision.factors
 

@@ -104,6 +104,7 @@ class EventNetwork(Weights):
         self._constants = Constants.of(spec)
         self.arrays = Arrays(wiring, len(self._constants.rates))
         self._credit = credit
+        self.keeps_eligibilities = credit is not None
         if credit is not None:
             self.arrays.credit(wiring.projections)
         self._drive = np.zeros(wiring.n_inputs)
@@ -154,11 +155,6 @@ class EventNetwork(Weights):
                 causal_action=credit.causal_action,
             )
         )
-
-    @property
-    def keeps_eligibilities(self) -> bool:
-        """Whether anything is credited."""
-        return self._credit is not None
 
     # -- what came of it -----------------------------------------------------------------------------
 
