@@ -201,6 +201,7 @@ def test_the_network_is_the_equations(engine):
         assert abs(deviation) < 4.5
 
 
+@pytest.mark.nightly
 def test_both_engines_draw_the_same_spikes():
     """1,000 decisions with learning in between, from the same uniform numbers; Cython's and C++'s generator is one."""
     ways = ({"engine.name": "compiled"}, {"engine.name": "runtime", "engine.target": "cython"})
