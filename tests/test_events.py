@@ -33,6 +33,7 @@ NETWORKS = {
     "double": {"kernel": KERNELS["double"]},
     "rectangle": {"kernel": KERNELS["rectangle"]},
     "brief": {"kernel": Exponential(tau=0.2 * ms)},
+    "brief, late": {"kernel": Exponential(tau=0.01 * ms), "delay": 7 * ms},
     "delay": {"delay": 7 * ms},
     "late rectangle": {"kernel": KERNELS["rectangle"], "delay": 7 * ms},
     "refractory": {"refractory": 30 * ms},
@@ -404,6 +405,7 @@ def test_evaluated_on_another_engine(living, tmp_path):
         ({"learning.rule.kind": "r_stdp"}, "learning.rule.kind = 'r_stdp' sums over steps: take 'score_function'"),
         ({"learning.rule.kind": "last_step", "learning.apply": "synapses"}, "is Brian2 equations, and engine.name"),
         ({"model": "reparameterised"}, "not the equations of a Brian2 network: set 'compiled' or 'runtime'"),
+        ({"network.rho_hat": "1e300 Hz", "network.dt": "1 ms"}, "draws all events of a decision beforehand, here 1e"),
         ({"engine.target": "numpy"}, "target = 'numpy' is for the runtime engine, but name = 'events'"),
     ],
 )

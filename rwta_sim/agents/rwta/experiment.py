@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["RWTAExperiment"]
 
 
+#: Mean events of a circuit in a decision, at most, without a time step.
+_MOST_EVENTS = 100_000
+
+
 class RWTAExperiment(Experiment):
     """A recurrent winner-take-all network, from spikes or as its mean field."""
 
@@ -93,6 +97,12 @@ class RWTAExperiment(Experiment):
         if self.engine.name != "events" or self.dynamics == "rate":
             return self
         check_events(self.network)
+        spikes = self.network.spikes_per_step * self.decision.steps
+        if spikes > _MOST_EVENTS:
+            raise ValueError(
+                f"engine.name = 'events' draws all events of a decision beforehand, here {spikes:.3g} of each circuit, "
+                f"and allows {_MOST_EVENTS:,}: lower network.rho_hat or decision.steps"
+            )
         if self.learning.apply == "synapses":
             raise ValueError(
                 "learning.apply = 'synapses' is Brian2 equations, and engine.name = 'events' has none: leave it out, "

@@ -132,6 +132,10 @@ struct Run {
         origin = t;
     }
 
+    void in_range(double t) {
+        if (std::max(n.rate[0], n.parts > 1 ? n.rate[1] : 0.0) * (t - origin) > 200.0) rebase(t);
+    }
+
     // Potentials of the neurons from `low` to `high`, into n.potential.
     void potentials(double t, int64_t low, int64_t high) {
         double scale[2];
@@ -237,6 +241,7 @@ struct Run {
             const bool ends = past.ending.due(before);
             const bool begin = late && (!ends || past.late.t[past.late.head] <= past.ending.t[past.ending.head]);
             Queue &queue = begin ? past.late : past.ending;
+            in_range(queue.t[queue.head]);
             feel<T>(queue.t[queue.head], queue.who[queue.head], begin ? 1.0 : -1.0);
             queue.head++;
         }
@@ -247,13 +252,12 @@ struct Run {
         double last_action = INFINITY; // an action that no spike made is drawn at the end
         for (size_t k = 0; k < past.circuit_t.size(); k++)
             if (past.circuit_i[k] == n.circuits - 1) last_action = past.circuit_t[k];
-        const double span = std::max(n.rate[0], n.parts > 1 ? n.rate[1] : 0.0);
         size_t i = 0, k = 0;
         while (i < past.input_t.size() || k < past.circuit_t.size()) {
             const bool input = i < past.input_t.size() && (k == past.circuit_t.size() || past.input_t[i] < past.circuit_t[k]);
             const double t = input ? past.input_t[i] : past.circuit_t[k];
             deliver<T>(t);
-            if (span * (t - origin) > 200.0) rebase(t);
+            in_range(t);
             if (input)
                 spike<T>(t, past.input_i[i++]);
             else

@@ -62,8 +62,7 @@ class Plain:
             input_ = i < len(inputs) and (k == len(events) or inputs[i][0] < events[k][0])
             t, who = inputs[i] if input_ else events[k]
             self._deliver(t)
-            if max(self._is.rates) * (t - self._origin) > _SPAN:
-                self._rebase(t)
+            self._in_range(t)
             if input_:
                 self._spike(t, who)
                 i += 1
@@ -140,7 +139,12 @@ class Plain:
         while (late and late[0][0] <= before) or (ending and ending[0][0] <= before):
             first = bool(late) and (not ending or late[0][0] <= ending[0][0])
             t, i = (late if first else ending).popleft()
+            self._in_range(t)
             self._feel(t, i, 1.0 if first else -1.0)
+
+    def _in_range(self, t: float) -> None:
+        if max(self._is.rates) * (t - self._origin) > _SPAN:
+            self._rebase(t)
 
     def _rebase(self, t: float) -> None:
         for part, kept in enumerate(self._kept(t)):
