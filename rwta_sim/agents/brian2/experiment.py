@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from rwta_sim.engines import ClockedEngineSpec, EngineSpec
-from rwta_sim.errors import ConfigError
+from rwta_sim.agents.clocked import ClockedExperiment
 from rwta_sim.learning.critics import Constant, CriticSpec
 from rwta_sim.learning.modulation import Control
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
 from rwta_sim.loop.environment_spec import as_toml
-from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.settings import Name, PositiveInt, Settings
 
@@ -84,7 +82,7 @@ class BuilderSpec(Settings):
         return self.build.partition(":")[0]
 
 
-class Brian2Experiment(Experiment):
+class Brian2Experiment(ClockedExperiment):
     """A network of the user's own, which learns by its own equations from one broadcast number, if at all.
 
     After each decision the modulation, the critic's TD error, is written to a variable of the network, whose
@@ -99,7 +97,6 @@ class Brian2Experiment(Experiment):
     decision_steps: PositiveInt = Field(100, le=10**9, description="time steps of the fastest clock in a decision")
     critic: CriticSpec = Constant()
     control: Control = Field("none", description="none: learn; off: modulation stays 0; shuffled: that of others")
-    engine: ClockedEngineSpec = EngineSpec()
 
     logs: ClassVar[tuple[str, ...]] = ("rate_hz",)
 
@@ -112,21 +109,9 @@ class Brian2Experiment(Experiment):
             )
         return self
 
-    def resolved(self) -> Brian2Experiment:
-        return self.model_copy(update={"engine": self.engine.resolved()})
-
     @property
     def modules(self) -> tuple[str, ...]:
         return (self.network.module,)
-
-    @property
-    def dynamics_name(self) -> str:
-        return "spiking"
-
-    def with_dynamics(self, dynamics: str | None) -> Self:
-        if dynamics not in (None, "spiking"):
-            raise ConfigError(f"dynamics = {dynamics!r}: a network of your own has spikes alone")
-        return self
 
     def build(self, spaces: Spaces, record: bool = False, trains: bool = False) -> Brian2System:
         from rwta_sim.agents.brian2.system import Brian2System

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from brian2 import ms
 from pydantic import Field, model_validator
 
-from rwta_sim.engines import ClockedEngineSpec, EngineSpec
-from rwta_sim.errors import ConfigError
+from rwta_sim.agents.clocked import ClockedExperiment
 from rwta_sim.learning.critics import CriticSpec, Fourier
 from rwta_sim.learning.modulation import Control
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
-from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt, Settings, Time
 
@@ -68,7 +66,7 @@ class CoagentLearningSpec(Settings):
     final_epsilon: Fraction = Field(1.0, description="that at the end, as a fraction; linear in between")
 
 
-class CoagentExperiment(Experiment):
+class CoagentExperiment(ClockedExperiment):
     """Coagents of Aenugu (2020, arXiv 2005.05941) as a Brian2 network, with a critic that broadcasts its TD error."""
 
     encoder: EncoderSpec = Scaled(complementary=False)
@@ -76,7 +74,6 @@ class CoagentExperiment(Experiment):
     learning: CoagentLearningSpec = CoagentLearningSpec()
     critic: CriticSpec = Fourier(order=3, gamma=0.99, lam=0.5, rate=1e-3)
     control: Control = Field("none", description="none: learn; off: modulation stays 0; shuffled: that of others")
-    engine: ClockedEngineSpec = EngineSpec()
 
     logs: ClassVar[tuple[str, ...]] = ("agreement", "rate_hz", "learning_rate", "epsilon")
 
@@ -87,18 +84,6 @@ class CoagentExperiment(Experiment):
                 f"critic.kind = {self.critic.kind!r} tells TD errors at the end of an episode, and coagents learn from "
                 "them at every decision: take 'constant', 'linear', 'tabular' or 'fourier'"
             )
-        return self
-
-    def resolved(self) -> CoagentExperiment:
-        return self.model_copy(update={"engine": self.engine.resolved()})
-
-    @property
-    def dynamics_name(self) -> str:
-        return "spiking"
-
-    def with_dynamics(self, dynamics: str | None) -> Self:
-        if dynamics not in (None, "spiking"):
-            raise ConfigError(f"dynamics = {dynamics!r}: coagents have spikes alone")
         return self
 
     def build(self, spaces: Spaces, record: bool = False, trains: bool = False) -> CoagentSystem:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from rwta_sim.engines import ClockedEngineSpec, EngineSpec
-from rwta_sim.errors import ConfigError, RwtaSimError
+from rwta_sim.agents.clocked import ClockedExperiment
+from rwta_sim.errors import RwtaSimError
 from rwta_sim.learning.critics import CriticSpec, Fourier
 from rwta_sim.learning.modulation import PPO, Control, ModulationSpec
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
-from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.settings import Fraction, Name, PositiveFloat, PositiveInt, Settings
 
@@ -61,7 +60,7 @@ class ReparameterisedLearningSpec(Settings):
         return self
 
 
-class ReparameterisedExperiment(Experiment):
+class ReparameterisedExperiment(ClockedExperiment):
     """Stochastic neurons of +1 and -1 that act as spikes in Brian2 and learn, in PyTorch, through their noise.
 
     Reparameterisation is the second approach of Aenugu (2020, arXiv 2005.05941), made explicit here as binary Concrete
@@ -79,7 +78,6 @@ class ReparameterisedExperiment(Experiment):
     concrete: ConcreteSpec = ConcreteSpec()
     learning: ReparameterisedLearningSpec = ReparameterisedLearningSpec()
     critic: CriticSpec = Fourier()
-    engine: ClockedEngineSpec = EngineSpec()
 
     logs: ClassVar[tuple[str, ...]] = ("entropy", "spikes", "learning_rate", "temperature")
     draws: ClassVar[tuple[str, ...]] = ("raster", "rates", "tuning")
@@ -99,18 +97,6 @@ class ReparameterisedExperiment(Experiment):
     def check_libraries(self) -> None:
         if find_spec("torch") is None:
             raise RwtaSimError(f"model = {self.model!r} needs PyTorch: pip install 'rwta-sim[torch]'")
-
-    def resolved(self) -> Self:
-        return self.model_copy(update={"engine": self.engine.resolved()})
-
-    @property
-    def dynamics_name(self) -> str:
-        return "spiking"
-
-    def with_dynamics(self, dynamics: str | None) -> Self:
-        if dynamics not in (None, "spiking"):
-            raise ConfigError(f"dynamics = {dynamics!r}: the model {self.model!r} always acts from spikes")
-        return self
 
     @property
     def n_hidden(self) -> int:

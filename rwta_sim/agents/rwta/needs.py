@@ -17,6 +17,8 @@ __all__ = ["network_needs", "training_needs"]
 _NEURON, _ENDPOINTS, _PAIR = 100, 8, 64
 #: Bytes of a number that tells whether a pair of circuits is connected, and of the answer.
 _DRAWN = 9
+#: Bytes of the time and the sender of a spike.
+_EVENT = 12
 #: Arrays of the shapes of all weights that optimisers keep, those that checkpoints hold first.
 _OPTIMISER_ARRAYS = {"sgd": (0, 0), "rms": (1, 0), "adam": (2, 3)}
 
@@ -35,7 +37,13 @@ def network_needs(experiment: RWTAExperiment, n_inputs: int, n_actions: int) -> 
     width = 4 if spec.precision == "single" else 8
     if experiment.engine.name == "events":
         kept = width + 8 * (experiment.event_credit() is not None)
-        return [Need(count, _NEURON * n + kept * of_inputs + (kept + 1) * of_neurons, advice), *structure]
+        firing = spec.hidden_circuits + 1 + (n_inputs if spec.inputs == "spikes" else 0)
+        events = Need(
+            "the events of a decision",
+            int(_EVENT * firing * spec.spikes_per_step * experiment.decision.steps),
+            "lower network.rho_hat, decision.steps or encoder.copies",
+        )
+        return [Need(count, _NEURON * n + kept * of_inputs + (kept + 1) * of_neurons, advice), events, *structure]
     plasticity = experiment.learning.plasticity(spec)
     each = width + _synapse_bytes(spec, plasticity)
     of_input = width if spec.inputs == "current" else each
