@@ -148,10 +148,11 @@ def mountaincar() -> RWTAExperiment:
         EnvironmentSpec(id="MountainCar-v0", kwargs={"max_episode_steps": 1000}),
         Gaussian(copies=4),
         Fourier(order=4, gamma=0.99, lam=0.9, rate=1e-3),
-        TrainingSpec(episodes=500, validate_every=25),
+        TrainingSpec(episodes=1000, validate_every=25),
         tau=20,
         weight_sd=1.0,
         entropy=0.0,
+        biases="hidden",
     )
 
 
@@ -162,7 +163,7 @@ def acrobot() -> RWTAExperiment:
         EnvironmentSpec(id="Acrobot-v1"),
         _cells(1.0, 1.0, 1.0, 1.0, 5.0, 10.0, copies=4),
         Fourier(order=2, gamma=0.99, lam=0.9, rate=1e-3),
-        TrainingSpec(episodes=600, validate_every=25),
+        TrainingSpec(episodes=1200, validate_every=25),
         entropy=0.1,
         final_entropy=0.0,
         biases="hidden",
