@@ -89,7 +89,8 @@ def plot_comparison(
         ax.plot(steps, smooth.mean(axis=0), color=colours[name], label=name)
         if len(values) > 1:
             ax.fill_between(steps, *bootstrap_interval(smooth), color=colours[name], alpha=0.2, linewidth=0)
-    ax.set(xlabel="environment steps", ylabel="return", xlim=(0, budget))
+    ax.set(xlabel="environment steps (thousands)", ylabel="return", xlim=(0, budget))
+    ax.xaxis.set_major_formatter(lambda steps, place: f"{steps / 1000:g}")
 
 
 def _running_mean(values: np.ndarray, window: int) -> np.ndarray:
@@ -112,9 +113,9 @@ def plot_scores(ax: Axes, scores: Mapping[str, Sequence[float]], colours: Mappin
     for place, (name, values) in enumerate(scores.items()):
         found = np.asarray(values, dtype=float)
         spread = np.linspace(-0.22, 0.22, len(found)) if len(found) > 1 else np.zeros(1)
-        ax.plot(found, place + spread, "o", color=colours[name], alpha=0.45, markersize=4, markeredgewidth=0)
+        ax.plot(found, place + spread, "o", color=colours[name], alpha=0.4, markersize=5, markeredgewidth=0)
         low, high = bootstrap_interval(found)
-        ax.plot([low, high], [place, place], color=colours[name], linewidth=2.5, solid_capstyle="butt")
-        ax.plot(found.mean(), place, "|", color="black", markersize=14)
+        ax.plot([low, high], [place, place], color=colours[name], linewidth=3, solid_capstyle="butt")
+        ax.plot(found.mean(), place, "D", color=colours[name], markersize=6, markeredgecolor="white")
     ax.set_yticks(range(len(scores)), list(scores))
     ax.set_ylim(len(scores) - 0.5, -0.5)

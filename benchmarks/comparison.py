@@ -118,14 +118,14 @@ class System:
 PPO = ("--learning.batch", "8", "--learning.entropy", "0.01")
 PPO += ("--learning.modulation.minibatch", "256", "--learning.modulation.epochs", "10")
 SYSTEMS = {
-    "svpg": System("svpg", "C3"),
-    "svpg-last-step": System("svpg", "C1", ("--learning.rule.kind", "last_step")),
-    "svpg-lockstep": System("svpg-lockstep", "C8"),
-    "svpg-published": System("svpg-published", "C5", evaluate=("--dynamics", "spiking")),
-    "coagents": System("coagents", "C0"),
-    "reparameterised": System("reparameterised", "C2"),
+    "svpg": System("svpg", "#d62728"),
+    "svpg-last-step": System("svpg", "#ff9f4a", ("--learning.rule.kind", "last_step")),
+    "svpg-lockstep": System("svpg-lockstep", "#8c564b"),
+    "svpg-published": System("svpg-published", "#e377c2", evaluate=("--dynamics", "spiking")),
+    "coagents": System("coagents", "#1f77b4"),
+    "reparameterised": System("reparameterised", "#2ca02c"),
     "linear": System("linear", "0.55", ("--learning.rate", "3e-3", *PPO)),
-    "relu": System("relu", "C4", PPO),
+    "relu": System("relu", "#9467bd", PPO),
     "random": System("random", "black"),
 }
 
@@ -345,7 +345,27 @@ def scores(table: dict[str, Any]) -> Figure:
     return panels(table, draw)
 
 
-FIGURES = {"curves": curves, "scores": scores}
+def costs(table: dict[str, Any]) -> Figure:
+    """How soon tasks are learned, against what a decision costs at synapses; a marker for each task."""
+    figure = Figure(figsize=(8.4, 4.4), layout="constrained")
+    ax, keys = figure.add_subplot(), {}
+    for task, marker in zip(TASKS, "os^Dv", strict=True):
+        for system, runs in by_system(table, task).items():
+            scaled = normalised(table, task, [run["area"] for run in runs], "area")
+            if "events" in runs[0] and scaled is not None:
+                work = np.median([run["events"] + run["products"] for run in runs])
+                style = {"color": COLOURS[system], "markersize": 8, "markeredgecolor": "white"}
+                ax.plot(work, np.mean(scaled), marker, **style)
+                keys[system] = ax.plot([], [], "o", color=COLOURS[system], label=system)[0]
+        keys[task] = ax.plot([], [], marker, color="0.4", label=task)[0]
+    ax.set(xscale="log", xlabel="synaptic events and products in a decision", ylabel="normalised area")
+    ax.axhline(1.0, color="0.6", linestyle=":", linewidth=1)
+    order = [name for name in (*SYSTEMS, *TASKS) if name in keys]
+    figure.legend([keys[name] for name in order], order, loc="outside right center", fontsize="small")
+    return figure
+
+
+FIGURES = {"curves": curves, "scores": scores, "costs": costs}
 
 
 def render(table: dict[str, Any]) -> None:
