@@ -1,6 +1,6 @@
 """Analysis of run folders: rasters, firing rates, learning curves, weights, films. Reads, never trains."""
 
-from rwta_sim.analysis.comparison import bootstrap_interval, plot_comparison, plot_scores, returns_by_step
+from rwta_sim.analysis.comparison import bootstrap_interval, plot_comparison, plot_costs, plot_scores, returns_by_step
 from rwta_sim.analysis.curves import plot_learning_curve
 from rwta_sim.analysis.figures import RASTER_DECISIONS, draw_figures, draw_lesions
 from rwta_sim.analysis.films import PICTURE_SIZE, check_film, save_film
@@ -21,6 +21,7 @@ __all__ = [
     "draw_lesions",
     "neuron_rates",
     "plot_comparison",
+    "plot_costs",
     "plot_episode",
     "plot_learning_curve",
     "plot_lesions",

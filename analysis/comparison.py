@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
 
-__all__ = ["bootstrap_interval", "plot_comparison", "plot_scores", "returns_by_step"]
+__all__ = ["bootstrap_interval", "plot_comparison", "plot_costs", "plot_scores", "returns_by_step"]
 
 #: Resamples of the seeds, drawn from a seed of their own: the same data have the same interval.
 RESAMPLES, RESAMPLING_SEED = 10_000, 0
@@ -119,3 +120,27 @@ def plot_scores(ax: Axes, scores: Mapping[str, Sequence[float]], colours: Mappin
         ax.plot(found.mean(), place, "D", color=colours[name], markersize=6, markeredgecolor="white")
     ax.set_yticks(range(len(scores)), list(scores))
     ax.set_ylim(len(scores) - 0.5, -0.5)
+
+
+def plot_costs(ax: Axes, points: Mapping[str, Mapping[str, tuple[float, float]]], colours: Mapping[str, str]) -> None:
+    """What was gained against what it cost, on a logarithmic scale: a colour for each system, a marker for each task.
+
+    Parameters
+    ----------
+    ax : Axes
+        Gets an entry for each colour and each marker in its legend.
+    points : mapping of str to mapping of str to (float, float)
+        By system and task: cost, above 0, and gain.
+    colours : mapping of str to str
+        By system.
+    """
+    tasks = list(dict.fromkeys(task for of in points.values() for task in of))
+    markers = dict(zip(tasks, cycle("os^DvPX"), strict=False))
+    for system, of in points.items():
+        for task, (cost, gain) in of.items():
+            style = {"color": colours[system], "markersize": 8, "markeredgecolor": "white"}
+            ax.plot(cost, gain, markers[task], **style)
+        ax.plot([], [], "s", color=colours[system], label=system)
+    for task, marker in markers.items():
+        ax.plot([], [], marker, color="white", markeredgecolor="0.3", label=task)
+    ax.set_xscale("log")

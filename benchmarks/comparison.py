@@ -32,7 +32,7 @@ from matplotlib.figure import Figure
 from spikes import FAN_OUTS, activity, of_circuits
 
 from rwta_sim import Agent, RunFolder, preset
-from rwta_sim.analysis import bootstrap_interval, plot_comparison, plot_scores, returns_by_step
+from rwta_sim.analysis import bootstrap_interval, plot_comparison, plot_costs, plot_scores, returns_by_step
 from rwta_sim.errors import ConfigError
 from rwta_sim.lab.runs import versions
 
@@ -346,22 +346,20 @@ def scores(table: dict[str, Any]) -> Figure:
 
 
 def costs(table: dict[str, Any]) -> Figure:
-    """How soon tasks are learned, against what a decision costs at synapses; a marker for each task."""
-    figure = Figure(figsize=(8.4, 4.4), layout="constrained")
-    ax, keys = figure.add_subplot(), {}
-    for task, marker in zip(TASKS, "os^Dv", strict=True):
+    """How soon tasks are learned, against what a decision costs at synapses."""
+    points: dict[str, dict[str, tuple[float, float]]] = {}
+    for task in TASKS:
         for system, runs in by_system(table, task).items():
             scaled = normalised(table, task, [run["area"] for run in runs], "area")
             if "events" in runs[0] and scaled is not None:
                 work = np.median([run["events"] + run["products"] for run in runs])
-                style = {"color": COLOURS[system], "markersize": 8, "markeredgecolor": "white"}
-                ax.plot(work, np.mean(scaled), marker, **style)
-                keys[system] = ax.plot([], [], "o", color=COLOURS[system], label=system)[0]
-        keys[task] = ax.plot([], [], marker, color="0.4", label=task)[0]
-    ax.set(xscale="log", xlabel="synaptic events and products in a decision", ylabel="normalised area")
+                points.setdefault(system, {})[task] = float(work), float(np.mean(scaled))
+    figure = Figure(figsize=(8.4, 4.4), layout="constrained")
+    ax = figure.add_subplot()
+    plot_costs(ax, points, COLOURS)
     ax.axhline(1.0, color="0.6", linestyle=":", linewidth=1)
-    order = [name for name in (*SYSTEMS, *TASKS) if name in keys]
-    figure.legend([keys[name] for name in order], order, loc="outside right center", fontsize="small")
+    ax.set(xlabel="synaptic events and products in a decision", ylabel="normalised area")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside right center", fontsize="small")
     return figure
 
 

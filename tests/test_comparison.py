@@ -11,7 +11,7 @@ import spikes
 from matplotlib.figure import Figure
 
 import rwta_sim
-from rwta_sim.analysis import bootstrap_interval, plot_comparison, plot_scores, returns_by_step
+from rwta_sim.analysis import bootstrap_interval, plot_comparison, plot_costs, plot_scores, returns_by_step
 from rwta_sim.cli import cli
 
 
@@ -52,6 +52,17 @@ def test_curves_and_scores_are_drawn_where_they_are():
     plot_scores(other, {"a": [1.0, 2.0], "b": [5.0]}, {"a": "C0", "b": "C1"})
     assert [label.get_text() for label in other.get_yticklabels()] == ["a", "b"]
     assert other.get_ylim()[0] > other.get_ylim()[1]  # the first is at the top
+
+
+def test_costs_are_drawn_with_a_colour_for_a_system_and_a_marker_for_a_task():
+    ax = Figure().add_subplot()
+    plot_costs(ax, {"a": {"x": (10.0, 0.5)}, "b": {"y": (100.0, 0.7), "x": (20.0, 0.6)}}, {"a": "C0", "b": "C1"})
+    drawn = [line for line in ax.lines if len(line.get_xdata())]
+    seen = {(line.get_color(), float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in drawn}
+    assert seen == {("C0", 10.0, 0.5), ("C1", 100.0, 0.7), ("C1", 20.0, 0.6)}
+    by_place = {float(line.get_xdata()[0]): line.get_marker() for line in drawn}
+    assert by_place[10.0] == by_place[20.0] != by_place[100.0]
+    assert ax.get_legend_handles_labels()[1] == ["a", "b", "x", "y"]
 
 
 def played(tmp_path, task, model, **changes):
