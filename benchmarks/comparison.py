@@ -9,8 +9,8 @@ one thread:
     rwta-sim train TASK --seed N --run FOLDER/TASK-SYSTEM-N --no-figures [options of the row]
     rwta-sim evaluate FOLDER/TASK-SYSTEM-N
 
-Finished seeds in comparison.json are kept, interrupted ones begin anew; delete the file to make all of it again. Two of
-these may run side by side. `--render` makes the figures (docs/pictures/comparison-*.png) and puts the table into
+Finished seeds in comparison.json are kept, unless the options of their row have changed; interrupted ones begin anew.
+Two of these may run side by side. `--render` makes the figures (docs/pictures/comparison-*.png) and puts the table into
 docs/comparison.md.
 """
 
@@ -85,7 +85,7 @@ class Task:
 
 
 TASKS = {
-    "gridworld": Task(150_000, 500, 1.1207, "optimum, discounted", discount=0.9, digits=3),
+    "gridworld": Task(100_000, 500, 1.1207, "optimum, discounted", discount=0.9, digits=3),
     "cartpole": Task(100_000, 50, 500.0, "highest possible"),
     "mountaincar": Task(100_000, 50, -110.0, "Gymnasium's threshold"),
     "inverted-pendulum": Task(70_000, 50, 200.0, "highest possible"),
@@ -172,6 +172,7 @@ def one(name: str, seed: int, runs: Path) -> dict[str, Any]:
     return {
         "row": name,
         "seed": seed,
+        "options": " ".join(options(name)),
         "curve": [float(f"{value:.5g}") for value in curve],
         "area": float(curve.mean()),
         "final": final,
@@ -196,8 +197,10 @@ def parameters(run: RunFolder) -> int:
 
 
 def load() -> dict[str, Any]:
+    """What comparison.json holds, but for runs of rows whose options were others then."""
     table: dict[str, Any] = json.loads(TABLE.read_text()) if TABLE.exists() else {"runs": []}
-    return table
+    now = {name: " ".join(options(name)) for name in ROWS}
+    return {**table, "runs": [run for run in table["runs"] if run["options"] == now.get(run["row"])]}
 
 
 def add(run: dict[str, Any], load_text: str) -> None:

@@ -148,6 +148,14 @@ def test_rows_are_commands_with_the_budget_of_their_task(name, monkeypatch, tmp_
         context.command.invoke(context)
 
 
+def test_runs_with_other_options_are_made_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(comparison, "TABLE", tmp_path / "comparison.json")
+    now, before = " ".join(comparison.options("cartpole/svpg")), "--model svpg"
+    runs = [{"row": "cartpole/svpg", "seed": seed, "options": of} for seed, of in enumerate((now, before))]
+    comparison.TABLE.write_text(comparison.written({"runs": [*runs, {**runs[0], "row": "gone"}], "load": "idle"}))
+    assert comparison.load() == {"runs": runs[:1], "load": "idle"}
+
+
 def test_tables():
     """Two seeds beside a random policy: mean and interval, the lowest, what is normalised, and medians of the costs."""
     rest = {"parameters": 10, "episodes": 9, "decisions": 90, "seconds": 3.0}
