@@ -332,15 +332,17 @@ def curves(table: dict[str, Any]) -> Figure:
         handles.update(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
 
     figure = panels(table, draw)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize="small")
+    order = [name for name in SYSTEMS if name in handles]
+    figure.legend([handles[name] for name in order], order, loc="outside lower center", ncols=5, fontsize="small")
     return figure
 
 
 def scores(table: dict[str, Any]) -> Figure:
-    """Final returns of all tasks, seed by seed."""
+    """Final returns of all tasks, seed by seed; without a random policy's, beside which the others would be one."""
 
     def draw(ax: Any, task: str, found: dict[str, list[dict[str, Any]]]) -> None:
-        plot_scores(ax, {system: [run["final"] for run in runs] for system, runs in found.items()}, COLOURS)
+        learned = {system: [run["final"] for run in runs] for system, runs in found.items() if system != "random"}
+        plot_scores(ax, learned, COLOURS)
         ax.axvline(TASKS[task].goal, color="0.6", linestyle=":", linewidth=1)
         ax.set_xlabel("return, 100 episodes")
         ax.tick_params(axis="y", labelsize="small")
