@@ -1,5 +1,6 @@
 """Analysis of run folders: rasters, firing rates, learning curves, weights, films. Reads, never trains."""
 
+from rwta_sim.analysis.comparison import bootstrap_interval, plot_comparison, plot_costs, plot_scores, returns_by_step
 from rwta_sim.analysis.curves import plot_learning_curve
 from rwta_sim.analysis.figures import RASTER_DECISIONS, draw_figures, draw_lesions
 from rwta_sim.analysis.films import PICTURE_SIZE, check_film, save_film
@@ -13,18 +14,23 @@ __all__ = [
     "PICTURE_SIZE",
     "RASTER_DECISIONS",
     "action_tuning",
+    "bootstrap_interval",
     "check_film",
     "circuit_rates",
     "draw_figures",
     "draw_lesions",
     "neuron_rates",
+    "plot_comparison",
+    "plot_costs",
     "plot_episode",
     "plot_learning_curve",
     "plot_lesions",
     "plot_raster",
     "plot_rates",
+    "plot_scores",
     "plot_tuning",
     "plot_weights",
+    "returns_by_step",
     "save_film",
     "state_tuning",
 ]

@@ -71,23 +71,18 @@ def trained(task: str, units: str, seed: int, runs: Path) -> dict[str, Any]:
         return float(np.mean([getattr(episode, TASKS[task].metric) for episode in episodes]))
 
     with Agent.load(folder) as agent:
-        played = agent.play()
         values = {
-            "greedy": mean(played),
+            "greedy": mean(agent.play()),
             "noisy": mean(agent.play(greedy=False)),
             "random": mean(agent.play(random=True)),
         }
         agent.perturb("lesion", "ha")
         values["lesion"] = mean(agent.play())
-        n_actions = int(agent.env.action_space.n)
-    spikes = float(np.mean([episode.numbers["spikes"] for episode in played]))
     return {
         "task": task,
         "units": units,
         "seed": seed,
         **values,
-        "spikes": spikes,
-        "events": (spikes - 1) * n_actions,  # one hidden layer; one action neuron fires
         "decisions": summary.decisions,
         "seconds": seconds,
         "cpu_seconds": used,
@@ -107,14 +102,13 @@ def line(task: str, units: str, runs: list[dict[str, Any]]) -> str:
 
     lowest = min(run["greedy"] for run in runs)
     results = [spread("greedy"), f"{lowest:.{digits}f}", TASKS[task].aim, *map(spread, ("noisy", "lesion", "random"))]
-    costs = [f"{median('spikes'):.0f}", f"{median('events'):.0f}", f"{median('decisions'):,.0f}"]
-    times = [f"{median('seconds'):.0f}", f"{median('cpu_seconds'):.0f}"]
-    return f"| {' | '.join([task, units, str(len(runs)), *results, *costs, *times])} |"
+    costs = [f"{median('decisions'):,.0f}", f"{median('seconds'):.0f}", f"{median('cpu_seconds'):.0f}"]
+    return f"| {' | '.join([task, units, str(len(runs)), *results, *costs])} |"
 
 
 def text(table: dict[str, Any]) -> str:
     heads = ["task", "units", "seeds", "mean ± sd", "lowest", "aim", "noise on actions", "lesion ha", "random policy"]
-    heads += ["spikes", "synaptic events", "decisions of training", "s", "CPU s"]
+    heads += ["decisions of training", "s", "CPU s"]
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for run in table["runs"]:
         groups.setdefault((run["task"], run["units"]), []).append(run)
@@ -125,8 +119,9 @@ def text(table: dict[str, Any]) -> str:
         f"Machine: {table['machine']}. Versions: {listed(table['versions'])}. {table['load']}.",
         "",
         "Made by `python benchmarks/reparameterised.py`, whose text says what is compared. Mean return (gridworld: "
-        "discounted; XOR: share of right answers) ± standard deviation over seeds 0, 1, ...; lowest seed. Spikes and "
-        "synaptic events a decision, decisions of training, and seconds (processor seconds beside) are medians.",
+        "discounted; XOR: share of right answers) ± standard deviation over seeds 0, 1, ...; lowest seed. "
+        "Decisions of training and seconds (processor seconds beside) are medians. Spikes and synaptic events are in "
+        "[comparison.md](comparison.md).",
         "",
         f"| {' | '.join(heads)} |",
         "| --- " * len(heads) + "|",

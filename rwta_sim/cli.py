@@ -198,6 +198,9 @@ def train_command(
     long = {name.replace("__", "."): _value(text) for name, text in settings.items() if text is not None}
     # A kind first: it drops the settings of the kind before.
     given.update(sorted(long.items(), key=lambda item: not item[0].endswith(".kind")))
+    lengths = [f"{key} = {given[key]}" for key in ("training.episodes", "training.decisions") if key in given]
+    if len(lengths) > 1:
+        raise ConfigError(f"{' and '.join(lengths)}: a training is so many episodes or so many decisions, give one")
     experiment = experiment.changed(given)
     folder = folder or free_folder(Path("runs"), f"{experiment.task}-seed{experiment.seed}")
     with TrainingDisplay(f"{experiment.task} seed {experiment.seed}", compiles=_compiles(experiment)) as display:

@@ -86,7 +86,7 @@ def test_reparameterised_table():
     torch = pytest.importorskip("torch")
     import reparameterised
 
-    costs = {"spikes": 33.0, "events": 64.0, "decisions": 5000, "seconds": 10.0, "cpu_seconds": 9.0}
+    costs = {"decisions": 5000, "seconds": 10.0, "cpu_seconds": 9.0}
     runs = [
         {"task": task, "units": units, "seed": seed, "noisy": 1.0, "lesion": 2.0, "random": 3.0, **costs}
         for task, units, seed in (("xor", "Concrete", 0), ("xor", "straight-through", 0), ("cartpole", "Concrete", 1))
@@ -100,10 +100,7 @@ def test_reparameterised_table():
         ["| cartpole", "Concrete", "2"],
         ["| xor", "Concrete", "1"],
     ]
-    assert (
-        "| 2 | 490.0 ± 14.1 | 480.0 | ≥ 475 | 1.0 ± 0.0 | 2.0 ± 0.0 | 3.0 ± 0.0 | 33 | 64 | 5,000 | 10 | 9 |"
-        in lines[1]
-    )
+    assert "| 2 | 490.0 ± 14.1 | 480.0 | ≥ 475 | 1.0 ± 0.0 | 2.0 ± 0.0 | 3.0 ± 0.0 | 5,000 | 10 | 9 |" in lines[1]
 
 
 def test_the_gradients_of_the_figure():

@@ -132,6 +132,17 @@ def test_replicas_without_spikes(cue, tmp_path, modulation):
 
 
 @pytest.mark.parametrize("vector", ["none", "sync"])
+def test_a_budget_used_up_in_mid_batch(cue, tmp_path, vector):
+    """Episodes that were begun beside the one that uses it up count for nothing, here nor in the last validation."""
+    one = trained(walk(cue, 1, **{"training.decisions": 70}), tmp_path / "one")
+    assert one == trained(walk(cue, 3, **{"training.decisions": 70, "training.vector": vector}), tmp_path / "three")
+    metrics = RunFolder.open(tmp_path / "one").metrics()
+    assert 70 <= metrics["decisions"].sum() < 70 + metrics["decisions"][-1]
+    assert len(metrics["episode"]) % 6 in (1, 2, 3)  # others of its batch were begun
+    assert np.isfinite(metrics["validation_return"][-1])
+
+
+@pytest.mark.parametrize("vector", ["none", "sync"])
 def test_interrupted_in_mid_batch(cue, tmp_path, vector):
     """Ctrl-C after the eighth episode, with two replicas; resumed with three, which changes nothing either."""
     whole = trained(walk(cue, 1), tmp_path / "whole")

@@ -15,6 +15,7 @@ from conftest import Scripted
 import rwta_sim
 from rwta_sim.envs.cue_action import CueAction
 from rwta_sim.errors import EnvironmentFailure, RwtaSimError
+from rwta_sim.lab.display import TrainingDisplay
 from rwta_sim.lab.runs import RunFolder
 from rwta_sim.lab.training import Trainer
 from rwta_sim.loop.players import OnePlayer
@@ -129,9 +130,33 @@ def test_resume_continues_exactly(cue, tmp_path, clear):
     assert RunFolder.open(tmp_path / "whole").last().meta["decisions"] == summary.decisions == 24 * 20
 
 
-def test_kill_at_any_moment(cue, tmp_path):
+def test_a_budget_of_decisions(cue, tmp_path):
+    """Training ends with the episode that uses it up, and is validated then; rates fall with the share that is used."""
+    limits = {"training.decisions": 290, "training.validate_every": 40}
+    run = trained(cue, tmp_path / "run", **limits, **{"training.episodes": 2, **WHOLE})
+    metrics, learning = run.metrics(), cue.learning
+    np.testing.assert_array_equal(metrics["decisions"], [20] * 15)
+    falls = 1 - (1 - learning.final_rate) * np.arange(0, 300, 20) / 290
+    np.testing.assert_allclose(metrics["learning_rate"], learning.rate * falls, rtol=1e-12)
+    assert np.flatnonzero(np.isfinite(metrics["validation_return"])).tolist() == [14]
+    assert (run.last().meta["decisions"], run.last().meta["validations"]) == (300, cue.training.validation_episodes)
+    assert rwta_sim.resume(run.path).finished and end_of(RunFolder.open(run.path)) == end_of(run)
+
+
+@pytest.mark.parametrize("budget", [None, 290])
+def test_the_display_counts_what_the_training_is_counted_in(cue, tmp_path, capsys, budget):
+    limits = {"training.decisions": budget, "training.episodes": 15, "training.validate_every": 10}
+    with TrainingDisplay("cue") as display:
+        rwta_sim.train(cue.changed({**limits, **WHOLE}), tmp_path / "run", report=display)
+    lines = capsys.readouterr().err.splitlines()[1:]
+    found = [line.split("  ")[0] for line in lines if "validation" in line]
+    assert found == (["decision 200/290", "decision 300/290"] if budget else ["episode 10/15", "episode 15/15"])
+
+
+@pytest.mark.parametrize("length", [{"training.episodes": 60}, {"training.decisions": 1190}], ids=lambda x: min(x))
+def test_kill_at_any_moment(cue, tmp_path, length):
     """SIGKILL at two moments; benchmarks/kill_resume.py does it a thousand times."""
-    experiment = cue.changed({"training.episodes": 60, "training.checkpoint_every": 3, **WHOLE})
+    experiment = cue.changed({**length, "training.checkpoint_every": 3, **WHOLE})
     rwta_sim.train(experiment, tmp_path / "whole")
     config = (tmp_path / "whole" / "config.toml").read_text()
     command = [sys.executable, "-m", "rwta_sim", "train", "cue", "--config", str(tmp_path / "c.toml"), "--no-figures"]

@@ -39,6 +39,13 @@ def _listed(result: Episode) -> str:
     return text
 
 
+def _done(progress: Progress) -> tuple[int, int, str]:
+    """What was played of what is to be played, and in what that is counted."""
+    if progress.budget is None:
+        return progress.episode, progress.episodes, "episode"
+    return progress.trained, progress.budget, "decision"
+
+
 def _told(progress: Progress) -> str:
     """What hidden circuits tell, after a validation."""
     bits = progress.vitals
@@ -92,16 +99,17 @@ class TrainingDisplay:
         self._returns.append(progress.result.total)
         self._vitals = progress.vitals or self._vitals
         speed = progress.decisions / progress.seconds if progress.seconds > 0 else 0.0
+        done, total, unit = _done(progress)
         if not self._console.is_terminal:
             if progress.validation is not None:
                 success = "" if progress.success is None else f" (success {progress.success:.2f})"
                 self._line(
-                    f"episode {progress.episode}/{progress.episodes}  return {np.mean(self._returns):.1f}  "
+                    f"{unit} {done}/{total}  return {np.mean(self._returns):.1f}  "
                     f"validation {progress.validation:.1f}{success}  {_listed(progress.result)}{_told(progress)}"
                     f"{speed:.0f} decisions/s"
                 )
             return
-        self._bar.update(self._task, description=self._title, total=progress.episodes, completed=progress.episode)
+        self._bar.update(self._task, description=f"{self._title}, {unit}s", total=total, completed=min(done, total))
         self._live.update(self._table(progress, speed))
 
     def _line(self, text: str) -> None:

@@ -47,12 +47,16 @@ _Count = Annotated[int, Field(ge=0, le=2**53)]
 class Progress:
     """What a display shows after each training episode; `agent` has the weights of the moment.
 
+    `trained` counts the run's training decisions, and `budget` is how many there are to be; without a budget it is
+    None, and training ends with episode `episodes`. `decisions` are those of this session, validations included.
     `success` is the share of a validation's episodes that reached the goal, where the environment tells; `vitals` are
     those of the hidden circuits in a validation, medians over circuits, empty where there was none.
     """
 
     episode: int
     episodes: int
+    trained: int
+    budget: int | None
     result: Episode
     validation: float | None
     success: float | None
@@ -211,7 +215,7 @@ class Trainer:
 
     @one_thread()
     def train(self) -> Summary:
-        """Train until the episodes are done, the target is reached or the user interrupts.
+        """Train until the episodes are done or the budget is used up, the target is reached or the user interrupts.
 
         Ctrl-C (SIGINT) ends the training after the episode in hand, with a checkpoint; a second one at once,
         without.
@@ -254,8 +258,11 @@ class Trainer:
         return summary
 
     def _finished(self) -> bool:
-        training = self.experiment.training
-        return self.episode >= training.episodes or self._streak >= training.target_streak
+        return self._progress() >= 1.0 or self._streak >= self.experiment.training.target_streak
+
+    def _progress(self) -> float:
+        """Share of the training that is done."""
+        return self.experiment.training.progress(self.episode, self._decisions())
 
     def _session(self) -> Session[None]:
         if self.episode == 0:
@@ -274,13 +281,13 @@ class Trainer:
         game = self.players.play(Purpose.TRAINING, range(self.episode, end), lambda: self._stop and not whole)
         with closing(game):
             while True:
-                numbers = self.system.anneal(self.episode / self.experiment.training.episodes)
+                numbers = self.system.anneal(self._progress())
                 result = yield from game.next()
                 if result is None:
                     return
                 self._count(result)
-                if self.episode == end:
-                    break
+                if self.episode == end or self._progress() >= 1.0:
+                    break  # with a budget used up, episodes begun beside this one are left
                 self._settle(result, numbers, None, hold=whole)
         validation = (yield from self._validate()) if self._validation_due() else None
         self._settle(result, numbers, validation)
@@ -288,8 +295,8 @@ class Trainer:
     def _same_weights(self) -> int:
         """Number after that of the last episode with the present weights and before the next validation."""
         training = self.experiment.training
-        ends = (self.episode // every * every + every for every in (self.system.batch, training.validate_every))
-        return min(*ends, training.episodes)
+        ends = [self.episode // every * every + every for every in (self.system.batch, training.validate_every)]
+        return min(ends if training.decisions else [*ends, training.episodes])
 
     def _count(self, result: Episode) -> None:
         self.episode += 1
@@ -297,8 +304,7 @@ class Trainer:
         self._since_checkpoint += 1
 
     def _validation_due(self) -> bool:
-        training = self.experiment.training
-        return self.episode % training.validate_every == 0 or self.episode == training.episodes
+        return self.episode % self.experiment.training.validate_every == 0 or self._progress() >= 1.0
 
     def _settle(
         self, result: Episode, numbers: tuple[float, ...], validation: float | None, hold: bool = False
@@ -365,6 +371,8 @@ class Trainer:
             Progress(
                 episode=self.episode,
                 episodes=self.experiment.training.episodes,
+                trained=self._decisions(),
+                budget=self.experiment.training.decisions,
                 result=result,
                 validation=validation,
                 success=success,

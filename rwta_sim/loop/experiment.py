@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -23,6 +23,11 @@ class TrainingSpec(Settings):
     """How long, how it is validated and when it stops."""
 
     episodes: PositiveInt = Field(1000, description="training episodes")
+    decisions: Annotated[int, Field(ge=1, le=2**53)] | None = Field(
+        None,
+        description="budget of training decisions in place of episodes: training ends with the episode that uses it "
+        "up, and schedules follow the share that is used",
+    )
     validate_every: PositiveInt = Field(50, description="episodes between validations")
     validation_episodes: PositiveInt = Field(20, description="greedy episodes in a validation")
     target: float | None = Field(None, description="stop when validations reach this mean return")
@@ -36,6 +41,10 @@ class TrainingSpec(Settings):
         description="none: each replica steps an environment of its own; sync, async: all step together in a Gymnasium "
         "vector environment, in this process or in one process each",
     )
+
+    def progress(self, episodes: int, decisions: int) -> float:
+        """Share of the training that is done after so many of its episodes and decisions; from 1 on it is over."""
+        return episodes / self.episodes if self.decisions is None else decisions / self.decisions
 
     @property
     def side_by_side(self) -> bool:
