@@ -14,6 +14,7 @@ import rwta_sim
 from rwta_sim.agents.coagents.exact import expected_updates, outcomes, policy
 from rwta_sim.agents.coagents.parameters import Parameters
 from rwta_sim.agents.coagents.rule import agreement, ballot, score
+from rwta_sim.agents.coagents.update import LocalUpdate
 from rwta_sim.errors import ConfigError
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.seeding import Purpose, episode_seeds
@@ -250,13 +251,34 @@ def test_weights_change_by_credit_times_td_error_times_score(credit, lam):
         np.testing.assert_allclose(after[name], expected, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    ("task", "changes"),
+    [
+        pytest.param("cartpole", {"network.temperature": 0.7}, id="box"),
+        pytest.param("cartpole", {"learning.credit": "broadcast", "learning.hidden_share": 0.3}, id="broadcast"),
+        pytest.param("cartpole", {"learning.hidden_share": 0}, id="outputs"),
+        pytest.param("gridworld", {"environment.id": "rwta_sim/CueAction-v0"}, id="discrete"),
+    ],
+)
+def test_compiled_updates_are_those_of_numpy_bit_for_bit(task, changes, monkeypatch, tmp_path):
+    last = []
+    for name in ("compiled", "numpy"):
+        rwta_sim.train(coagents(task, **{"training.episodes": 6, **changes}), tmp_path / name)
+        last.append(rwta_sim.RunFolder.open(tmp_path / name).last().arrays)
+        monkeypatch.setattr(LocalUpdate, "made", lambda *_: None)
+    for key, values in last[0].items():
+        np.testing.assert_array_equal(values, last[1][key], err_msg=key)
+    first = rwta_sim.RunFolder.open(tmp_path / "numpy").first().arrays
+    assert not np.array_equal(first["weight.modules"], last[0]["weight.modules"])
+
+
 # -- learning, saving, perturbing --------------------------------------------------------------------
 
 
 def test_it_learns_xor(tmp_path):
     """Greedy answers to 100 patterns, of which no linear policy has more than 3 in 4."""
-    few = {"network.actors": 5, "network.hidden": 10, "training.episodes": 2500, "training.validate_every": 2500}
-    rwta_sim.train(coagents("xor", **few), tmp_path / "run")
+    few = {"network.actors": 5, "network.hidden": 20, "training.episodes": 5000, "training.validate_every": 1000}
+    rwta_sim.train(coagents("xor", **few, **{"learning.rate": 0.01}), tmp_path / "run")
     with rwta_sim.Agent.load(tmp_path / "run") as agent:
         assert np.mean([e.total for e in agent.play(100)]) > 0.9
 

@@ -42,13 +42,18 @@ class Traces:
     gamma : float
     sparse : bool
         Whether few inputs are not 0 at a time.
+
+    Attributes
+    ----------
+    kept : bool
+        Whether there are traces at all.
     """
 
     def __init__(self, parameters: Parameters, spec: CoagentLearningSpec, gamma: float, sparse: bool) -> None:
         self._parameters, self._share, self._decay = parameters, spec.hidden_share, gamma * spec.lam
-        self._sparse = sparse
+        self._sparse, self.kept = sparse, self._decay > 0
         self._scratch = np.empty_like(parameters.inputs)
-        self._kept = {name: np.zeros_like(a) for name, a in parameters.arrays().items()} if self._decay else {}
+        self._kept = {name: np.zeros_like(a) for name, a in parameters.arrays().items()} if self.kept else {}
 
     def clear(self) -> None:
         """An episode begins."""
@@ -73,7 +78,7 @@ class Traces:
         """
         to = self._parameters
         modules = (outputs[:, None] * y.reshape(outputs.size, -1)).reshape(-1)
-        if self._decay:
+        if self.kept:
             self._along_traces(x, hidden, modules, outputs, rate)
             return
         to.modules += rate * modules

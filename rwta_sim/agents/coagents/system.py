@@ -12,6 +12,7 @@ from rwta_sim.agents.coagents.network import CoagentNetwork
 from rwta_sim.agents.coagents.parameters import Parameters, Traces
 from rwta_sim.agents.coagents.perturb import PERTURBATIONS, perturb
 from rwta_sim.agents.coagents.rule import agreement, ballot, score
+from rwta_sim.agents.coagents.update import LocalUpdate
 from rwta_sim.engines import make_engine, run_session
 from rwta_sim.errors import DivergenceError
 from rwta_sim.learning.credit import Credit
@@ -81,7 +82,8 @@ class CoagentSystem(System):
         )
         self._credit = Credit(experiment.critic.make(inputs), TDError(), experiment.control)
         self._traces = Traces(self.parameters, experiment.learning, self.gamma, self.encoder.discrete)
-        self._votes = np.zeros(self._shape)
+        self._update: LocalUpdate | None = None
+        self._votes, self._alike = np.zeros(self._shape), np.ones(self.network.n_outputs)
         self._steps = 1
         self._hz = 0.5 / float(spec.dt)
         self._epsilon = 0.0
@@ -146,6 +148,13 @@ class CoagentSystem(System):
 
     # -- learning ------------------------------------------------------------------------------------
 
+    def prepare_learning(self) -> None:
+        learning = self.experiment.learning
+        if not self._traces.kept:
+            self._update = LocalUpdate.made(
+                self.parameters, self.network, self.experiment.network.temperature, learning.hidden_share
+            )
+
     def anneal(self, progress: float) -> tuple[float, float]:
         spec, gone = self.experiment.learning, min(max(progress, 0.0), 1.0)
         self._rate = spec.rate * (1.0 - (1.0 - spec.final_rate) * gone)
@@ -167,16 +176,22 @@ class CoagentSystem(System):
 
     def _reinforce(self, evidence: _Evidence, action: int, rate: float) -> None:
         """Change weights for what the neurons did in a decision; `rate` times the modulation."""
-        spec, hidden, outputs = self.experiment.network, self.network.hidden, self.network.outputs
-        of_outputs = score(outputs.y, outputs.p, spec.temperature)
-        of_hidden = score(hidden.y, hidden.p, spec.temperature)
-        if self.experiment.learning.credit == "agreement":
-            credit = agreement(evidence.votes, action).reshape(-1)
-            of_outputs *= credit
-            by_module = of_hidden.reshape(credit.size, -1)
-            by_module *= credit[:, None]
-        self._traces.step(evidence.x, of_hidden, hidden.y, of_outputs, rate)
+        published = self.experiment.learning.credit == "agreement"
+        credit = agreement(evidence.votes, action).reshape(-1) if published else self._alike
+        if self._update is not None:
+            self._update.step(evidence.x, credit, rate)
+        else:
+            self._follow_traces(evidence.x, credit, rate)
         self._weights_changed()
+
+    def _follow_traces(self, x: np.ndarray, credit: np.ndarray, rate: float) -> None:
+        hidden, outputs, temperature = self.network.hidden, self.network.outputs, self.experiment.network.temperature
+        of_outputs = score(outputs.y, outputs.p, temperature)
+        of_hidden = score(hidden.y, hidden.p, temperature)
+        of_outputs *= credit
+        by_module = of_hidden.reshape(credit.size, -1)
+        by_module *= credit[:, None]
+        self._traces.step(x, of_hidden, hidden.y, of_outputs, rate)
 
     def _weights_changed(self) -> None:
         self.network.rest_at(self.parameters.bias)
