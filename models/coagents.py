@@ -5,9 +5,9 @@ the vote, then epsilon-greedy; credit by agreement; one learning rate for both l
 critic; actors, and of CartPole hidden neurons, as many as here; the gridworld with its critic and epsilon.
 
 Ours, in all presets: hidden neurons begin with random weights, outputs with none; learning rates fall to a tenth;
-ties fall by chance; epsilon falls to 0 (but in the gridworld); evaluations add up the votes of several steps; numbers
-come with their complements 1 - s; critics of lower order. The inverted pendulum and XOR are not of the paper, and
-learn by broadcast credit.
+ties fall by chance; epsilon falls to 0; evaluations add up the votes of several steps; numbers
+come with their complements 1 - s; critics of lower order. Broadcast credit in the gridworld, and on the
+inverted pendulum and XOR, which are not of the paper.
 """
 
 from __future__ import annotations
@@ -123,8 +123,10 @@ def gridworld() -> CoagentExperiment:
         Tabular(gamma=0.9, lam=0.7, rate=0.1),
         TrainingSpec(episodes=5000, validate_every=1000),
         CoagentNetworkSpec(actors=10, hidden=30, weight_sd=1.0, greedy_votes=25),
-        rate=0.01,
+        credit="broadcast",
+        rate=0.02,
         epsilon=0.01,
+        final_epsilon=0.0,
     )
 
 
