@@ -5,7 +5,7 @@
     python benchmarks/coagents.py --speed
 
 Every run trains the preset of the model `coagents` and plays its best validation's weights greedily, 100 episodes.
-`--rules` compares the mean update of each credit, by enumeration of ten random networks, with the exact gradient.
+`--rules` compares the mean update of each rule, by enumeration of ten random networks, with the exact gradient.
 `--speed` counts the decisions of training on CartPole at the published size in a CPU second, episodes 20 to 80 of the
 preset without validations, three times.
 What has been made is kept in coagents.json, and not made again.
@@ -18,6 +18,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ os.environ.update(ONE_THREAD)
 import numpy as np
 
 from rwta_sim import Agent, RunFolder, preset, train
-from rwta_sim.agents.coagents.exact import expected_updates, policy
+from rwta_sim.agents.coagents.exact import Episodes, expected_updates, own_baselines, policy, scored
 from rwta_sim.agents.coagents.parameters import Parameters
 from rwta_sim.lab.runs import versions
 from rwta_sim.lab.training import Progress
@@ -79,40 +80,74 @@ def speed() -> float:
 
 
 def compared(seed: int) -> dict[str, dict[str, float]]:
-    """Of one random network: the cosine of each credit's mean update with the exact gradient, and its variance.
+    """Of one random network: the cosine of each rule's mean update with the exact gradient, and its variance.
 
-    Variances are sums over parameters, relative to the squared length of the mean. The gradient is that of
-    ``sum_a pi(a) values[a]``, by central differences of the enumerated policy.
+    Variances are sums over parameters, relative to the squared length of the mean. Gradients are central differences of
+    enumerated policies: of the mean value of a decision, and of the return of an episode of two.
     """
     rng, n = np.random.default_rng(seed), SHAPE[0] * SHAPE[1]
     arrays = [rng.normal(size=(INPUTS + 1, n)), rng.normal(size=n), rng.normal(size=n)]
     x, values = np.append(rng.normal(size=INPUTS), 1.0), rng.normal(size=SHAPE[1])
     parameters = Parameters(*arrays)
-    gradient = np.concatenate([_slopes(parameters, a, x, values) for a in arrays])
     advantage = values - policy(parameters, x, SHAPE) @ values
-    found = {}
-    for name, credit, modulation in (
-        ("agreement, advantage", "agreement", advantage),
-        ("broadcast, advantage", "broadcast", advantage),
-        ("broadcast, return", "broadcast", values),
-    ):
-        mean, variance = expected_updates(parameters, x, modulation, credit, SHAPE)
-        cosine = float(mean @ gradient / np.linalg.norm(mean) / np.linalg.norm(gradient))
-        found[name] = {"cosine": cosine, "variance": float(variance.sum() / (mean @ mean))}
-    return found
+    own = own_baselines(scored(parameters, x, "broadcast", SHAPE), values)
+    found = {
+        name: expected_updates(parameters, x, modulation, credit, SHAPE, baselines=baselines)
+        for name, credit, modulation, baselines in (
+            ("agreement, advantage", "agreement", advantage, 0.0),
+            ("broadcast, advantage", "broadcast", advantage, 0.0),
+            ("broadcast, return", "broadcast", values, 0.0),
+            ("broadcast, return less each neuron's own baseline", "broadcast", values, own),
+        )
+    }
+    gradient = _slopes(arrays, lambda: policy(parameters, x, SHAPE) @ values)
+    return {
+        **{name: _against(gradient, *moments) for name, moments in found.items()},
+        **_episodes(parameters, arrays, x, rng),
+    }
 
 
-def _slopes(parameters: Parameters, array: np.ndarray, x: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Of the expected value, along each number of one of the parameters' arrays."""
-    slopes, flat = np.empty(array.size), array.reshape(-1)
-    for i, kept in enumerate(flat.copy()):
-        sides = []
-        for step in (1e-5, -1e-5):
-            flat[i] = kept + step
-            sides.append(policy(parameters, x, SHAPE) @ values)
-        flat[i] = kept
-        slopes[i] = (sides[0] - sides[1]) / 2e-5
-    return slopes
+def _episodes(
+    parameters: Parameters, arrays: list[np.ndarray], x: np.ndarray, rng: np.random.Generator
+) -> dict[str, dict[str, float]]:
+    """With and without eligibility traces, by a critic that knows all values, and by one that knows none."""
+    then = [np.append(rng.normal(size=INPUTS), 1.0) for _ in range(SHAPE[1])]
+    reward, last = rng.normal(size=SHAPE[1]), rng.normal(size=(SHAPE[1], SHAPE[1]))
+
+    def known() -> np.ndarray:
+        """Of the first decision, and of the second after each action."""
+        second = np.array([policy(parameters, then[a], SHAPE) @ last[a] for a in range(SHAPE[1])])
+        return np.append(policy(parameters, x, SHAPE) @ (reward + second), second)
+
+    gradient = _slopes(arrays, lambda: known()[0])
+    first, *second = (scored(parameters, inputs, "broadcast", SHAPE) for inputs in (x, *then))
+    episodes = Episodes(first, second, reward, last)
+    return {
+        f"broadcast, two decisions, traces of lambda {lam:g}, {critic}": _against(
+            gradient, *episodes.expected_updates(values, lam)
+        )
+        for critic, values in (("a critic that knows", known()), ("no critic", np.zeros(1 + SHAPE[1])))
+        for lam in (0.0, 0.8, 1.0)
+    }
+
+
+def _against(gradient: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> dict[str, float]:
+    cosine = float(mean @ gradient / np.linalg.norm(mean) / np.linalg.norm(gradient))
+    return {"cosine": cosine, "variance": float(variance.sum() / (mean @ mean))}
+
+
+def _slopes(arrays: list[np.ndarray], value: Callable[[], float]) -> np.ndarray:
+    """Of a value, along each number of the parameters' arrays."""
+    slopes = []
+    for flat in (array.reshape(-1) for array in arrays):
+        for i, kept in enumerate(flat.copy()):
+            sides = []
+            for step in (1e-5, -1e-5):
+                flat[i] = kept + step
+                sides.append(value())
+            flat[i] = kept
+            slopes.append((sides[0] - sides[1]) / 2e-5)
+    return np.array(slopes)
 
 
 def text(table: dict[str, Any]) -> str:
@@ -142,7 +177,7 @@ def text(table: dict[str, Any]) -> str:
     if table["rules"]:
         lines += [
             "",
-            "| credit | cosine with the gradient: mean, lowest | variance / mean² (median) |",
+            "| rule | cosine with the gradient: mean, lowest | variance / mean² (median) |",
             "| --- | --- | --- |",
         ]
         for name in table["rules"][0]:
