@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import rwta_sim
-from rwta_sim.agents.coagents.exact import expected_updates, outcomes, policy
+from rwta_sim.agents.coagents.exact import Episodes, expected_updates, outcomes, own_baselines, policy, scored
 from rwta_sim.agents.coagents.parameters import Parameters
 from rwta_sim.agents.coagents.rule import agreement, ballot, score
+from rwta_sim.agents.coagents.update import LocalUpdate
 from rwta_sim.errors import ConfigError
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.seeding import Purpose, episode_seeds
@@ -96,6 +97,45 @@ def test_the_broadcast_advantage_follows_the_policy_gradient(seed, epsilon, temp
     # A baseline takes nothing away but noise.
     advantage = values - policy(parameters, x, **how) @ values
     np.testing.assert_allclose(expected_updates(parameters, x, advantage, "broadcast", **how)[0], gradient, atol=1e-9)
+
+
+def test_own_baselines_leave_the_gradient_and_the_least_variance():
+    """Of each neuron's own number, the same for all of its weights: any other one makes more noise."""
+    parameters, x, rng = random_network(2)
+    values = rng.normal(size=2)
+    own = own_baselines(scored(parameters, x, "broadcast", (2, 2)), values)
+    mean, least = expected_updates(parameters, x, values, "broadcast", (2, 2), baselines=own)
+    np.testing.assert_allclose(mean, exact_gradient(parameters, x, values, shape=(2, 2)), rtol=1e-6, atol=1e-9)
+    for shift in (-0.1, 0.1):
+        _, more = expected_updates(parameters, x, values, "broadcast", (2, 2), baselines=own + shift)
+        assert (more > least).all()
+    of_hidden, of_modules, of_bias = np.split(own, [12, 16])
+    np.testing.assert_allclose(of_hidden.reshape(3, 4), np.tile(of_hidden[:4], (3, 1)))
+    np.testing.assert_allclose(of_modules, of_bias)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.8, 1.0])
+def test_moments_of_two_decisions_are_those_of_all_their_pairs(lam):
+    """Against a sum over whatever can happen in both; with lambda 1 any critic leaves the gradient."""
+    parameters, x, rng = random_network(1, shape=(1, 2))
+    then = [np.append(rng.normal(size=2), 1.0) for _ in range(2)]
+    reward, last, values = rng.normal(size=2), rng.normal(size=(2, 2)), rng.normal(size=3)
+    first, *second = (scored(parameters, inputs, "broadcast", (1, 2)) for inputs in (x, *then))
+    mean, square = 0.0, 0.0
+    for p, a, g in zip(*first, strict=True):
+        for q, b, h in zip(*second[a], strict=True):
+            deltas = reward[a] + values[1 + a] - values[0], last[a, b] - values[1 + a]
+            update = deltas[0] * g + deltas[1] * (lam * g + h)
+            mean, square = mean + p * q * update, square + p * q * update**2
+    found = Episodes(first, second, reward, last).expected_updates(values, lam)
+    np.testing.assert_allclose(found[0], mean, atol=1e-12)
+    np.testing.assert_allclose(found[1], square - mean**2, atol=1e-12)
+    if lam == 1:
+        later = np.array([policy(parameters, then[a], (1, 2)) @ last[a] for a in range(2)])
+        gradient = exact_gradient(parameters, x, reward + later, shape=(1, 2))
+        for a, chance in enumerate(policy(parameters, x, (1, 2))):
+            gradient += chance * exact_gradient(parameters, then[a], last[a], shape=(1, 2))
+        np.testing.assert_allclose(mean, gradient, rtol=1e-6, atol=1e-9)
 
 
 def test_agreement_points_uphill_and_is_biased():
@@ -250,13 +290,34 @@ def test_weights_change_by_credit_times_td_error_times_score(credit, lam):
         np.testing.assert_allclose(after[name], expected, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    ("task", "changes"),
+    [
+        pytest.param("cartpole", {"network.temperature": 0.7}, id="box"),
+        pytest.param("cartpole", {"learning.credit": "broadcast", "learning.hidden_share": 0.3}, id="broadcast"),
+        pytest.param("cartpole", {"learning.hidden_share": 0}, id="outputs"),
+        pytest.param("gridworld", {"environment.id": "rwta_sim/CueAction-v0"}, id="discrete"),
+    ],
+)
+def test_compiled_updates_are_those_of_numpy_bit_for_bit(task, changes, monkeypatch, tmp_path):
+    last = []
+    for name in ("compiled", "numpy"):
+        rwta_sim.train(coagents(task, **{"training.episodes": 6, **changes}), tmp_path / name)
+        last.append(rwta_sim.RunFolder.open(tmp_path / name).last().arrays)
+        monkeypatch.setattr(LocalUpdate, "made", lambda *_: None)
+    for key, values in last[0].items():
+        np.testing.assert_array_equal(values, last[1][key], err_msg=key)
+    first = rwta_sim.RunFolder.open(tmp_path / "numpy").first().arrays
+    assert not np.array_equal(first["weight.modules"], last[0]["weight.modules"])
+
+
 # -- learning, saving, perturbing --------------------------------------------------------------------
 
 
 def test_it_learns_xor(tmp_path):
     """Greedy answers to 100 patterns, of which no linear policy has more than 3 in 4."""
-    few = {"network.actors": 5, "network.hidden": 10, "training.episodes": 2500, "training.validate_every": 2500}
-    rwta_sim.train(coagents("xor", **few), tmp_path / "run")
+    few = {"network.actors": 5, "network.hidden": 20, "training.episodes": 5000, "training.validate_every": 1000}
+    rwta_sim.train(coagents("xor", **few, **{"learning.rate": 0.01}), tmp_path / "run")
     with rwta_sim.Agent.load(tmp_path / "run") as agent:
         assert np.mean([e.total for e in agent.play(100)]) > 0.9
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from brian2 import ms
@@ -12,7 +13,7 @@ from rwta_sim.learning.critics import CriticSpec, Fourier
 from rwta_sim.learning.modulation import Control
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
 from rwta_sim.loop.spaces import Spaces
-from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt, Settings, Time
+from rwta_sim.settings import Fraction, PositiveFloat, PositiveInt, Rate, Settings, Time
 
 if TYPE_CHECKING:
     from rwta_sim.agents.coagents.system import CoagentSystem
@@ -43,7 +44,24 @@ class CoagentNetworkSpec(Settings):
     greedy_votes: PositiveInt = Field(
         1, le=10_000, description="network steps whose votes a greedy decision adds up; while learning it is one"
     )
+    acting_rate: Rate | None = Field(
+        None,
+        description="each neuron acts at times of a Poisson process of this rate, and holds what it did (its spikes go "
+        "on) until it acts again; it starts an episode silent. Default: every neuron acts in every step",
+    )
+    recurrent: Literal["none", "module", "actor"] = Field(
+        "none", description="whose hidden neurons a hidden neuron hears, as they were in the step before this decision"
+    )
     dt: Time = Field(10 * ms, description="a network step, of which a decision while learning takes one")
+
+    @property
+    def acting_chance(self) -> float:
+        """Of a neuron in a step: that its Poisson process has an event in it."""
+        return 1.0 if self.acting_rate is None else 1.0 - math.exp(-float(self.acting_rate * self.dt))
+
+    def heard(self, n_actions: int) -> int:
+        """How many hidden neurons one hears, itself among them."""
+        return {"none": 0, "module": self.hidden, "actor": self.hidden * n_actions}[self.recurrent]
 
 
 class CoagentLearningSpec(Settings):

@@ -24,6 +24,12 @@ _DRAW = """
 p = 1/(1 + exp(-2*clip(z/temperature, -300, 300)))
 y = 2*int(rand() < p) - 1
 """
+#: Asynchronously: only who has an event of its Poisson process draws.
+_DRAW_AT_TIMES = """
+p = 1/(1 + exp(-2*clip(z/temperature, -300, 300)))
+acts = int(rand() < chance)
+y += acts*(2*int(rand() < p) - 1 - y)
+"""
 
 
 class Layer:
@@ -33,10 +39,13 @@ class Layer:
     ----------
     z, p, y : ndarray, shape (n,)
         Input, firing probability, and 1 of who fired or -1.
+    acts : ndarray, shape (n,), or None
+        1 of who drew, else 0; None if all did.
     """
 
     def __init__(self, view: Callable[[Any, str], np.ndarray], group: NeuronGroup) -> None:
         self.z, self.p, self.y = (view(group, name) for name in ("z", "p", "y"))
+        self.acts = view(group, "acts") if "acts" in group.variables else None
 
 
 class CoagentNetwork:
@@ -68,12 +77,13 @@ class CoagentNetwork:
         n_outputs = spec.actors * n_actions
         self.n_hidden, self.n_outputs = n_outputs * spec.hidden, n_outputs
         with engine.building():
-            hidden = _group("hidden", self.n_hidden, _MODEL, spec)
-            hidden.run_regularly(_DRAW, dt=spec.dt, when="start")
-            outputs = _group("outputs", n_outputs, f"{_MODEL}rest : 1", spec)
+            model, draw = (_MODEL, _DRAW) if spec.acting_rate is None else (f"{_MODEL}acts : 1\n", _DRAW_AT_TIMES)
+            hidden = _group("hidden", self.n_hidden, model, spec)
+            hidden.run_regularly(draw, dt=spec.dt, when="start")
+            outputs = _group("outputs", n_outputs, f"{model}rest : 1", spec)
             outputs.run_regularly("z = rest", dt=spec.dt, when="start")
             # In the same step: after the spikes of hidden neurons have arrived.
-            outputs.run_regularly(_DRAW, dt=spec.dt, when="after_synapses")
+            outputs.run_regularly(draw, dt=spec.dt, when="after_synapses")
             outputs.thresholder["spike"].when = "before_resets"
             synapses = Synapses(hidden, outputs, "w : 1", on_pre="z_post += 2*w", dt=spec.dt, name="modules")
             source = np.arange(self.n_hidden)
@@ -87,12 +97,16 @@ class CoagentNetwork:
         self.hidden, self.outputs = (Layer(engine.view, group) for group in (hidden, outputs))
         self.weights, self._rest = engine.view(synapses, "w"), engine.view(outputs, "rest")
 
+    def fall_silent(self) -> None:
+        """An episode begins: nobody fired in the step before."""
+        self.hidden.y.fill(-1.0)
+        self.outputs.y.fill(-1.0)
+
     def rest_at(self, bias: np.ndarray) -> None:
         """Let outputs rest at what their biases, shape (n_outputs,), and the weights now say."""
         np.subtract(bias, self.weights.reshape(self.n_outputs, -1).sum(axis=1), out=self._rest)
 
 
 def _group(name: str, n: int, model: str, spec: CoagentNetworkSpec) -> NeuronGroup:
-    return NeuronGroup(
-        n, model, threshold="y > 0", reset="", dt=spec.dt, name=name, namespace={"temperature": spec.temperature}
-    )
+    constants = {"temperature": spec.temperature, "chance": spec.acting_chance}
+    return NeuronGroup(n, model, threshold="y > 0", reset="", dt=spec.dt, name=name, namespace=constants)

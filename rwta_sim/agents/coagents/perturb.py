@@ -55,9 +55,21 @@ def perturb(
         parameters.modules[neurons] = 0.0
         parameters.inputs[:, neurons] = 0.0
         parameters.bias[outputs] = MUTE * temperature
+        _cut(parameters, neurons, deaf_only=False)
     else:
         parameters.inputs[:-1, neurons] = 0.0
         parameters.inputs[-1, neurons] = MUTE * temperature
+        _cut(parameters, neurons, deaf_only=True)
+
+
+def _cut(parameters: Parameters, neurons: np.ndarray, deaf_only: bool) -> None:
+    """What hidden neurons hear of one another; and, unless they are to be `deaf_only`, what others hear of them."""
+    if parameters.recurrent is None:
+        return
+    block, place = np.divmod(neurons, parameters.recurrent.shape[1])
+    parameters.recurrent[block, :, place] = 0.0
+    if not deaf_only:
+        parameters.recurrent[block, place] = 0.0
 
 
 def _hit(

@@ -12,6 +12,7 @@ from rwta_sim.agents.coagents.network import CoagentNetwork
 from rwta_sim.agents.coagents.parameters import Parameters, Traces
 from rwta_sim.agents.coagents.perturb import PERTURBATIONS, perturb
 from rwta_sim.agents.coagents.rule import agreement, ballot, score
+from rwta_sim.agents.coagents.update import LocalUpdate
 from rwta_sim.engines import make_engine, run_session
 from rwta_sim.errors import DivergenceError
 from rwta_sim.learning.credit import Credit
@@ -33,6 +34,7 @@ class _Evidence(NamedTuple):
 
     x: np.ndarray
     votes: np.ndarray
+    before: np.ndarray | None
 
 
 class CoagentSystem(System):
@@ -69,19 +71,25 @@ class CoagentSystem(System):
         self.frames = self.encoder.frames
         n_inputs, n_hidden = self.encoder.n_inputs, spec.actors * spaces.n_actions * spec.hidden
         # Weights twice, for their traces too; neurons, and synapses with their indices.
-        size = 16 * (n_inputs + 1) * n_hidden + 200 * n_hidden
+        heard = spec.heard(spaces.n_actions)
+        size = 16 * (n_inputs + 1 + heard) * n_hidden + 200 * n_hidden
         require([Need(f"{n_hidden:,} hidden neurons", size, "lower network.actors or network.hidden")])
         self.engine = make_engine(experiment.engine)
         self.network = CoagentNetwork(spec, spaces.n_actions, record, self.engine)
-        first = initial_generator(experiment.seed).normal(0.0, spec.weight_sd, (n_inputs + 1, n_hidden))
-        self.parameters = Parameters(first, self.network.weights, np.zeros(self.network.n_outputs))
+        rng = initial_generator(experiment.seed)
+        first = rng.normal(0.0, spec.weight_sd, (n_inputs + 1, n_hidden))
+        # What all that a neuron hears of others says together is as large as one input.
+        recurrent = rng.normal(0.0, spec.weight_sd / heard**0.5, (n_hidden // heard, heard, heard)) if heard else None
+        self.parameters = Parameters(first, self.network.weights, np.zeros(self.network.n_outputs), recurrent)
         self._x = np.ones(n_inputs + 1)
         inputs = CriticInputs(
             self.encoder.n_features, self.encoder.discrete, self.encoder.shape, 0, critic_seed(experiment.seed)
         )
         self._credit = Credit(experiment.critic.make(inputs), TDError(), experiment.control)
         self._traces = Traces(self.parameters, experiment.learning, self.gamma, self.encoder.discrete)
-        self._votes = np.zeros(self._shape)
+        self._update: LocalUpdate | None = None
+        self._hears, self._asynchronous = heard > 0, spec.acting_rate is not None
+        self._votes, self._alike = np.zeros(self._shape), np.ones(self.network.n_outputs)
         self._steps = 1
         self._hz = 0.5 / float(spec.dt)
         self._epsilon = 0.0
@@ -98,12 +106,14 @@ class CoagentSystem(System):
 
     def begin(self, seeds: EpisodeSeeds) -> None:
         self.engine.seed(seeds.spikes)
+        self.network.fall_silent()
 
     def decide(self, features: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Choice]:
         """As `System.decide`; greedy is the vote, as in learning, without exploration and of several steps if asked."""
         x = self._x
         x[:-1] = self.encoder.drive(features)
-        self._current(x)
+        before = self.network.hidden.y.copy() if self._hears else None
+        self._current(x, before)
         yield
         layer = self.network.outputs
         votes = layer.y.reshape(self._shape).copy()
@@ -118,16 +128,18 @@ class CoagentSystem(System):
             action = int(rng.integers(self._shape[1]))
         agreed = float(np.add.reduce(agreement(votes, action), axis=None)) / votes.size
         numbers = (0.5 + 0.5 * agreed / self._steps, (1.0 + fired / self.network.n_hidden) * self._hz)
-        return Choice(action, None, numbers, _Evidence(x, votes))
+        return Choice(action, None, numbers, _Evidence(x, votes, before))
 
-    def _current(self, x: np.ndarray) -> None:
-        """What the inputs say to hidden neurons."""
+    def _current(self, x: np.ndarray, before: np.ndarray | None) -> None:
+        """What the inputs say to hidden neurons, and these to one another."""
         z, weights = self.network.hidden.z, self.parameters.inputs
         if self.encoder.discrete:
             rows = np.flatnonzero(x)
             np.dot(x[rows], weights[rows], out=z)
         else:
             np.dot(x, weights, out=z)
+        if before is not None:
+            z += self.parameters.heard(before)
         if not np.isfinite(np.add.reduce(z)):
             raise DivergenceError(f"inputs of hidden neurons became {z[~np.isfinite(z)][0]}: lower learning.rate")
 
@@ -145,6 +157,13 @@ class CoagentSystem(System):
         return self.experiment.engine.name
 
     # -- learning ------------------------------------------------------------------------------------
+
+    def prepare_learning(self) -> None:
+        learning = self.experiment.learning
+        if not (self._traces.kept or self._hears or self._asynchronous):
+            self._update = LocalUpdate.made(
+                self.parameters, self.network, self.experiment.network.temperature, learning.hidden_share
+            )
 
     def anneal(self, progress: float) -> tuple[float, float]:
         spec, gone = self.experiment.learning, min(max(progress, 0.0), 1.0)
@@ -167,16 +186,25 @@ class CoagentSystem(System):
 
     def _reinforce(self, evidence: _Evidence, action: int, rate: float) -> None:
         """Change weights for what the neurons did in a decision; `rate` times the modulation."""
-        spec, hidden, outputs = self.experiment.network, self.network.hidden, self.network.outputs
-        of_outputs = score(outputs.y, outputs.p, spec.temperature)
-        of_hidden = score(hidden.y, hidden.p, spec.temperature)
-        if self.experiment.learning.credit == "agreement":
-            credit = agreement(evidence.votes, action).reshape(-1)
-            of_outputs *= credit
-            by_module = of_hidden.reshape(credit.size, -1)
-            by_module *= credit[:, None]
-        self._traces.step(evidence.x, of_hidden, hidden.y, of_outputs, rate)
+        published = self.experiment.learning.credit == "agreement"
+        credit = agreement(evidence.votes, action).reshape(-1) if published else self._alike
+        if self._update is not None:
+            self._update.step(evidence.x, credit, rate)
+        else:
+            self._follow_traces(evidence, credit, rate)
         self._weights_changed()
+
+    def _follow_traces(self, evidence: _Evidence, credit: np.ndarray, rate: float) -> None:
+        hidden, outputs, temperature = self.network.hidden, self.network.outputs, self.experiment.network.temperature
+        of_outputs = score(outputs.y, outputs.p, temperature)
+        of_hidden = score(hidden.y, hidden.p, temperature)
+        if self._asynchronous:  # who held what it did before has done nothing
+            of_outputs *= outputs.acts
+            of_hidden *= hidden.acts
+        of_outputs *= credit
+        by_module = of_hidden.reshape(credit.size, -1)
+        by_module *= credit[:, None]
+        self._traces.step(evidence.x, of_hidden, hidden.y, of_outputs, rate, evidence.before)
 
     def _weights_changed(self) -> None:
         self.network.rest_at(self.parameters.bias)
@@ -185,7 +213,8 @@ class CoagentSystem(System):
 
     def signature(self) -> dict[str, Any]:
         (actors, modules), hidden = self._shape, self.experiment.network.hidden
-        return {"inputs": self.encoder.n_inputs, "actors": actors, "modules": modules, "hidden": hidden}
+        found = {"inputs": self.encoder.n_inputs, "actors": actors, "modules": modules, "hidden": hidden}
+        return {**found, "recurrent": self.experiment.network.recurrent} if self._hears else found
 
     def state(self) -> dict[str, np.ndarray]:
         encoder = {f"encoder.{name}": a for name, a in self.encoder.state().items()}
