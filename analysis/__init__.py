@@ -6,6 +6,7 @@ from rwta_sim.analysis.films import PICTURE_SIZE, check_film, save_film
 from rwta_sim.analysis.lesions import plot_lesions
 from rwta_sim.analysis.rasters import plot_episode, plot_raster
 from rwta_sim.analysis.rates import circuit_rates, neuron_rates, plot_rates
+from rwta_sim.analysis.robustness import area, curve_of, draw_robustness, plot_robustness, save_areas
 from rwta_sim.analysis.tuning import action_tuning, plot_tuning, state_tuning
 from rwta_sim.analysis.weights import plot_weights
 
@@ -13,18 +14,23 @@ __all__ = [
     "PICTURE_SIZE",
     "RASTER_DECISIONS",
     "action_tuning",
+    "area",
     "check_film",
     "circuit_rates",
+    "curve_of",
     "draw_figures",
     "draw_lesions",
+    "draw_robustness",
     "neuron_rates",
     "plot_episode",
     "plot_learning_curve",
     "plot_lesions",
     "plot_raster",
     "plot_rates",
+    "plot_robustness",
     "plot_tuning",
     "plot_weights",
+    "save_areas",
     "save_film",
     "state_tuning",
 ]
