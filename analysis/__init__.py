@@ -1,12 +1,14 @@
 """Analysis of run folders: rasters, firing rates, learning curves, weights, films. Reads, never trains."""
 
-from rwta_sim.analysis.comparison import bootstrap_interval, plot_comparison, plot_costs, plot_scores, returns_by_step
+from rwta_sim.analysis.bootstrap import bootstrap_interval
+from rwta_sim.analysis.comparison import plot_comparison, plot_costs, plot_scores, returns_by_step
 from rwta_sim.analysis.curves import plot_learning_curve
 from rwta_sim.analysis.figures import RASTER_DECISIONS, draw_figures, draw_lesions
 from rwta_sim.analysis.films import PICTURE_SIZE, check_film, save_film
 from rwta_sim.analysis.lesions import plot_lesions
 from rwta_sim.analysis.rasters import plot_episode, plot_raster
 from rwta_sim.analysis.rates import circuit_rates, neuron_rates, plot_rates
+from rwta_sim.analysis.robustness import area, curve_of, draw_robustness, plot_robustness, save_areas
 from rwta_sim.analysis.tuning import action_tuning, plot_tuning, state_tuning
 from rwta_sim.analysis.weights import plot_weights
 
@@ -14,11 +16,14 @@ __all__ = [
     "PICTURE_SIZE",
     "RASTER_DECISIONS",
     "action_tuning",
+    "area",
     "bootstrap_interval",
     "check_film",
     "circuit_rates",
+    "curve_of",
     "draw_figures",
     "draw_lesions",
+    "draw_robustness",
     "neuron_rates",
     "plot_comparison",
     "plot_costs",
@@ -27,10 +32,12 @@ __all__ = [
     "plot_lesions",
     "plot_raster",
     "plot_rates",
+    "plot_robustness",
     "plot_scores",
     "plot_tuning",
     "plot_weights",
     "returns_by_step",
+    "save_areas",
     "save_film",
     "state_tuning",
 ]

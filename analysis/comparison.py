@@ -8,10 +8,9 @@ from itertools import cycle
 import numpy as np
 from matplotlib.axes import Axes
 
-__all__ = ["bootstrap_interval", "plot_comparison", "plot_costs", "plot_scores", "returns_by_step"]
+from rwta_sim.analysis.bootstrap import bootstrap_interval
 
-#: Resamples of the seeds, drawn from a seed of their own: the same data have the same interval.
-RESAMPLES, RESAMPLING_SEED = 10_000, 0
+__all__ = ["plot_comparison", "plot_costs", "plot_scores", "returns_by_step"]
 
 
 def returns_by_step(decisions: np.ndarray, returns: np.ndarray, budget: int, bins: int) -> np.ndarray:
@@ -44,27 +43,6 @@ def returns_by_step(decisions: np.ndarray, returns: np.ndarray, budget: int, bin
     # The integral of a step function is linear between the ends of episodes.
     area = np.interp(edges, np.append(0.0, ends), np.append(0.0, np.cumsum(decisions * returns)))
     return np.diff(area) / np.diff(edges)
-
-
-def bootstrap_interval(values: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Limits of a mean over seeds, by the percentile bootstrap (Efron and Tibshirani 1993, chapter 13).
-
-    Parameters
-    ----------
-    values : ndarray, shape (seeds, ...)
-    level : float
-
-    Returns
-    -------
-    tuple of ndarray
-        Low and high, shape (...); with one seed both are its value. Of ten normal values an interval of 95 % covers the
-        mean in some 90 %.
-    """
-    rng = np.random.default_rng(RESAMPLING_SEED)
-    weights = rng.multinomial(len(values), np.full(len(values), 1.0 / len(values)), RESAMPLES) / len(values)
-    means = np.tensordot(weights, values, axes=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high
 
 
 def plot_comparison(
@@ -138,8 +116,7 @@ def plot_costs(ax: Axes, points: Mapping[str, Mapping[str, tuple[float, float]]]
     markers = dict(zip(tasks, cycle("os^DvPX"), strict=False))
     for system, of in points.items():
         for task, (cost, gain) in of.items():
-            style = {"color": colours[system], "markersize": 8, "markeredgecolor": "white"}
-            ax.plot(cost, gain, markers[task], **style)
+            ax.plot(cost, gain, markers[task], color=colours[system], markersize=8, markeredgecolor="white")
         ax.plot([], [], "s", color=colours[system], label=system)
     for task, marker in markers.items():
         ax.plot([], [], marker, color="white", markeredgecolor="0.3", label=task)

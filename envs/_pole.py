@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rwta_sim.envs.changes import Change, grid
+
 __all__ = [
+    "BODIES",
     "CART_LENGTH",
     "CART_MASS",
     "CART_RADIUS",
@@ -18,6 +21,7 @@ __all__ = [
     "GEAR",
     "GRAVITY",
     "LEAN",
+    "OBSERVATION_UNIT",
     "RAIL",
     "STEP",
     "TILT",
@@ -36,6 +40,20 @@ TILT = 0.2  # rad, at more the pole has fallen
 RAIL = 1.0  # m, from the middle to either end
 LEAN = 0.001  # m, by which the upper end of Gymnasium's pole stands aside at angle 0
 CART_RADIUS, CART_LENGTH = 0.1, 0.2  # m
+#: Range of position, angle and their speeds (m, rad, and per s) that SVPG's code scales to [0, 1].
+OBSERVATION_UNIT = (0.8, 0.4, 2 / 0.6, 2.5)
+#: The paper's changes of the body.
+BODIES = {
+    "length": Change("length of the pole", "m", 1.5, grid(0.16, 4.8, 0.08), lambda level: {"length": level}),
+    "thickness": Change("radius of the pole", "m", 0.05, grid(0.01, 0.3, 0.005), lambda level: {"thickness": level}),
+    "body": Change(
+        "radius of a pole that is 16 times as long (a normal one: 30 times)",
+        "m",
+        None,
+        grid(0.02, 0.3, 0.005),
+        lambda level: {"length": 16 * level, "thickness": level},
+    ),
+}
 
 _LENGTHS = (0.1, 10.0)
 _THICKNESSES = (0.005, 1.0)

@@ -12,7 +12,7 @@ from gymnasium.error import DependencyNotInstalled
 from gymnasium.utils import EzPickle
 
 from rwta_sim.envs._checks import checked_action
-from rwta_sim.envs._pole import DENSITY, FORCES, LEAN, STEP, TILT, Pole, check_noise
+from rwta_sim.envs._pole import BODIES, DENSITY, FORCES, LEAN, OBSERVATION_UNIT, STEP, TILT, Pole, check_noise
 
 try:
     import mujoco
@@ -49,6 +49,11 @@ class InvertedPendulum(InvertedPendulumEnv):
     ValueError
         If length or thickness is outside its range.
     """
+
+    #: What `rwta_sim.envs.changes.changes_of` tells.
+    changes = BODIES
+    #: Of noise; see `rwta_sim.loop.perturbed.unit`.
+    observation_unit = OBSERVATION_UNIT
 
     def __init__(
         self, length: float = 1.5, thickness: float = 0.05, reset_noise_scale: float = 0.01, **settings: Any

@@ -13,6 +13,7 @@ from gymnasium.error import ResetNeeded
 
 from rwta_sim.envs._checks import check_render_mode, checked_action
 from rwta_sim.envs._pole import (
+    BODIES,
     CART_LENGTH,
     CART_MASS,
     CART_RADIUS,
@@ -21,6 +22,7 @@ from rwta_sim.envs._pole import (
     FORCES,
     GEAR,
     GRAVITY,
+    OBSERVATION_UNIT,
     RAIL,
     STEP,
     TILT,
@@ -59,6 +61,11 @@ class InvertedPendulumBullet(gym.Env[np.ndarray, np.int64]):
     ValueError
         If length or thickness is outside its range.
     """
+
+    #: What `rwta_sim.envs.changes.changes_of` tells.
+    changes = BODIES
+    #: Of noise; see `rwta_sim.loop.perturbed.unit`.
+    observation_unit = OBSERVATION_UNIT
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / DECISION)}  # noqa: RUF012  (Gymnasium's own)
 

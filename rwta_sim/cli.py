@@ -1,4 +1,4 @@
-"""The command line: ``rwta-sim train | resume | evaluate | lesions | watch | figures | tasks | cache``.
+"""The command line: ``rwta-sim train | resume | evaluate | lesions | robustness | watch | figures | tasks | cache``.
 
 Click builds the options from the settings themselves, so each one is documented where it is defined, and
 suggests the nearest option for a mistyped one.
@@ -7,6 +7,7 @@ suggests the nearest option for a mistyped one.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import tomllib
@@ -26,7 +27,16 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from rwta_sim._version import __version__
-from rwta_sim.analysis import PICTURE_SIZE, RASTER_DECISIONS, check_film, draw_figures, draw_lesions, save_film
+from rwta_sim.analysis import (
+    PICTURE_SIZE,
+    RASTER_DECISIONS,
+    check_film,
+    draw_figures,
+    draw_lesions,
+    draw_robustness,
+    save_areas,
+    save_film,
+)
 from rwta_sim.errors import ConfigError, RwtaSimError, command, one_line, printable
 from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.config import read_toml
@@ -34,6 +44,8 @@ from rwta_sim.lab.display import TrainingDisplay
 from rwta_sim.lab.evaluation import result as evaluation_result
 from rwta_sim.lab.lesions import LesionScore, lesion_curve
 from rwta_sim.lab.recording import record_episode
+from rwta_sim.lab.robustness import Cell, Family, Row, Suite, read_rows
+from rwta_sim.lab.robustness import robustness as play_suite
 from rwta_sim.lab.runs import RunFolder, free_folder
 from rwta_sim.lab.training import Summary, resume, train
 from rwta_sim.lab.vitals import vital_signs
@@ -371,6 +383,93 @@ def lesions(
         _print_json({"of": of, "random": by_chance, "scores": [s._asdict() for s in scores], "figure": str(path)})
         return
     click.echo(f"a random policy: mean return {by_chance:.2f}\n{path}")
+
+
+def _several(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Values of an option that may be repeated, or given with commas."""
+    return tuple(word for value in values for word in value.split(",") if word)
+
+
+@cli.command("robustness")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--quick", is_flag=True, help="A few levels and draws of each family, for a look.")
+@click.option(
+    "--families", multiple=True, callback=_several, help="Perturbations, with commas; default: all there are."
+)
+@click.option("--levels", multiple=True, callback=_several, help="Levels, with commas, in place of the families' own.")
+@click.option("--seeds", type=click.IntRange(1, 10_000), help="Draws of each level; default 10, with --quick 3.")
+@click.option(
+    "--episodes", type=click.IntRange(1, 1_000_000), help="Episodes of a draw; default 1, or each test pattern."
+)
+@click.option("--jobs", type=click.IntRange(1, 1000), help="Processes; default: one for each core.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder; default RUN/robustness, of several runs robustness."
+)
+@_TRUST
+@_JSON
+def robustness_command(
+    runs: tuple[Path, ...],
+    quick: bool,
+    families: tuple[str, ...],
+    levels: tuple[str, ...],
+    seeds: int | None,
+    episodes: int | None,
+    jobs: int | None,
+    out: Path | None,
+    trust: bool,
+    as_json: bool,
+) -> None:
+    """Play RUN under noise, loss and change, level by level; of several, compare them in --out (default robustness).
+
+    What is finished is kept: the same command goes on where one was interrupted.
+    """
+    suite = Suite(families=families, levels=_numbers(levels), seeds=seeds, episodes=episodes, quick=quick)
+    tables: dict[str, list[Row]] = {}
+    chosen: dict[str, Family] = {}
+    for run in dict.fromkeys(runs):
+        folder = out if len(runs) == 1 else None
+        try:
+            path, had = play_suite(run, suite, folder, jobs or os.cpu_count() or 1, trust, _Told(run))
+        except KeyboardInterrupt:
+            raise _Interrupted("interrupted: finished cells are kept, the same command goes on") from None
+        tables[str(run)] = read_rows(path)[0]
+        chosen |= had
+    where = path.parent if len(tables) == 1 else out or Path("robustness")
+    where.mkdir(parents=True, exist_ok=True)
+    areas = save_areas(where / "areas.csv", chosen, tables)
+    figures = draw_robustness(where, chosen, tables)
+    if as_json:
+        found = [{"run": who, "family": name, **covered._asdict()} for who, name, covered in areas]
+        plain = [{k: v if v == v else None for k, v in one.items()} for one in found]
+        _print_json({"folder": str(where), "areas": plain, "figures": [str(figure) for figure in figures]})
+        return
+    for who, name, (value, low, high) in areas:
+        whose = f"{who}  " if len(tables) > 1 else ""
+        click.echo(f"{whose}{name:26} mean return over its levels {value:.2f} [{low:.2f}, {high:.2f}]")
+    click.echo(f"{where}: a figure for each family, areas.csv")
+
+
+def _numbers(texts: Sequence[str]) -> tuple[float, ...]:
+    try:
+        return tuple(sorted({float(text) for text in texts}))
+    except ValueError as error:
+        raise ConfigError(f"--levels: {error}; expected numbers with commas, such as 0.1,0.2") from None
+
+
+class _Interrupted(click.ClickException):
+    exit_code = 130
+
+
+class _Told:
+    """Says on stderr which family of a suite is being played."""
+
+    def __init__(self, run: Path) -> None:
+        self._run, self._family = run, ""
+
+    def __call__(self, cell: Cell, done: int, of: int) -> None:
+        if cell.family != self._family:
+            self._family = cell.family
+            click.echo(f"{self._run}: {done} of {of} cells, {cell.family}", err=True)
 
 
 @cli.command()

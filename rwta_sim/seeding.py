@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     EVALUATION = 3
     CRITIC = 4
     CALIBRATION = 5
+    PERTURBATION = 6
 
 
 @dataclass(frozen=True, slots=True)

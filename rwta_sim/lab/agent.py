@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import gymnasium as gym
 import numpy as np
 
 from rwta_sim.agents.random import RandomSystem
-from rwta_sim.errors import CheckpointError, difference
+from rwta_sim.errors import CheckpointError, EnvironmentFailure, difference
 from rwta_sim.lab.blas import one_thread
 from rwta_sim.lab.checkpoints import Checkpoint
 from rwta_sim.lab.evaluation import draws
@@ -24,7 +25,7 @@ from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.player import Episode, Player
 from rwta_sim.loop.players import play_one
 from rwta_sim.loop.session import Session, finish
-from rwta_sim.loop.spaces import Spaces
+from rwta_sim.loop.spaces import Spaces, environment_name
 from rwta_sim.loop.splits import pattern_count
 from rwta_sim.loop.system import System
 from rwta_sim.seeding import Purpose
@@ -126,6 +127,40 @@ class Agent:
             If the system has no such perturbation, or no such target.
         """
         self.system.perturb(name, target, seed)
+
+    @contextmanager
+    def perturbed(self, perturbations: Sequence[tuple[str, str]], seed: int = 0) -> Iterator[None]:
+        """Perturb the system in the block, by names and targets as for `perturb`; then its parameters are as before."""
+        saved = {name: array.copy() for name, array in self.system.state().items()}
+        try:
+            for name, target in perturbations:
+                self.perturb(name, target, seed)
+            yield
+        finally:
+            self.system.set_state(saved)
+
+    @contextmanager
+    def playing_in(self, env: gym.Env) -> Iterator[None]:
+        """Play in another environment with the same spaces in the block, such as its own with noise.
+
+        Nothing else changes, and `env` is not closed.
+
+        Raises
+        ------
+        EnvironmentFailure
+            If its spaces are others.
+        """
+        before = self.env
+        if (env.observation_space, env.action_space) != (before.observation_space, before.action_space):
+            raise EnvironmentFailure(
+                f"{environment_name(env)} has the spaces {env.observation_space} and {env.action_space}, expected "
+                f"{before.observation_space} and {before.action_space}, for which the agent was made"
+            )
+        self.env = self.player.env = env
+        try:
+            yield
+        finally:
+            self.env = self.player.env = before
 
     # -- playing -------------------------------------------------------------------------------------
 

@@ -65,13 +65,12 @@ def lesion_curve(
     if bad := [share for share in shares if not 0 <= share <= 1]:
         raise ConfigError(f"share = {bad[0]}: expected a number from 0 to 1")
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    best, scores = run.best(), []
+    scores = []
     with Agent.load(run, trust) as agent:
         for share in shares:
             for seed in range(1 if share in (0, 1) else seeds):
-                agent.load_weights(best)
-                agent.perturb("lesion", f"{of}:{share}", seed)
-                played = agent.play(episodes)
+                with agent.perturbed([("lesion", f"{of}:{share}")], seed):
+                    played = agent.play(episodes)
                 scores.append(LesionScore(share, seed, float(np.mean([episode.total for episode in played]))))
                 report(scores[-1])
     return scores

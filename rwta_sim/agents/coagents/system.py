@@ -13,6 +13,9 @@ from rwta_sim.agents.coagents.parameters import Parameters, Traces
 from rwta_sim.agents.coagents.perturb import PERTURBATIONS, perturb
 from rwta_sim.agents.coagents.rule import agreement, ballot, score
 from rwta_sim.agents.coagents.update import LocalUpdate
+from rwta_sim.agents.parameter_noise import PERTURBATIONS as NOISE
+from rwta_sim.agents.parameter_noise import Block, perturb_blocks, whole
+from rwta_sim.agents.targets import check_known
 from rwta_sim.engines import make_engine, run_session
 from rwta_sim.errors import DivergenceError
 from rwta_sim.learning.credit import Credit
@@ -248,12 +251,24 @@ class CoagentSystem(System):
         return found[probe].copy()
 
     def perturbations(self) -> dict[str, str]:
-        return PERTURBATIONS
+        return {**PERTURBATIONS, **NOISE}
 
     def perturb(self, name: str, target: str, seed: int = 0) -> None:
-        spec = self.experiment.network
-        perturb(self.parameters, spec.actors, spec.temperature, name, target, np.random.default_rng(seed))
+        check_known(name, self.perturbations())
+        spec, rng = self.experiment.network, np.random.default_rng(seed)
+        if name in NOISE:
+            perturb_blocks(self._blocks(), name, target, rng)
+        else:
+            perturb(self.parameters, spec.actors, spec.temperature, name, target, rng)
         self._weights_changed()
+
+    def _blocks(self) -> list[Block]:
+        """ "sh" from inputs to hidden neurons, "hh" among those, "ha" from them to outputs, "b" the biases of both."""
+        inputs, modules, bias = self.parameters.inputs, self.parameters.modules, self.parameters.bias
+        recurrent = self.parameters.recurrent
+        among = [] if recurrent is None else [whole("hh", recurrent)]
+        biases = [whole("b", inputs[-1], bias=True), whole("b", bias, bias=True)]
+        return [whole("sh", inputs[:-1]), *among, whole("ha", modules), *biases]
 
     def recorded(self) -> dict[str, np.ndarray]:
         """Every spike since it was built, modules as circuits and the outputs last."""

@@ -8,10 +8,13 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from rwta_sim.agents.parameter_noise import PERTURBATIONS as NOISE
+from rwta_sim.agents.parameter_noise import layer_blocks, perturb_blocks
 from rwta_sim.agents.reparameterised.experiment import ReparameterisedExperiment
 from rwta_sim.agents.reparameterised.learner import Evidence, ReparameterisedLearner
 from rwta_sim.agents.reparameterised.network import BinaryNetwork
 from rwta_sim.agents.reparameterised.perturb import PERTURBATIONS, perturb
+from rwta_sim.agents.targets import check_known
 from rwta_sim.engines import make_engine, run_session
 from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.loop.policy import policy_entropy
@@ -165,10 +168,16 @@ class ReparameterisedSystem(System):
         return {"spikes": self.network.fired, "logits": self.network.logits}[probe]
 
     def perturbations(self) -> dict[str, str]:
-        return PERTURBATIONS
+        return {**PERTURBATIONS, **NOISE}
 
     def perturb(self, name: str, target: str, seed: int = 0) -> None:
-        perturb(*self.learner.layers(), name, target, np.random.default_rng(seed))
+        check_known(name, self.perturbations())
+        weights, biases = self.learner.layers()
+        rng = np.random.default_rng(seed)
+        if name in NOISE:
+            perturb_blocks(layer_blocks(weights, biases), name, target, rng)
+        else:
+            perturb(weights, biases, name, target, rng)
         self._carry()
 
     def recorded(self) -> dict[str, np.ndarray]:

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
+from rwta_sim.agents.parameter_noise import PERTURBATIONS as NOISE
+from rwta_sim.agents.parameter_noise import perturb_blocks
 from rwta_sim.agents.rwta.actor import Actor
+from rwta_sim.agents.rwta.blocks import free_blocks
 from rwta_sim.agents.rwta.events import EventActor
 from rwta_sim.agents.rwta.needs import network_needs, training_needs
 from rwta_sim.agents.rwta.packed_checkpoints import with_packed_weights
 from rwta_sim.agents.rwta.perturb import PERTURBATIONS, perturb
 from rwta_sim.agents.rwta.rate import RateActor
 from rwta_sim.agents.rwta.spiking import SpikingActor
+from rwta_sim.agents.targets import check_known
 from rwta_sim.circuit.events import EventNetwork
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.plasticity import explained
@@ -285,10 +289,15 @@ class RWTASystem(System):
         return self.actor.read(probe)
 
     def perturbations(self) -> dict[str, str]:
-        return PERTURBATIONS
+        return {**PERTURBATIONS, **NOISE}
 
     def perturb(self, name: str, target: str, seed: int = 0) -> None:
-        perturb(self.actor.weights, name, target, np.random.default_rng(seed))
+        check_known(name, self.perturbations())
+        rng = np.random.default_rng(seed)
+        if name in NOISE:
+            perturb_blocks(free_blocks(self.actor.weights), name, target, rng)
+        else:
+            perturb(self.actor.weights, name, target, rng)
         self.actor.weights_changed()
 
     def winners(self) -> np.ndarray:

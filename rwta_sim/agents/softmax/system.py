@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import log_softmax
 
+from rwta_sim.agents.parameter_noise import PERTURBATIONS, layer_blocks, perturb_blocks
 from rwta_sim.agents.softmax.experiment import SoftmaxExperiment
 from rwta_sim.learning.critics import CriticInputs, Transitions
 from rwta_sim.learning.critics.base import advantages
@@ -141,3 +142,13 @@ class SoftmaxSystem(System):
         if "rollout.action" in arrays:
             self._rollout.make_room(len(arrays["rollout.action"]))
         super().set_learning_state(arrays, name)
+
+    # -- perturbing ----------------------------------------------------------------------------------
+
+    def perturbations(self) -> dict[str, str]:
+        return PERTURBATIONS
+
+    def perturb(self, name: str, target: str, seed: int = 0) -> None:
+        arrays = self._adam.parameters()
+        weights, biases = ([a for key, a in arrays.items() if key.endswith(kind)] for kind in ("weight", "bias"))
+        perturb_blocks(layer_blocks(weights, biases), name, target, np.random.default_rng(seed))
