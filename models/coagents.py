@@ -7,7 +7,7 @@ critic; actors, and of CartPole hidden neurons, as many as here; the gridworld w
 Ours, in all presets: hidden neurons begin with random weights, outputs with none; learning rates fall to a tenth;
 ties fall by chance; epsilon falls to 0; evaluations add up the votes of several steps; numbers
 come with their complements 1 - s; critics of lower order. Broadcast credit in the gridworld, and on the
-inverted pendulum and XOR, which are not of the paper.
+inverted pendulum, XOR and the delayed cue, which are not of the paper.
 """
 
 from __future__ import annotations
@@ -149,6 +149,26 @@ def xor() -> CoagentExperiment:
     )
 
 
+def delayed_cue() -> CoagentExperiment:
+    """Which of two cues was shown two decisions ago, one distractor later; not a task of the paper.
+
+    Hidden neurons of a module hear one another, and weights have traces of the whole episode.
+    """
+    return _coagents(
+        "delayed-cue",
+        EnvironmentSpec(id="rwta_sim/DelayedCue-v0", kwargs={"delay": 1}),
+        Scaled(),
+        Tabular(gamma=1.0, lam=1.0, rate=0.05),
+        TrainingSpec(episodes=20_000, validate_every=4000, validation_episodes=100, checkpoint_every=4000),
+        CoagentNetworkSpec(actors=10, hidden=20, weight_sd=1.0, greedy_votes=5, recurrent="module"),
+        credit="broadcast",
+        lam=1.0,
+        rate=0.01,
+        epsilon=0.1,
+        final_epsilon=0.0,
+    )
+
+
 #: Task: (one line on it, the experiment).
 PRESETS: dict[str, tuple[str, Callable[[], CoagentExperiment]]] = {
     "cartpole": ("CartPole-v1: balance a pole, return 500 at the most", cartpole),
@@ -157,4 +177,5 @@ PRESETS: dict[str, tuple[str, Callable[[], CoagentExperiment]]] = {
     "acrobot": ("Acrobot-v1: swing up, -1 per step, 500 steps at the most", acrobot),
     "gridworld": ("Slippery 10x10 gridworld: +10 at the goal, 300 steps at the most", gridworld),
     "xor": ("XOR: one decision per episode, 1 for the right answer", xor),
+    "delayed-cue": ("Say which of 2 cues was shown, one distractor later: 1 for the right answer", delayed_cue),
 }
