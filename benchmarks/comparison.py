@@ -399,7 +399,7 @@ def main() -> None:
                 continue
             run = one(name, seed, arguments.runs)
             add(run, arguments.load)
-            print({key: value for key, value in run.items() if key != "curve"}, flush=True)
+            print({key: value for key, value in run.items() if key not in ("curve", "options")}, flush=True)
 
 
 if __name__ == "__main__":
