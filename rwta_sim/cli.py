@@ -461,14 +461,15 @@ class _Interrupted(click.ClickException):
 
 
 class _Told:
-    """Says on stderr which family of a suite is being played."""
+    """Says on stderr when a suite comes to a family."""
 
     def __init__(self, run: Path) -> None:
-        self._run, self._family = run, ""
+        self._run = run
+        self._families: set[str] = set()
 
     def __call__(self, cell: Cell, done: int, of: int) -> None:
-        if cell.family != self._family:
-            self._family = cell.family
+        if cell.family not in self._families:
+            self._families.add(cell.family)
             click.echo(f"{self._run}: {done} of {of} cells, {cell.family}", err=True)
 
 
