@@ -292,13 +292,13 @@ def interval(values: list[float]) -> str:
 
 
 def readme(table: dict[str, Any]) -> None:
-    """Put the short table into the README, between its markers."""
+    """Put the short table into the README, between its markers: rows that have an aim or a published figure."""
     path, (begin, end) = HERE.parent / "README.md", ("<!-- results -->", "<!-- end of results -->")
     lines = ["", "| task | mean ± sd | lowest | read from | seeds | aim |", "| --- | --- | --- | --- | --- | --- |"]
     for name, row in ROWS.items():
         runs = [r for r in table["runs"] if r["row"] == name]
         values = [r["values"][""] for r in runs]
-        if values and "svpg-rate" not in row.train:
+        if values and "svpg-rate" not in row.train and (row.asked, row.published) != ("–", "–"):
             names = {"mean_return": "return", "mean_discounted_return": "discounted return"}
             shown = {**names, "mean_decisions": "decisions survived"}.get(row.metric, row.metric)
             mean, lowest = spread(values).split(" | ")
