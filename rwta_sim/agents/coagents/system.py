@@ -13,9 +13,8 @@ from rwta_sim.agents.coagents.parameters import Parameters, Traces
 from rwta_sim.agents.coagents.perturb import PERTURBATIONS, perturb
 from rwta_sim.agents.coagents.rule import agreement, ballot, score
 from rwta_sim.agents.coagents.update import LocalUpdate
-from rwta_sim.agents.parameter_noise import PERTURBATIONS as NOISE
-from rwta_sim.agents.parameter_noise import Block, perturb_blocks, whole
-from rwta_sim.agents.targets import check_known
+from rwta_sim.agents.parameter_noise import Block, whole
+from rwta_sim.agents.perturbable import PerturbableSystem
 from rwta_sim.engines import make_engine, run_session
 from rwta_sim.errors import DivergenceError
 from rwta_sim.learning.credit import Credit
@@ -23,7 +22,7 @@ from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.learning.modulation import TDError
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
-from rwta_sim.loop.system import Arrays, Choice, Probe, System
+from rwta_sim.loop.system import Arrays, Choice, Probe
 from rwta_sim.memory import Need, require
 from rwta_sim.seeding import EpisodeSeeds, critic_seed, initial_generator
 
@@ -40,7 +39,7 @@ class _Evidence(NamedTuple):
     before: np.ndarray | None
 
 
-class CoagentSystem(System):
+class CoagentSystem(PerturbableSystem):
     """See `CoagentExperiment`.
 
     Parameters
@@ -64,6 +63,7 @@ class CoagentSystem(System):
 
     numbers: ClassVar[tuple[str, ...]] = ("agreement", "rate_hz")
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate", "epsilon")
+    lesions = PERTURBATIONS
     batch = 0
     readouts = ("votes", "votes")
 
@@ -97,7 +97,7 @@ class CoagentSystem(System):
         self._hz = 0.5 / float(spec.dt)
         self._epsilon = 0.0
         self.anneal(0.0)
-        self._weights_changed()
+        self.parameters_changed()
 
     # -- deciding ------------------------------------------------------------------------------------
 
@@ -195,7 +195,7 @@ class CoagentSystem(System):
             self._update.step(evidence.x, credit, rate)
         else:
             self._follow_traces(evidence, credit, rate)
-        self._weights_changed()
+        self.parameters_changed()
 
     def _follow_traces(self, evidence: _Evidence, credit: np.ndarray, rate: float) -> None:
         hidden, outputs, temperature = self.network.hidden, self.network.outputs, self.experiment.network.temperature
@@ -209,7 +209,7 @@ class CoagentSystem(System):
         by_module *= credit[:, None]
         self._traces.step(evidence.x, of_hidden, hidden.y, of_outputs, rate, evidence.before)
 
-    def _weights_changed(self) -> None:
+    def parameters_changed(self) -> None:
         self.network.rest_at(self.parameters.bias)
 
     # -- saving --------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ class CoagentSystem(System):
 
     def set_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
         super().set_state(arrays, name)
-        self._weights_changed()
+        self.parameters_changed()
 
     def learning_state(self) -> dict[str, np.ndarray]:
         return self._credit.state()
@@ -250,19 +250,11 @@ class CoagentSystem(System):
         found = {"p": hidden.p, "y": hidden.y, "p_votes": outputs.p.reshape(self._shape), "votes": self._votes}
         return found[probe].copy()
 
-    def perturbations(self) -> dict[str, str]:
-        return {**PERTURBATIONS, **NOISE}
+    def lesion(self, name: str, target: str, rng: np.random.Generator) -> None:
+        spec = self.experiment.network
+        perturb(self.parameters, spec.actors, spec.temperature, name, target, rng)
 
-    def perturb(self, name: str, target: str, seed: int = 0) -> None:
-        check_known(name, self.perturbations())
-        spec, rng = self.experiment.network, np.random.default_rng(seed)
-        if name in NOISE:
-            perturb_blocks(self._blocks(), name, target, rng)
-        else:
-            perturb(self.parameters, spec.actors, spec.temperature, name, target, rng)
-        self._weights_changed()
-
-    def _blocks(self) -> list[Block]:
+    def free_blocks(self) -> list[Block]:
         """ "sh" from inputs to hidden neurons, "hh" among those, "ha" from them to outputs, "b" the biases of both."""
         inputs, modules, bias = self.parameters.inputs, self.parameters.modules, self.parameters.bias
         recurrent = self.parameters.recurrent

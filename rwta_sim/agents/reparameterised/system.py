@@ -8,13 +8,12 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from rwta_sim.agents.parameter_noise import PERTURBATIONS as NOISE
-from rwta_sim.agents.parameter_noise import layer_blocks, perturb_blocks
+from rwta_sim.agents.parameter_noise import Block, layer_blocks
+from rwta_sim.agents.perturbable import PerturbableSystem
 from rwta_sim.agents.reparameterised.experiment import ReparameterisedExperiment
 from rwta_sim.agents.reparameterised.learner import Evidence, ReparameterisedLearner
 from rwta_sim.agents.reparameterised.network import BinaryNetwork
 from rwta_sim.agents.reparameterised.perturb import PERTURBATIONS, perturb
-from rwta_sim.agents.targets import check_known
 from rwta_sim.engines import make_engine, run_session
 from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.loop.policy import policy_entropy
@@ -29,7 +28,7 @@ __all__ = ["ReparameterisedSystem"]
 Result = TypeVar("Result")
 
 
-class ReparameterisedSystem(System):
+class ReparameterisedSystem(PerturbableSystem):
     """See `ReparameterisedExperiment`.
 
     The action is that of the one action neuron that fires: with Gumbel noise a draw from the softmax of the actions'
@@ -55,6 +54,7 @@ class ReparameterisedSystem(System):
 
     numbers: ClassVar[tuple[str, ...]] = ("entropy", "spikes")
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate", "temperature")
+    lesions = PERTURBATIONS
     readouts = ("spike, noise on actions", "spike")
 
     def __init__(self, experiment: ReparameterisedExperiment, spaces: Spaces, record: bool = False) -> None:
@@ -71,9 +71,9 @@ class ReparameterisedSystem(System):
         self.network = BinaryNetwork(engine, encoder.n_inputs, experiment.hidden, spaces.n_actions, record)
         self._n_hidden = sum(experiment.hidden)
         self._noise = np.random.default_rng(0)
-        self._carry()
+        self.parameters_changed()
 
-    def _carry(self) -> None:
+    def parameters_changed(self) -> None:
         """Have the spikes follow from the weights as they are now."""
         self.network.set_weights(*self.learner.layers())
 
@@ -121,15 +121,15 @@ class ReparameterisedSystem(System):
         assert choice.probabilities is not None
         chance = float(choice.probabilities[choice.action])
         if self.learner.observe(choice.evidence, choice.action, chance, reward, features, terminated, rng):
-            self._carry()
+            self.parameters_changed()
 
     def end_episode(self, rng: np.random.Generator) -> None:
         if self.learner.end_episode(rng):
-            self._carry()
+            self.parameters_changed()
 
     def follow(self, other: System) -> None:
         super().follow(other)
-        self._carry()
+        self.parameters_changed()
 
     # -- saving --------------------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ class ReparameterisedSystem(System):
 
     def set_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
         super().set_state(arrays, name)
-        self._carry()
+        self.parameters_changed()
 
     def learning_state(self) -> dict[str, np.ndarray]:
         return self.learner.state()
@@ -167,18 +167,11 @@ class ReparameterisedSystem(System):
     def read(self, probe: str) -> np.ndarray:
         return {"spikes": self.network.fired, "logits": self.network.logits}[probe]
 
-    def perturbations(self) -> dict[str, str]:
-        return {**PERTURBATIONS, **NOISE}
+    def free_blocks(self) -> list[Block]:
+        return layer_blocks(*self.learner.layers())
 
-    def perturb(self, name: str, target: str, seed: int = 0) -> None:
-        check_known(name, self.perturbations())
-        weights, biases = self.learner.layers()
-        rng = np.random.default_rng(seed)
-        if name in NOISE:
-            perturb_blocks(layer_blocks(weights, biases), name, target, rng)
-        else:
-            perturb(weights, biases, name, target, rng)
-        self._carry()
+    def lesion(self, name: str, target: str, rng: np.random.Generator) -> None:
+        perturb(*self.learner.layers(), name, target, rng)
 
     def recorded(self) -> dict[str, np.ndarray]:
         return self.network.recorded()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from rwta_sim.agents.parameter_noise import PERTURBATIONS as NOISE
-from rwta_sim.agents.parameter_noise import perturb_blocks
+from rwta_sim.agents.parameter_noise import Block
+from rwta_sim.agents.perturbable import PerturbableSystem
 from rwta_sim.agents.rwta.actor import Actor
 from rwta_sim.agents.rwta.blocks import free_blocks
 from rwta_sim.agents.rwta.events import EventActor
@@ -17,7 +17,6 @@ from rwta_sim.agents.rwta.packed_checkpoints import with_packed_weights
 from rwta_sim.agents.rwta.perturb import PERTURBATIONS, perturb
 from rwta_sim.agents.rwta.rate import RateActor
 from rwta_sim.agents.rwta.spiking import SpikingActor
-from rwta_sim.agents.targets import check_known
 from rwta_sim.circuit.events import EventNetwork
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.plasticity import explained
@@ -44,7 +43,7 @@ _LEARNER = "learner."
 _FORGOTTEN = np.empty(0)
 
 
-class RWTASystem(System):
+class RWTASystem(PerturbableSystem):
     """A recurrent winner-take-all network that acts and learns, from spikes or as its mean field.
 
     Parameters
@@ -69,6 +68,7 @@ class RWTASystem(System):
 
     numbers: ClassVar[tuple[str, ...]] = ("entropy", "rate_hz")
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate",)
+    lesions = PERTURBATIONS
 
     def __init__(self, experiment: RWTAExperiment, spaces: Spaces, record: bool = False, trains: bool = False) -> None:
         self.experiment = experiment
@@ -288,16 +288,13 @@ class RWTASystem(System):
     def read(self, probe: str) -> np.ndarray:
         return self.actor.read(probe)
 
-    def perturbations(self) -> dict[str, str]:
-        return {**PERTURBATIONS, **NOISE}
+    def free_blocks(self) -> list[Block]:
+        return free_blocks(self.actor.weights)
 
-    def perturb(self, name: str, target: str, seed: int = 0) -> None:
-        check_known(name, self.perturbations())
-        rng = np.random.default_rng(seed)
-        if name in NOISE:
-            perturb_blocks(free_blocks(self.actor.weights), name, target, rng)
-        else:
-            perturb(self.actor.weights, name, target, rng)
+    def lesion(self, name: str, target: str, rng: np.random.Generator) -> None:
+        perturb(self.actor.weights, name, target, rng)
+
+    def parameters_changed(self) -> None:
         self.actor.weights_changed()
 
     def winners(self) -> np.ndarray:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch.nn.functional import log_softmax
 
-from rwta_sim.agents.parameter_noise import PERTURBATIONS, layer_blocks, perturb_blocks
+from rwta_sim.agents.parameter_noise import Block, layer_blocks
+from rwta_sim.agents.perturbable import PerturbableSystem
 from rwta_sim.agents.softmax.experiment import SoftmaxExperiment
 from rwta_sim.learning.critics import CriticInputs, Transitions
 from rwta_sim.learning.critics.base import advantages
@@ -18,13 +19,13 @@ from rwta_sim.learning.torch_adam import TorchAdam, as_tensor, dense_layers, ini
 from rwta_sim.loop.policy import policy_entropy
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
-from rwta_sim.loop.system import Arrays, Choice, System
+from rwta_sim.loop.system import Arrays, Choice
 from rwta_sim.seeding import EpisodeSeeds, critic_seed, initial_seed
 
 __all__ = ["SoftmaxSystem"]
 
 
-class SoftmaxSystem(System):
+class SoftmaxSystem(PerturbableSystem):
     """See `SoftmaxExperiment`.
 
     Parameters
@@ -145,10 +146,7 @@ class SoftmaxSystem(System):
 
     # -- perturbing ----------------------------------------------------------------------------------
 
-    def perturbations(self) -> dict[str, str]:
-        return PERTURBATIONS
-
-    def perturb(self, name: str, target: str, seed: int = 0) -> None:
+    def free_blocks(self) -> list[Block]:
         arrays = self._adam.parameters()
         weights, biases = ([a for key, a in arrays.items() if key.endswith(kind)] for kind in ("weight", "bias"))
-        perturb_blocks(layer_blocks(weights, biases), name, target, np.random.default_rng(seed))
+        return layer_blocks(weights, biases)
