@@ -74,7 +74,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print the figures 
 _PERTURB = (
     click.option("--lesion", multiple=True, metavar="WHAT", help="Destroy ha, circuit:3, circuits:.5 or neurons:.25."),
     click.option("--silence", multiple=True, metavar="WHAT", help="Keep circuit:3, circuits:.5 or neurons:.25 silent."),
-    click.option("--drive", multiple=True, metavar="WHAT", help="Make a neuron win: circuit:2=neuron:5."),
+    click.option("--drive", multiple=True, metavar="WHAT", help="Make a neuron win: circuit:2=neuron:5, circuits:.25."),
     click.option("--perturb-seed", type=click.IntRange(min=0), default=0, help="Draws what of a share is hit."),
 )
 

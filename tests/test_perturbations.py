@@ -103,6 +103,16 @@ def test_a_driven_neuron_always_wins():
     assert fired[1:, 5].all() and fired[:, 6:9].sum() == 50
 
 
+def test_a_share_of_the_circuits_is_stuck():
+    """In each that is hit one neuron always fires; a larger share hits them too."""
+    some, all_ = (hit(loop := loop_of(), "drive", f"circuits:{share}", 3) for share in (0.7, 1))
+    assert some.size == 2 and all_.size == 3 and set(some) < set(all_)
+    assert (all_ // 3).tolist() == [0, 1, 2]
+    assert spikes_of(loop, 50)[1:, all_].all()
+    assert len({tuple(hit(loop_of(), "drive", "circuits:1", seed)) for seed in range(9)}) > 3
+    assert hit(loop_of(), "drive", "circuits:0").size == 0
+
+
 def test_silence_keeps_what_comes_in():
     """And takes what goes out; a lesion takes both."""
     loop = loop_of()
@@ -135,6 +145,7 @@ def test_shares_are_drawn_from_the_seed():
         ("lesion", "neurons:nan", "expected a block"),
         ("silence", "ha", "circuit:K"),
         ("drive", "circuit:1", "expected circuit:K=neuron:I"),
+        ("drive", "circuits:2", "expected a share from 0 to 1"),
         ("drive", "circuit:1=neuron:3", "expected a neuron from 0 to 2"),
         ("lesoin", "ha", "did you mean 'lesion'"),
     ],

@@ -7,6 +7,7 @@ nothing changes.
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -22,9 +23,11 @@ __all__ = [
     "IMPULSES",
     "DelayedAction",
     "LostObservation",
+    "Noise",
     "NoisyObservation",
     "RepeatedObservation",
     "is_image",
+    "toward",
     "unit",
 ]
 
@@ -32,6 +35,8 @@ __all__ = [
 _FRAMES = 1000
 #: A bound beyond this is none.
 _LIMIT = 1e30
+#: What random actions have shown of an environment: every level of a noise asks for it.
+_spreads: weakref.WeakKeyDictionary[gym.Env, np.ndarray] = weakref.WeakKeyDictionary()
 
 
 def is_image(space: gym.Space) -> bool:
@@ -85,6 +90,12 @@ def _declared(given: Any, space: spaces.Box) -> np.ndarray:
 
 
 def _spread(env: gym.Env) -> np.ndarray:
+    if env not in _spreads:
+        _spreads[env] = _measured(env)
+    return _spreads[env]
+
+
+def _measured(env: gym.Env) -> np.ndarray:
     rng, ended = np.random.default_rng(0), True
     seen: list[np.ndarray] = []
     first, n = int(env.action_space.start), int(env.action_space.n)  # type: ignore[attr-defined]
@@ -122,6 +133,15 @@ def _gaussian(sight: _Sight, level: float, rng: np.random.Generator) -> np.ndarr
 
 def _uniform(sight: _Sight, level: float, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(sight.seen + level * sight.unit * rng.uniform(-1.0, 1.0, sight.seen.shape))
+
+
+def toward(direction: Callable[[np.ndarray], np.ndarray]) -> Noise:
+    """A step of `level` units along what `direction` gives for an observation, an array of its shape."""
+
+    def apply(sight: _Sight, level: float, rng: np.random.Generator) -> np.ndarray:
+        return np.asarray(sight.seen + level * sight.unit * direction(sight.seen)) if level else sight.seen
+
+    return apply
 
 
 def _impulses(pepper: float, salt: float) -> Noise:
@@ -199,11 +219,12 @@ class NoisyObservation(_Perturbed):
     Parameters
     ----------
     env : gymnasium.Env
-    kind : str
+    kind : str or callable
         "gaussian" (the level is its standard deviation) or "uniform" (between minus and plus the level), in units of
         `unit`; of images also "pepper", "salt" and "salt-and-pepper" (the level is the share of pixels that become the
         lowest or the highest value, or either, half and half), and "gaussian-and-salt": salt upon Gaussian noise of
-        0.05, which is not there at level 0.
+        0.05, which is not there at level 0. Or such a function: of an observation with what is known of it, the level
+        and a generator, see `toward`.
     level : float
     seed : int
 
@@ -213,12 +234,13 @@ class NoisyObservation(_Perturbed):
         If observations are not of a Box, or such noise is for images and these are none.
     """
 
-    def __init__(self, env: gym.Env, kind: str, level: float, seed: int = 0) -> None:
+    def __init__(self, env: gym.Env, kind: str | Noise, level: float, seed: int = 0) -> None:
         super().__init__(env, level, seed)
         space = env.observation_space
         if kind in IMPULSES and not is_image(space):
             raise ConfigError(f"{kind} noise is for images, a Box of two or three bounded dimensions, not for {space}")
-        self._noise, self._unit = {**ADDED, **IMPULSES}[kind], unit(env)
+        self._noise = {**ADDED, **IMPULSES}[kind] if isinstance(kind, str) else kind
+        self._unit = unit(env)
         assert isinstance(space, spaces.Box)  # as `unit` has found
         self._dtype, self._low, self._high = space.dtype, space.low.astype(float), space.high.astype(float)
 

@@ -27,7 +27,8 @@ PERTURBATIONS = {
     "lesion": "cut a block (sh, sa, hh, ha, ah), or destroy circuit:K, circuits:SHARE or neurons:SHARE of the hidden "
     "ones: no connections, and no part in the competition",
     "silence": "keep circuit:K, circuits:SHARE or neurons:SHARE from firing; what they receive stays",
-    "drive": "circuit:K=neuron:I: neuron I of hidden circuit K wins whenever its circuit fires",
+    "drive": "circuit:K=neuron:I: neuron I of hidden circuit K wins whenever its circuit fires; circuits:SHARE: in so "
+    "many of the hidden circuits a neuron that is drawn",
 }
 _NOBODY = np.empty(0, np.int64)
 _TARGET = re.compile(r"(circuit|circuits|neurons):([0-9.eE+-]+)")
@@ -60,7 +61,7 @@ def perturb(weights: Weights, name: str, target: str, rng: np.random.Generator) 
     check_known(name, PERTURBATIONS)
     asked = f"{name} {target!r}"
     if name == "drive":
-        return _drive(weights, asked, target)
+        return _drive(weights, asked, target, rng)
     if name == "lesion" and target in BLOCKS:
         _block(weights, asked, target)[...] = 0.0
         return _NOBODY
@@ -100,10 +101,17 @@ def _circuit(network: Wiring, asked: str, text: str) -> np.ndarray:
     return np.flatnonzero(network.circuit == int(text))
 
 
-def _drive(weights: Weights, asked: str, target: str) -> np.ndarray:
+def _drive(weights: Weights, asked: str, target: str, rng: np.random.Generator) -> np.ndarray:
+    if target.startswith("circuits:"):
+        sizes = np.array(weights.network.spec.hidden_sizes, int)
+        order, places = rng.permutation(sizes.size), rng.random(sizes.size)  # the same at every share
+        chosen = order[: round(share(asked, target.removeprefix("circuits:")) * sizes.size)]
+        neurons = np.sort(weights.network.starts[chosen] + (places[chosen] * sizes[chosen]).astype(int))
+        weights.b[neurons] = -MUTE
+        return neurons
     found = _DRIVE.fullmatch(target)
     if found is None:
-        raise ConfigError(f"{asked}: expected circuit:K=neuron:I, such as circuit:2=neuron:5")
+        raise ConfigError(f"{asked}: expected circuit:K=neuron:I, such as circuit:2=neuron:5, or circuits:SHARE")
     neurons = _circuit(weights.network, asked, found[1])
     if int(found[2]) >= neurons.size:
         raise ConfigError(f"{asked}: expected a neuron from 0 to {neurons.size - 1} of that circuit")

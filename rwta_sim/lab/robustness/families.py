@@ -8,15 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import cache
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import gymnasium as gym
+import numpy as np
 
 from rwta_sim.envs.changes import Change, changes_of, grid
 from rwta_sim.errors import ConfigError
 from rwta_sim.lab.agent import Agent
+from rwta_sim.lab.robustness.surrogate import LIBRARY, Surrogate
 from rwta_sim.loop.environments import make_environment
-from rwta_sim.loop.perturbed import DelayedAction, LostObservation, NoisyObservation, RepeatedObservation
+from rwta_sim.loop.perturbed import DelayedAction, LostObservation, NoisyObservation, RepeatedObservation, toward
 from rwta_sim.loop.spaces import environment_name
 
 __all__ = ["Family", "families_of"]
@@ -45,6 +49,8 @@ class Family(NamedTuple):
         The highest level that makes sense.
     whole : bool
         Whether levels are whole numbers.
+    library : str
+        Module without which it cannot be played.
     """
 
     name: str
@@ -57,6 +63,14 @@ class Family(NamedTuple):
     change: Change | None = None
     most: float = 1e6
     whole: bool = False
+    library: str = ""
+
+    @property
+    def missing(self) -> str:
+        """What to do about its library if that is not installed, else nothing."""
+        if not self.library or find_spec(self.library) is not None:
+            return ""
+        return f"{self.name} needs {self.library}, which is not installed: pip install scikit-learn"
 
     def check(self, level: float) -> None:
         """Raise ConfigError for a level that makes no sense, unless only the simulator can tell."""
@@ -103,7 +117,8 @@ def families_of(agent: Agent) -> dict[str, Family]:
     ----------
     agent : Agent
     """
-    found = {family.name: family for family in (*_of_observations(), *_of_systems()) if _fits(family, agent)}
+    known = (*_of_observations(), _fgsm(agent), *_of_systems())
+    found = {family.name: family for family in known if _fits(family, agent)}
     for name, change in changes_of(agent.env).items():
         of_env = Family(
             f"environment-{name}",
@@ -127,6 +142,25 @@ def _fits(family: Family, agent: Agent) -> bool:
 
 def _noise(kind: str) -> Callable[[gym.Env, float, int], gym.Env]:
     return lambda env, level, seed: NoisyObservation(env, kind, level, seed)
+
+
+def _fgsm(agent: Agent) -> Family:
+    """The fast gradient sign method through a surrogate of the agent, made at the first level that needs it."""
+    surrogate = cache(lambda: Surrogate(agent))
+
+    def wrap(env: gym.Env, level: float, seed: int) -> gym.Env:
+        # Made here, while nothing is changed yet.
+        direction = surrogate().direction if level else np.zeros_like
+        return NoisyObservation(env, toward(direction), level, seed)
+
+    return Family(
+        "input-fgsm",
+        "observations moved against a surrogate's answer",
+        "step (units)",
+        grid(0, 0.19, 0.01),
+        wrap=wrap,
+        library=LIBRARY,
+    )
 
 
 def _of_observations() -> list[Family]:
@@ -190,6 +224,8 @@ def _of_systems() -> list[Family]:
         found.append(Family(f"{part}-lost", f"{part} destroyed", "share", tenths, target=target, most=1))
     silent = "silence neurons:{level}"
     found.append(Family("neurons-silent", "neurons that never fire", "share", tenths, target=silent, most=1))
+    stuck = "drive circuits:{level}"
+    found.append(Family("circuits-stuck", "circuits of which one neuron fires", "share", tenths, target=stuck, most=1))
     target = "quantise weights:{level}"
     found.append(
         Family("weights-bits", "weights of few bits", "bits", bits, math.inf, target=target, most=32, whole=True)

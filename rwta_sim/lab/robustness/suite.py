@@ -59,12 +59,14 @@ class Suite(Settings):
         Raises
         ------
         ConfigError
-            If one is not known, or a level is not one of it.
+            If one is not known or lacks a library, or a level is not one of it.
         """
         for name in self.families:
             if name not in known:
                 raise ConfigError(f"family {name!r}: this agent has none of this name. {nearest(name, known)}")
-        found = {name: known[name] for name in self.families or known}
+            if known[name].missing:
+                raise ConfigError(known[name].missing)
+        found = {name: known[name] for name in self.families or known if not known[name].missing}
         for name, family in found.items():
             for level in self.levels:
                 family.check(level)
