@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import brian2
@@ -12,6 +15,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from brian2 import Hz, ms
+from headers import precompiled
 
 import rwta_sim
 from rwta_sim.circuit.arrays import NetworkArrays
@@ -25,6 +29,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("MAX_JOBS", "1")
 # Many tests build networks that never run.
 brian2.BrianLogger.suppress_name("unused_brian_object")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where many tests run side by side, workers share precompiled headers."""
+    if getattr(config.option, "numprocesses", None) and "CXX" not in os.environ:
+        folder = Path(tempfile.mkdtemp(prefix="rwta_sim-headers-"))
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        if (line := precompiled(folder)) is not None:
+            os.environ["CXX"] = line
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
