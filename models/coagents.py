@@ -53,7 +53,11 @@ def _within(*limits: float) -> Scaled:
 
 
 def cartpole() -> CoagentExperiment:
-    """CartPole-v1. The published critic is of order 5 with lambda .5, the rate 1e-3, and 1e-5 once it does well."""
+    """CartPole-v1. The published critic is of order 5 with lambda .5, the rate 1e-3, and 1e-5 once it does well.
+
+    Epsilon starts at .5, not .1: a critic that begins with V = 0 is surprised by every reward of 1, so the first actions
+    are all strengthened, and with little exploration half of all seeds take one action for good.
+    """
     return _coagents(
         "cartpole",
         EnvironmentSpec(id="CartPole-v1"),
@@ -62,7 +66,7 @@ def cartpole() -> CoagentExperiment:
         TrainingSpec(episodes=400, target=500.0),
         CoagentNetworkSpec(actors=10, hidden=200, weight_sd=2.0, greedy_votes=5),
         rate=1e-4,
-        epsilon=0.1,
+        epsilon=0.5,
         final_epsilon=0.0,
     )
 
