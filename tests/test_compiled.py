@@ -35,6 +35,7 @@ from rwta_sim.circuit.kernels import Exponential, Rectangular
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.engines import CompiledEngine, RuntimeEngine
+from rwta_sim.engines.compiled import engine as engine_module
 from rwta_sim.errors import EngineError
 from rwta_sim.lab.runs import RunFolder
 from rwta_sim.native import build as build_module
@@ -209,6 +210,30 @@ def test_the_cache_is_used_and_mended(monkeypatch, tmp_path):
     assert len(built) == 3  # the first, and the two that were damaged
     left = sorted(path.suffix for path in (tmp_path / "compiled").iterdir())
     assert left == [".lock", ".sha256", ".so"]
+
+
+def test_a_network_of_several_clocks_has_the_same_code_each_time(monkeypatch):
+    """Brian2 keeps clocks in a set: the lines that set them came in the order of their addresses in memory."""
+    codes = []
+
+    def build(sources, **_):
+        codes.append(sources)
+        raise EngineError("not compiled")
+
+    monkeypatch.setattr(engine_module, "build", build)
+    kept = []
+    for spread in range(4):
+        engine = CompiledEngine()
+        with engine.building():
+            clocks = []
+            for k in range(8):
+                kept += [[k] * 10 for _ in range(spread * k % 7)]  # so that addresses lie elsewhere
+                clocks.append(Clock(1 * ms, name=f"own_clock{k}"))
+            groups = [NeuronGroup(2, "p : 1", clock=clock, name=f"of_{clock.name}") for clock in clocks]
+            network = Network(*groups, name="clocks_network")
+        with pytest.raises(EngineError, match="not compiled"):
+            engine.prepare(network, {})
+    assert codes[0] == codes[1] == codes[2] == codes[3]
 
 
 #: A compiler that notes each library it links; the first call that compiles a network (Brian2 tries flags with it too)

@@ -360,6 +360,17 @@ def _is_synaptic(var: Variable) -> bool:
     )
 
 
+def _sets_one(kind: str, what: Any, names: set[str]) -> bool:
+    """Whether a line of Brian2's queue sets an array of one number that has one of these names."""
+    return kind == "set_by_single_value" and what[0] in names
+
+
+def _sort_some(lines: list[Any], where: list[int]) -> None:
+    """Sort what stands at these places among itself, by what it looks like."""
+    for i, line in zip(where, sorted((lines[i] for i in where), key=str), strict=True):
+        lines[i] = line
+
+
 def _text(path: Path) -> str:
     """What Brian2 wrote, with its line ends as they are."""
     with path.open(newline="") as file:
@@ -464,8 +475,10 @@ class CompiledDevice(CPPStandaloneDevice):
         self.insert_code("before_network_run", "return 0;")
         saved = prefs.core.stop_on_keyboard_interrupt
         prefs.core.stop_on_keyboard_interrupt = False  # no signal handler inside a library
+        before = len(self.main_queue)
         try:
             network.run(0 * second, namespace=namespace)
+            self._sort_clocks(network, before)
             self.build(directory=str(folder), compile=False, run=False)
         finally:
             prefs.core.stop_on_keyboard_interrupt = saved
@@ -480,6 +493,22 @@ class CompiledDevice(CPPStandaloneDevice):
         sources["rwta_sim.h"] = HEADER.replace("%ROWS%", "\n".join(f"extern Rows rows_{p};" for p in self.pathways))
         sources["rwta_sim.cpp"] = self._library_source(network)
         return sources
+
+    def _sort_clocks(self, network: Network, first: int) -> None:
+        """Have clocks stand by name, in what is queued from number `first` on.
+
+        Brian2 goes through a set of them, in another order in every process, so that networks of several clocks would
+        have other code each time and miss the cache.
+        """
+        times = {self.get_array_name(clock.variables[name]) for clock in network._clocks for name in ("timestep", "t")}
+        idle = {f"{network.name}.add(&{clock.name}, NULL);" for clock in network._clocks}
+        _sort_some(
+            self.main_queue,
+            [i for i, (kind, what) in enumerate(self.main_queue) if i >= first and _sets_one(kind, what, times)],
+        )
+        for kind, what in self.main_queue[first:]:
+            if kind == "run_network":
+                _sort_some(what[1], [i for i, line in enumerate(what[1]) if line in idle])
 
     def _renamed(self, sources: dict[str, str]) -> dict[str, str]:
         """The sources with code objects numbered: Brian2 names them uniquely in a process, so that the same network
