@@ -79,8 +79,8 @@ def test_the_score_is_the_derivative_of_the_log_probability(temperature):
 def test_modules_agree_if_they_fired_for_the_action_or_kept_silent():
     votes = np.array([[1.0, -1.0, 1.0], [-1.0, -1.0, 1.0]])
     np.testing.assert_array_equal(agreement(votes, 0), [[1, 1, -1], [-1, 1, -1]])
-    np.testing.assert_array_equal(ballot(votes), [2])
-    np.testing.assert_array_equal(ballot(votes[:1]), [0, 2])
+    np.testing.assert_array_equal(ballot(votes.sum(axis=0)), [2])
+    np.testing.assert_array_equal(ballot(votes[0]), [0, 2])
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -40,8 +40,8 @@ def fires(z):
 
 def elected(y):
     """Chance of each action, given the votes of one actor."""
-    best = ballot(y[None])
-    return np.isin(np.arange(ACTIONS), best) / best.size
+    best = ballot(y)
+    return np.isin(np.arange(ACTIONS), best) / len(best)
 
 
 def exact_return(parameters, inputs, returns, chance):

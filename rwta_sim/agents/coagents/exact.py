@@ -56,8 +56,8 @@ def outcomes(
         for fired in _patterns(p_outputs.size):
             votes = fired.reshape(shape)
             actions = np.full(shape[1], epsilon / shape[1])
-            best = ballot(votes)
-            actions[best] += (1 - epsilon) / best.size
+            best = ballot(votes.sum(axis=0))
+            actions[best] += (1 - epsilon) / len(best)
             chance = _chance(hidden, p_hidden) * _chance(fired, p_outputs)
             yield Outcome(chance, hidden, p_hidden, votes, p_outputs.reshape(shape), actions)
 

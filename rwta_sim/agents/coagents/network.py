@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from brian2 import Network, NeuronGroup, SpikeMonitor, Synapses
+from brian2 import Clock, Network, NeuronGroup, SpikeMonitor, Synapses
 
 from rwta_sim.agents.coagents.experiment import CoagentNetworkSpec
 from rwta_sim.engines import Engine
@@ -78,14 +78,15 @@ class CoagentNetwork:
         self.n_hidden, self.n_outputs = n_outputs * spec.hidden, n_outputs
         with engine.building():
             model, draw = (_MODEL, _DRAW) if spec.acting_rate is None else (f"{_MODEL}acts : 1\n", _DRAW_AT_TIMES)
-            hidden = _group("hidden", self.n_hidden, model, spec)
-            hidden.run_regularly(draw, dt=spec.dt, when="start")
-            outputs = _group("outputs", n_outputs, f"{model}rest : 1", spec)
-            outputs.run_regularly("z = rest", dt=spec.dt, when="start")
+            clock = Clock(spec.dt, name="coagents_clock")
+            hidden = _group("hidden", self.n_hidden, model, spec, clock)
+            hidden.run_regularly(draw, clock=clock, when="start")
+            outputs = _group("outputs", n_outputs, f"{model}rest : 1", spec, clock)
+            outputs.run_regularly("z = rest", clock=clock, when="start")
             # In the same step: after the spikes of hidden neurons have arrived.
-            outputs.run_regularly(draw, dt=spec.dt, when="after_synapses")
+            outputs.run_regularly(draw, clock=clock, when="after_synapses")
             outputs.thresholder["spike"].when = "before_resets"
-            synapses = Synapses(hidden, outputs, "w : 1", on_pre="z_post += 2*w", dt=spec.dt, name="modules")
+            synapses = Synapses(hidden, outputs, "w : 1", on_pre="z_post += 2*w", clock=clock, name="modules")
             source = np.arange(self.n_hidden)
             synapses.connect(i=source, j=source // spec.hidden)
             self.monitors = (
@@ -107,6 +108,6 @@ class CoagentNetwork:
         np.subtract(bias, self.weights.reshape(self.n_outputs, -1).sum(axis=1), out=self._rest)
 
 
-def _group(name: str, n: int, model: str, spec: CoagentNetworkSpec) -> NeuronGroup:
+def _group(name: str, n: int, model: str, spec: CoagentNetworkSpec, clock: Clock) -> NeuronGroup:
     constants = {"temperature": spec.temperature, "chance": spec.acting_chance}
-    return NeuronGroup(n, model, threshold="y > 0", reset="", dt=spec.dt, name=name, namespace=constants)
+    return NeuronGroup(n, model, threshold="y > 0", reset="", clock=clock, name=name, namespace=constants)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 __all__ = ["agreement", "ballot", "score"]
@@ -31,7 +33,7 @@ def agreement(votes: np.ndarray, action: int) -> np.ndarray:
     return credit
 
 
-def ballot(votes: np.ndarray) -> np.ndarray:
-    """The actions with most votes, of `votes` as in `agreement`."""
-    total = votes.sum(axis=0)
-    return np.flatnonzero(total == total.max())
+def ballot(total: Sequence[float]) -> list[int]:
+    """The actions with most votes, of the sums of votes for each."""
+    most = max(total)
+    return [action for action, votes in enumerate(total) if votes == most]

@@ -126,10 +126,11 @@ class CoagentSystem(PerturbableSystem):
             yield
             votes += layer.y.reshape(self._shape)
         self._votes = votes
-        action = self._elect(votes, rng)
+        total = np.add.reduce(votes, axis=0).tolist()
+        action = self._elect(total, rng)
         if not greedy and rng.random() < self._epsilon:
             action = int(rng.integers(self._shape[1]))
-        agreed = float(np.add.reduce(agreement(votes, action), axis=None)) / votes.size
+        agreed = (2.0 * total[action] - sum(total)) / votes.size  # the mean of `agreement`, of whole numbers
         numbers = (0.5 + 0.5 * agreed / self._steps, (1.0 + fired / self.network.n_hidden) * self._hz)
         return Choice(action, None, numbers, _Evidence(x, votes, before))
 
@@ -146,10 +147,10 @@ class CoagentSystem(PerturbableSystem):
         if not np.isfinite(np.add.reduce(z)):
             raise DivergenceError(f"inputs of hidden neurons became {z[~np.isfinite(z)][0]}: lower learning.rate")
 
-    def _elect(self, votes: np.ndarray, rng: np.random.Generator) -> int:
-        best = ballot(votes)
-        if best.size == 1 or self.experiment.network.ties == "first":
-            return int(best[0])
+    def _elect(self, total: Sequence[float], rng: np.random.Generator) -> int:
+        best = ballot(total)
+        if len(best) == 1 or self.experiment.network.ties == "first":
+            return best[0]
         return int(rng.choice(best))
 
     def run(self, session: Session[Result]) -> Result:
