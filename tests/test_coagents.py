@@ -254,13 +254,24 @@ def test_both_engines_draw_the_same_spikes():
         np.testing.assert_allclose(values, of_other[name], rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("credit", ["agreement", "broadcast"])
-@pytest.mark.parametrize("lam", [0.0, 0.6])
-def test_weights_change_by_credit_times_td_error_times_score(credit, lam):
+@pytest.mark.parametrize(
+    ("credit", "lam", "slips"),
+    [
+        ("agreement", 0.0, ()),
+        ("broadcast", 0.0, ()),
+        ("agreement", 0.6, ()),
+        ("broadcast", 0.6, ()),
+        ("agreement", 0.0, ("taken",)),
+        ("broadcast", 0.0, ("one_sided",)),
+        ("broadcast", 0.0, ("spike_score", "one_sided", "shifted_votes")),
+    ],
+)
+def test_weights_change_by_credit_times_td_error_times_score(credit, lam, slips):
     """A second account of all updates, neuron by neuron, with a critic without memory of its own."""
     rate, gamma = 0.02, 0.9
     critic = {"critic": {"kind": "constant", "gamma": gamma, "lam": 0.0, "rate": 0.1}}
     settings = {"learning.rate": rate, "learning.credit": credit, "learning.lam": lam, "learning.hidden_share": 0.5}
+    settings["learning.published_code"] = slips
     experiment = rwta_sim.preset("cartpole", "coagents").model_dump(mode="json")
     experiment = type(coagents()).of({**experiment, **critic}).changed({**NUMPY, **SMALL, **settings})
     seen, after = decisions(experiment, 6)
@@ -278,16 +289,21 @@ def test_weights_change_by_credit_times_td_error_times_score(credit, lam):
             trace *= gamma * lam
         for module in range(6):
             fired, meant = y_out[module] > 0, module % 2 == action
-            c = 1.0 if credit == "broadcast" or fired == meant else -1.0
-            g = c * 2 * y_out[module] / (1 + np.exp(2 * y_out[module] * z_out[module]))
-            traces["bias"][module] += g
+            c = 1.0 if credit == "broadcast" or fired == meant or ("taken" in slips and meant) else -1.0
+            heard = 0.0 if "one_sided" in slips and not meant and delta <= 0 else 1.0
+            traces["bias"][module] += c * score_of(y_out[module], z_out[module], slips)
             for j in range(4 * module, 4 * module + 4):
-                traces["modules"][j] += g * y[j]
-                traces["inputs"][:, j] += c * 2 * y[j] / (1 + np.exp(2 * y[j] * z[j])) * x
+                traces["modules"][j] += c * score_of(y_out[module], z_out[module], slips) * heard * y[j]
+                traces["inputs"][:, j] += c * score_of(y[j], z[j], slips) * x
         for name, trace in traces.items():
             weights[name] += (0.5 if name == "inputs" else 1.0) * rate * delta * trace
     for name, expected in weights.items():
         np.testing.assert_allclose(after[name], expected, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def score_of(y, z, slips):
+    """As published, of one neuron; or as the public script for mountain car has it."""
+    return y if "spike_score" in slips else 2 * y / (1 + np.exp(2 * y * z))
 
 
 @pytest.mark.parametrize(
@@ -419,6 +435,10 @@ def test_ties_fall_by_chance_or_to_the_first():
         ({"network.actors": 0}, "network.actors"),
         ({"network.ties": "last"}, "'chance' or 'first'"),
         ({"learning.credit": "blame"}, "'agreement' or 'broadcast'"),
+        ({"learning.published_code": ["lucky"]}, "learning.published_code"),
+        ({"learning.published_code": ["taken"], "learning.credit": "broadcast"}, "'taken' changes credit"),
+        ({"learning.published_code": ["one_sided"], "learning.lam": 0.5}, "without traces, and lam = 0.5"),
+        ({"learning.published_code": ["outcome"]}, "needs the cells of a square gridworld .* 4 numbers and 2 actions"),
         ({"network.hidden": 1_000_000, "network.actors": 10_000}, "network.actors or network.hidden"),
     ],
 )

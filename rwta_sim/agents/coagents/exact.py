@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from rwta_sim.agents.coagents.parameters import Parameters
-from rwta_sim.agents.coagents.rule import agreement, ballot, score
+from rwta_sim.agents.coagents.rule import ballot, score
+from rwta_sim.agents.coagents.slips import Slip, credited
 
 __all__ = ["Episodes", "Outcome", "Scored", "expected_updates", "outcomes", "own_baselines", "policy", "scored"]
 
@@ -91,16 +92,19 @@ def scored(
     shape: tuple[int, int],
     epsilon: float = 0.0,
     temperature: float = 1.0,
+    slips: Collection[Slip] = (),
 ) -> Scored:
-    """Arguments as for `outcomes`; `credit` is "agreement" or "broadcast"."""
+    """Arguments as for `outcomes`; `credit` is "agreement" or "broadcast"; `slips`: "taken" and "spike_score" count."""
     chances, actions, updates = [], [], []
     for o in outcomes(parameters, x, shape, epsilon, temperature):
         hidden, outputs = (
             score(o.hidden, o.p_hidden, temperature),
             score(o.votes, o.p_votes, temperature).reshape(-1),
         )
+        if "spike_score" in slips:
+            hidden, outputs = o.hidden, o.votes.reshape(-1)
         for action, chance in enumerate(o.actions):
-            c = agreement(o.votes, action).reshape(-1) if credit == "agreement" else np.ones(outputs.size)
+            c = credited(credit, o.votes, action, slips)
             of_hidden, of_outputs = np.repeat(c, hidden.size // c.size) * hidden, c * outputs
             modules = np.repeat(of_outputs, hidden.size // c.size) * o.hidden
             chances.append(o.probability * chance)

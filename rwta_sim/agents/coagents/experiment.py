@@ -9,6 +9,7 @@ from brian2 import ms
 from pydantic import Field, model_validator
 
 from rwta_sim.agents.clocked import ClockedExperiment
+from rwta_sim.agents.coagents.slips import Slip
 from rwta_sim.learning.critics import CriticSpec, Fourier
 from rwta_sim.learning.modulation import Control
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
@@ -82,6 +83,28 @@ class CoagentLearningSpec(Settings):
     )
     epsilon: Fraction = Field(0.1, description="chance of an action drawn from all alike, at the start")
     final_epsilon: Fraction = Field(1.0, description="that at the end, as a fraction; linear in between")
+    published_code: tuple[Slip, ...] = Field(
+        (),
+        description="slips of the paper's public scripts to bring back, see docs/coagents.md; default: none. cartpole: "
+        "goal_value, taken; gridworld: goal_value, outcome; mountaincar, with credit = 'broadcast': goal_value, "
+        "spike_score, one_sided, shifted_votes",
+    )
+
+    @model_validator(mode="after")
+    def _slips_fit(self) -> CoagentLearningSpec:
+        of_credit = {"taken", "outcome"} & set(self.published_code)
+        if of_credit and self.credit != "agreement":
+            raise ValueError(
+                f"published_code = {min(of_credit)!r} changes credit = 'agreement', and credit = {self.credit!r}: "
+                "leave one out"
+            )
+        of_no_traces = {"spike_score", "one_sided"} & set(self.published_code)
+        if of_no_traces and self.lam:
+            raise ValueError(
+                f"published_code = {min(of_no_traces)!r} is of a rule without traces, and lam = {self.lam:g}: set "
+                "lam = 0"
+            )
+        return self
 
 
 class CoagentExperiment(ClockedExperiment):

@@ -11,7 +11,8 @@ from rwta_sim.agents.coagents.experiment import CoagentExperiment
 from rwta_sim.agents.coagents.network import CoagentNetwork
 from rwta_sim.agents.coagents.parameters import Parameters, Traces
 from rwta_sim.agents.coagents.perturb import PERTURBATIONS, perturb
-from rwta_sim.agents.coagents.rule import agreement, ballot, score
+from rwta_sim.agents.coagents.rule import ballot, score
+from rwta_sim.agents.coagents.slips import SHIFT, check_grid, credited, heard_of, moved
 from rwta_sim.agents.coagents.update import LocalUpdate
 from rwta_sim.agents.parameter_noise import Block, whole
 from rwta_sim.agents.perturbable import PerturbableSystem
@@ -70,8 +71,10 @@ class CoagentSystem(PerturbableSystem):
     def __init__(self, experiment: CoagentExperiment, spaces: Spaces, record: bool = False) -> None:
         self.experiment, spec = experiment, experiment.network
         self.gamma, self._shape = experiment.critic.gamma, (spec.actors, spaces.n_actions)
-        self.encoder = experiment.encoder.make(spaces)
+        self.encoder, self._slips = experiment.encoder.make(spaces), experiment.learning.published_code
         self.frames = self.encoder.frames
+        if "outcome" in self._slips:
+            check_grid(self.encoder.discrete, self.encoder.n_features, spaces.n_actions)
         n_inputs, n_hidden = self.encoder.n_inputs, spec.actors * spaces.n_actions * spec.hidden
         # Weights twice, for their traces too; neurons, and synapses with their indices.
         heard = spec.heard(spaces.n_actions)
@@ -92,7 +95,7 @@ class CoagentSystem(PerturbableSystem):
         self._traces = Traces(self.parameters, experiment.learning, self.gamma, self.encoder.discrete)
         self._update: LocalUpdate | None = None
         self._hears, self._asynchronous = heard > 0, spec.acting_rate is not None
-        self._votes, self._alike = np.zeros(self._shape), np.ones(self.network.n_outputs)
+        self._votes, self._shift = np.zeros(self._shape), SHIFT * spec.temperature * ("shifted_votes" in self._slips)
         self._steps = 1
         self._hz = 0.5 / float(spec.dt)
         self._epsilon = 0.0
@@ -164,7 +167,8 @@ class CoagentSystem(PerturbableSystem):
 
     def prepare_learning(self) -> None:
         learning = self.experiment.learning
-        if not (self._traces.kept or self._hears or self._asynchronous):
+        by_hand = self._traces.kept or self._hears or self._asynchronous
+        if not by_hand and not {"spike_score", "one_sided"}.intersection(self._slips):
             self._update = LocalUpdate.made(
                 self.parameters, self.network, self.experiment.network.temperature, learning.hidden_share
             )
@@ -184,34 +188,40 @@ class CoagentSystem(PerturbableSystem):
     ) -> None:
         if not self._credit.learns:
             return
-        td_error = self._credit.td_error(None, reward, features, terminated)
+        td_error = self._credit.td_error(None, reward, features, terminated and "goal_value" not in self._slips)
         assert td_error is not None  # the modulation is one that is told at once
-        self._reinforce(choice.evidence, choice.action, self._rate * self._credit.given(td_error, rng))
+        action = choice.action
+        if "outcome" in self._slips:
+            action = moved(choice.evidence.x[: features.size], features, action)
+        self._reinforce(choice.evidence, action, self._rate * self._credit.given(td_error, rng))
 
     def _reinforce(self, evidence: _Evidence, action: int, rate: float) -> None:
         """Change weights for what the neurons did in a decision; `rate` times the modulation."""
-        published = self.experiment.learning.credit == "agreement"
-        credit = agreement(evidence.votes, action).reshape(-1) if published else self._alike
+        credit = credited(self.experiment.learning.credit, evidence.votes, action, self._slips)
         if self._update is not None:
             self._update.step(evidence.x, credit, rate)
         else:
-            self._follow_traces(evidence, credit, rate)
+            self._follow_traces(evidence, action, credit, rate)
         self.parameters_changed()
 
-    def _follow_traces(self, evidence: _Evidence, credit: np.ndarray, rate: float) -> None:
+    def _follow_traces(self, evidence: _Evidence, action: int, credit: np.ndarray, rate: float) -> None:
         hidden, outputs, temperature = self.network.hidden, self.network.outputs, self.experiment.network.temperature
-        of_outputs = score(outputs.y, outputs.p, temperature)
-        of_hidden = score(hidden.y, hidden.p, temperature)
+        if "spike_score" in self._slips:
+            of_outputs, of_hidden = outputs.y.copy(), hidden.y.copy()
+        else:
+            of_outputs, of_hidden = (score(layer.y, layer.p, temperature) for layer in (outputs, hidden))
         if self._asynchronous:  # who held what it did before has done nothing
             of_outputs *= outputs.acts
             of_hidden *= hidden.acts
         of_outputs *= credit
         by_module = of_hidden.reshape(credit.size, -1)
         by_module *= credit[:, None]
-        self._traces.step(evidence.x, of_hidden, hidden.y, of_outputs, rate, evidence.before)
+        one_sided = "one_sided" in self._slips and rate <= 0
+        y = heard_of(hidden.y, action, self._shape) if one_sided else hidden.y
+        self._traces.step(evidence.x, of_hidden, y, of_outputs, rate, evidence.before)
 
     def parameters_changed(self) -> None:
-        self.network.rest_at(self.parameters.bias)
+        self.network.rest_at(self.parameters.bias + self._shift if self._shift else self.parameters.bias)
 
     # -- saving --------------------------------------------------------------------------------------
 
