@@ -23,6 +23,7 @@ from rwta_sim.errors import CheckpointError, RunError
 from rwta_sim.lab.files import replacing
 from rwta_sim.lab.lesions import LesionScore
 from rwta_sim.lab.runs import Checkpoint, RunFolder
+from rwta_sim.loop.experiment import Experiment
 
 __all__ = ["RASTER_DECISIONS", "draw_figures", "draw_lesions"]
 
@@ -57,7 +58,9 @@ def draw_figures(run: RunFolder) -> list[Path]:
             continue
         if name in _OF_RUNS:
             figure = _OF_RUNS[name](run)
-        elif recorded and name in _OF_RECORDINGS and (name != "tuning" or run.experiment.n_hidden):
+        elif recorded and name in _OF_RECORDINGS:
+            if name == "tuning" and not recording()["starts"][-2]:
+                continue
             figure = _OF_RECORDINGS[name](run, recording())
         else:
             continue
@@ -167,7 +170,7 @@ def _recording(run: RunFolder) -> Recording:
     """The recording of an episode, if it is one that can be drawn."""
     recording = run.recording()
     try:
-        wrong = _wrong(recording, run.experiment.n_hidden)
+        wrong = _wrong(recording, run.experiment)
     except KeyError as error:
         wrong = f"no {error}"
     if wrong:
@@ -177,14 +180,18 @@ def _recording(run: RunFolder) -> Recording:
     return recording
 
 
-def _wrong(recording: Recording, n_hidden: int) -> str:
-    """What is wrong with a recording of a network with so many hidden neurons, if anything is."""
+def _wrong(recording: Recording, experiment: Experiment) -> str:
+    """What is wrong with a recording of a network of this experiment, if anything is."""
     actions, starts, step = recording["actions"], recording["starts"], recording["decision_time"]
     if not (_whole(starts) and len(starts) > 1 and starts[0] == 0 and (starts[1:] > starts[:-1]).all()):
         return "starts"
-    n_actions, n_inputs = int(starts[-1]) - int(starts[-2]), recording["n_inputs"]
-    if not (starts[-2] == n_hidden and n_actions <= MAX_CIRCUIT_SIZE):
+    speakers, n_inputs = int(starts[-1]) - int(starts[-2]), recording["n_inputs"]
+    if not (experiment.may_have_hidden(int(starts[-2])) and speakers <= MAX_CIRCUIT_SIZE):
         return "starts"
+    action_of = recording["action_of"] if "action_of" in recording else np.arange(speakers)
+    if not (_whole(action_of) and len(action_of) == speakers and _within(action_of, speakers)):
+        return "action_of"
+    n_actions = int(action_of.max()) + 1
     if not (_whole(n_inputs, 0) and 0 <= n_inputs <= MOST_NEURONS):
         return "n_inputs"
     if not (_whole(actions) and len(actions) and _within(actions, n_actions)):

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
-from rwta_sim.analysis.tuning import action_tuning, preferred_actions, tuning_order
+from rwta_sim.analysis.tuning import action_tuning, actions_spoken_for, preferred_actions, tuning_order
 from rwta_sim.errors import nearest
 
 __all__ = ["ORDERS", "plot_episode", "plot_observations", "plot_raster", "plot_rewards"]
@@ -17,6 +17,8 @@ __all__ = ["ORDERS", "plot_episode", "plot_observations", "plot_raster", "plot_r
 MOST_MARKED = 200
 #: Rows of observations, each a variable, that can still be told apart.
 MOST_ROWS = 16
+#: Hidden neurons whose spikes can still be told apart; of more every second is shown, or third ...
+MOST_HIDDEN = 500
 #: Of the height of a raster: inputs at most, actions at least.
 INPUT_SHARE, ACTION_SHARE = 0.25, 0.15
 #: Colours there are for actions.
@@ -27,31 +29,51 @@ Recording = Mapping[str, np.ndarray]
 
 
 class _Rows:
-    """Where the neurons of a recording stand: inputs below, hidden neurons, and the actions on top.
+    """Where the neurons of a recording stand: inputs below, hidden neurons, and on top those that speak for actions.
 
-    Few actions above many neurons get taller rows, and many inputs lower ones, to be seen at all.
+    Few of these above many neurons get taller rows, and many inputs lower ones, to be seen at all. Several that speak
+    for one action stand together. Of more than `MOST_HIDDEN` hidden neurons every `each`-th has a row.
     """
 
     def __init__(self, recording: Recording, order: np.ndarray) -> None:
         starts = recording["starts"]
-        self.inputs, self.hidden = int(recording["n_inputs"]), int(starts[-2])
-        self.actions = int(starts[-1]) - self.hidden
-        self._rank = np.empty(self.hidden, np.int64)
+        self.inputs, self.each = int(recording["n_inputs"]), -(-int(starts[-2]) // MOST_HIDDEN) or 1
+        order = order[:: self.each]
+        self.hidden = order.size
+        #: By neuron behind the hidden ones: the action that it speaks for.
+        self.speaks_for = actions_spoken_for(recording)
+        self.speakers = self.speaks_for.size
+        self.actions = int(self.speaks_for.max()) + 1
+        self._rank = np.full(int(starts[-2]), -1)
         self._rank[order] = np.arange(self.hidden)
-        above = max(self.hidden / (1 - ACTION_SHARE), self.actions)
+        self._place = np.empty(self.speakers, np.int64)
+        self._place[np.argsort(self.speaks_for, kind="stable")] = np.arange(self.speakers)
+        above = max(self.hidden / (1 - ACTION_SHARE), self.speakers)
         self.low = min(1.0, above * INPUT_SHARE / (1 - INPUT_SHARE) / max(1, self.inputs))
         self.floor = self.low * self.inputs
-        self.tall = max(1.0, self.hidden * ACTION_SHARE / (1 - ACTION_SHARE) / self.actions)
-        self.top = self.floor + self.hidden + self.tall * self.actions
+        self.tall = max(1.0, self.hidden * ACTION_SHARE / (1 - ACTION_SHARE) / self.speakers)
+        self.top = self.floor + self.hidden + self.tall * self.speakers
 
     def of_inputs(self, inputs: np.ndarray) -> np.ndarray:
         return self.low * (inputs + 0.5)
 
+    def shown(self, neurons: np.ndarray) -> np.ndarray:
+        """Which of these hidden neurons have a row."""
+        return self._rank[neurons] >= 0
+
     def of_hidden(self, neurons: np.ndarray) -> np.ndarray:
         return self.floor + self._rank[neurons] + 0.5
 
+    def of_speakers(self, neurons: np.ndarray) -> np.ndarray:
+        """Of neurons counted from the first one behind the hidden ones."""
+        return self.floor + self.hidden + self.tall * (self._place[neurons] + 0.5)
+
     def of_actions(self, actions: np.ndarray) -> np.ndarray:
-        return self.floor + self.hidden + self.tall * (actions + 0.5)
+        """The middle of those that speak for an action."""
+        rows = self.of_speakers(np.arange(self.speakers))
+        with np.errstate(invalid="ignore"):  # an action that nobody speaks for is never taken
+            middles = np.bincount(self.speaks_for, rows) / np.bincount(self.speaks_for)
+        return middles[actions]
 
 
 def plot_raster(
@@ -59,7 +81,8 @@ def plot_raster(
 ) -> None:
     """Spikes of inputs, hidden circuits and the action circuit; triangles mark the chosen actions.
 
-    Hidden neurons have the colour of the action before which they fire most, in the whole recording.
+    Hidden neurons have the colour of the action before which they fire most, in the whole recording; neurons that speak
+    for actions have that of theirs. A spike stands in the middle of the time step in which it was fired.
 
     Parameters
     ----------
@@ -78,25 +101,30 @@ def plot_raster(
     hidden = int(recording["starts"][-2])
     tuning = action_tuning(recording)
     rows = _Rows(recording, tuning_order(tuning) if order == "tuning" else np.arange(hidden))
+    half = float(recording["dt"]) / 2
 
     def draw(t: np.ndarray, y: np.ndarray, color: str, label: str, size: float = 2.5) -> None:
         shown = (t >= start) & (t < stop)
-        ax.plot(t[shown] * 1e3, y[shown], "|", color=color, markersize=size, label=label)
+        ax.plot((t[shown] + half) * 1e3, y[shown], "|", color=color, markersize=size, label=label)
 
-    draw(recording["input_t"], rows.of_inputs(recording["input_i"]), "0.6", "inputs")
+    if rows.inputs:
+        draw(recording["input_t"], rows.of_inputs(recording["input_i"]), "0.6", "inputs")
     t, i = recording["neuron_t"], recording["neuron_i"]
+    seen = (i >= hidden) | rows.shown(np.minimum(i, hidden - 1)) if hidden else np.ones(i.size, bool)
+    t, i = t[seen], i[seen]
     # The action that a hidden neuron prefers, or an action neuron stands for.
-    action_of = np.append(preferred_actions(tuning), np.arange(rows.actions))[i]
+    action_of = np.append(preferred_actions(tuning), rows.speaks_for)[i]
     for action in range(rows.actions):
         color = f"C{action % COLORS}"
-        fired, spoken = (action_of == action) & (i < hidden), i == hidden + action
+        mine, of_hidden = action_of == action, i < hidden
+        fired, spoken = mine & of_hidden, mine & ~of_hidden
         if fired.any():
             draw(t[fired], rows.of_hidden(i[fired]), color, f"prefer action {action}")
-        draw(t[spoken], rows.of_actions(i[spoken] - hidden), color, "", 5)
+        draw(t[spoken], rows.of_speakers(i[spoken] - hidden), color, "", 5 if rows.speakers == rows.actions else 3)
     if order == "circuits":
         for first in recording["starts"][1:-2]:
-            ax.axhline(rows.floor + first, color="0.85", linewidth=0.5, zorder=0)
-    for edge in (rows.floor, rows.floor + hidden):
+            ax.axhline(rows.floor + first / rows.each, color="0.85", linewidth=0.5, zorder=0)
+    for edge in (rows.floor, rows.floor + rows.hidden):
         ax.axhline(edge, color="0.5", linewidth=0.6, zorder=0)
     decisions = np.arange(len(actions))
     # A small slack: the window's edges are decisions' edges up to rounding.
@@ -107,11 +135,15 @@ def plot_raster(
             ax.axvline(end, color="0.9", linewidth=0.5, zorder=0)
         ax.plot(ends, rows.of_actions(actions[inside]), "<", color="black", markersize=3, label="chosen action")
     ax.set(xlim=(start * 1e3, stop * 1e3), ylim=(0, rows.top), xlabel="time (ms)")
-    sizes = {"inputs": rows.floor, "hidden": float(hidden), "actions": rows.tall * rows.actions}
+    sizes = {"inputs": rows.floor, _hidden_label(rows.each): float(rows.hidden), "actions": rows.tall * rows.speakers}
     middles = np.cumsum([*sizes.values()]) - np.array([*sizes.values()]) / 2
     shown = [(middle, name) for middle, (name, size) in zip(middles, sizes.items(), strict=True) if size]
     ax.set_yticks([middle for middle, _ in shown], [name for _, name in shown])
     ax.tick_params(axis="y", length=0)
+
+
+def _hidden_label(each: int) -> str:
+    return "hidden" if each == 1 else f"hidden,\none of {each}"
 
 
 def plot_observations(ax: Axes, recording: Recording) -> None:

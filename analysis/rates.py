@@ -11,6 +11,10 @@ from matplotlib.axes import Axes
 __all__ = ["circuit_rates", "neuron_rates", "plot_rates"]
 
 
+#: Bars that can be told apart; rates of more neurons are dots.
+MOST_BARS = 1000
+
+
 def _duration(recording: Mapping[str, np.ndarray]) -> float:
     return len(recording["actions"]) * float(recording["decision_time"])
 
@@ -32,7 +36,10 @@ def plot_rates(ax: Axes, recording: Mapping[str, np.ndarray]) -> None:
     last = len(starts) - 2
     for circuit, (low, high) in enumerate(pairwise(starts)):
         color = "C3" if circuit == last else f"C{circuit % 2 * 9}"
-        ax.bar(np.arange(low, high), rates[low:high], width=0.9, color=color)
+        if rates.size <= MOST_BARS:
+            ax.bar(np.arange(low, high), rates[low:high], width=0.9, color=color)
+        else:
+            ax.plot(np.arange(low, high), rates[low:high], ".", markersize=1.5, color=color)
         mean = rates[low:high].mean()
         ax.hlines(mean, low - 0.5, high - 0.5, color="black", linestyle="--", linewidth=0.8)
     # So few that they do not run into one another, nor into the last.

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-__all__ = ["action_tuning", "plot_tuning", "preferred_actions", "rates_by", "state_tuning", "tuning_order"]
+__all__ = [
+    "action_tuning",
+    "actions_spoken_for",
+    "plot_tuning",
+    "preferred_actions",
+    "rates_by",
+    "state_tuning",
+    "tuning_order",
+]
 
 #: Bins of an observation's variable, of about as many decisions each.
 BINS = 8
@@ -18,6 +26,15 @@ MOST_SHOWN = 6
 QUIET = 1.0
 
 Recording = Mapping[str, np.ndarray]
+
+
+def actions_spoken_for(recording: Recording) -> np.ndarray:
+    """The action that each neuron behind the hidden ones speaks for, shape (n_neurons - n_hidden,).
+
+    Where a recording does not say so (``action_of``), there is one for each, in order.
+    """
+    count = int(recording["starts"][-1] - recording["starts"][-2])
+    return np.asarray(recording["action_of"]) if "action_of" in recording else np.arange(count)
 
 
 def rates_by(recording: Recording, label: np.ndarray, count: int) -> np.ndarray:
@@ -51,7 +68,7 @@ def action_tuning(recording: Recording) -> np.ndarray:
 
     NaN for an action that was never taken.
     """
-    return rates_by(recording, recording["actions"], int(recording["starts"][-1] - recording["starts"][-2]))
+    return rates_by(recording, recording["actions"], int(actions_spoken_for(recording).max()) + 1)
 
 
 def preferred_actions(tuning: np.ndarray) -> np.ndarray:
@@ -102,7 +119,7 @@ def plot_tuning(figure: Figure, recording: Recording) -> None:
     panels.append(("action", by_action))
     widths = [max(2, rates.shape[1]) for _, rates in panels]
     # Placed by hand: a layout that is solved for takes as long as all the rest.
-    place = {"left": 0.07, "right": 0.9, "bottom": 0.11, "top": 0.92, "wspace": 0.12}
+    place = {"left": 0.07 if len(order) < 1000 else 0.09, "right": 0.9, "bottom": 0.11, "top": 0.92, "wspace": 0.12}
     axes = figure.subplots(1, len(panels), sharey=True, width_ratios=widths, squeeze=False, gridspec_kw=place)[0]
     highest = max(float(np.nanmax(rates)) for _, rates in panels)
     for ax, (name, rates) in zip(axes, panels, strict=True):

@@ -91,7 +91,8 @@ def test_raster_marks_what_happened(run):
     within = (recording["neuron_t"] < 0.05) & (recording["neuron_i"] < hidden)
     drawn = [line for name, line in lines.items() if name.startswith("prefer")]
     points = sorted((t, y) for line in drawn for t, y in zip(*line.get_data(), strict=True))
-    t, i = recording["neuron_t"][within] * 1e3, recording["neuron_i"][within]
+    t = (recording["neuron_t"][within] + float(recording["dt"]) / 2) * 1e3  # the middle of a step
+    i = recording["neuron_i"][within]
     np.testing.assert_allclose(points, sorted(zip(t, floor + i + 0.5, strict=True)))
 
 
@@ -154,6 +155,22 @@ def test_inputs_take_a_quarter_of_a_raster_at_most():
     assert 0.2 * height < hidden.min() < 0.5 * height
     with pytest.raises(ValueError, match=r"order = 'tunnig': .*tuning"):
         plot_raster(ax, made_up(), order="tunnig")
+
+
+def test_neurons_that_speak_for_one_action_stand_together():
+    """Four of them, for actions 0, 1, 0 and 1: rows 0, 2, 1 and 3, the colours of their actions; and no inputs."""
+    recording = {**made_up(), "starts": np.array([0, 2, 4, 8]), "action_of": np.array([0, 1, 0, 1])}
+    recording |= {"neuron_i": np.append(recording["neuron_i"], [6, 7]), "n_inputs": np.array(0)}
+    recording["neuron_t"] = np.append(recording["neuron_t"], [0.009, 0.019])
+    assert action_tuning(recording).shape == (4, 2)
+    ax = Figure().add_subplot()
+    plot_raster(ax, recording)
+    spoken = [line for line in ax.lines if line.get_markersize() == 3 and line.get_marker() == "|"]
+    assert [line.get_ydata().tolist() for line in spoken] == [[4.5, 5.5], [6.5, 7.5]]
+    assert [line.get_color() for line in spoken] == ["C0", "C1"]
+    (chosen,) = [line for line in ax.lines if line.get_label() == "chosen action"]
+    assert chosen.get_ydata().tolist() == [5, 7, 5, 7]
+    assert "inputs" not in {line.get_label() for line in ax.lines}
 
 
 def test_an_episode_is_drawn_on_one_time(run):

@@ -15,7 +15,8 @@ from rwta_sim.agents.coagents.exact import Episodes, expected_updates, outcomes,
 from rwta_sim.agents.coagents.parameters import Parameters
 from rwta_sim.agents.coagents.rule import agreement, ballot, score
 from rwta_sim.agents.coagents.update import LocalUpdate
-from rwta_sim.errors import ConfigError
+from rwta_sim.analysis import draw_figures
+from rwta_sim.errors import ConfigError, RunError
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.seeding import Purpose, episode_seeds
 
@@ -413,6 +414,24 @@ def test_recordings_hold_the_spikes_of_all_votes(tmp_path):
     clear = votes[:, 0] != votes[:, 1]
     assert clear.any()
     np.testing.assert_array_equal(votes.argmax(axis=1)[clear], recording["actions"][clear])
+
+
+def test_figures_show_who_votes_for_what(tmp_path):
+    """Raster, rates and tuning of a run; a recording of a network that cannot be this one is refused."""
+    rwta_sim.train(coagents("acrobot", **{"training.episodes": 1, "environment.kwargs": {}}), tmp_path / "run")
+    run = rwta_sim.RunFolder.open(tmp_path / "run")
+    recording = record_episode(run, decisions=30)
+    assert recording["action_of"].tolist() == [0, 1, 2] * 3
+    run.save_recording(recording)
+    assert {path.stem for path in draw_figures(run)} == {"learning_curve", "raster", "rates", "tuning"}
+    run.save_recording({**recording, "action_of": recording["action_of"][:-1]})
+    with pytest.raises(RunError, match=r"damaged \(action_of\)"):
+        draw_figures(run)
+    run.save_recording({**recording, "starts": np.append(np.arange(0, 34, 3), [36, 45])})
+    draw_figures(run)  # 36 hidden neurons
+    run.save_recording({**recording, "starts": np.append(np.arange(0, 34, 3), [35, 45])})
+    with pytest.raises(RunError, match=r"damaged \(starts\)"):
+        draw_figures(run)
 
 
 def test_ties_fall_by_chance_or_to_the_first():

@@ -9,8 +9,11 @@ import signal
 
 import numpy as np
 import pytest
+from test_binary_network import NUMPY, decisions_of
 
 import rwta_sim
+from rwta_sim.agents.reparameterised.network import BinaryNetwork
+from rwta_sim.engines import make_engine
 from rwta_sim.errors import CheckpointError, ConfigError, DivergenceError, RwtaSimError
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.runs import RunFolder
@@ -195,6 +198,66 @@ def test_recorded_spikes_are_those_of_the_decisions(tmp_path):
     acted = found["neuron_i"] >= found["starts"][-2]
     assert np.array_equal(found["neuron_i"][acted] - found["starts"][-2], found["actions"])
     assert set(layer) == {0, 1, 2}
+
+
+# -- lesions ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """XOR with two hidden layers, learned for a while."""
+    folder = tmp_path_factory.mktemp("lesions") / "run"
+    quick = {"engine": {"name": "compiled"}, "hidden": [8, 6], "training.episodes": 1600}
+    rwta_sim.train(rwta_sim.preset("xor", "reparameterised").changed(quick), folder)
+    return folder
+
+
+def layers_without(weights, biases, gone, silent):
+    """A network that never had the neurons `gone` of each hidden layer; if they are `silent`, the others hear -1."""
+    weights, biases = [w.astype(float) for w in weights], [b.astype(float) for b in biases]
+    for k, neurons in enumerate(gone):
+        if silent:
+            biases[k + 1] -= weights[k + 1][:, neurons].sum(axis=1)
+        weights[k], biases[k] = np.delete(weights[k], neurons, axis=0), np.delete(biases[k], neurons)
+        weights[k + 1] = np.delete(weights[k + 1], neurons, axis=1)
+    return weights, biases
+
+
+@pytest.mark.parametrize(
+    ("name", "target"), [("lesion", "neurons:0.5"), ("lesion", "neurons:0.2"), ("silence", "neurons:0.5")]
+)
+def test_a_trained_network_with_lesions_is_one_built_without_these_neurons(name, target, trained):
+    """By `Agent.perturb`, 100 decisions of the agent: actions, spikes of all others, and potentials up to rounding."""
+    with rwta_sim.Agent.load(trained) as agent:
+        system = agent.system
+        before = [[a.copy() for a in arrays] for arrays in system.learner.layers()]
+        agent.perturb(name, target, seed=4)
+        gone = [np.flatnonzero(~w.any(axis=1)) for w in system.learner.layers()[0][:-1]]
+        assert sum(map(len, gone)) == round(float(target[-3:]) * 14)
+        seen, rng = [], np.random.default_rng(1)
+        system.begin(episode_seeds(0, Purpose.EVALUATION, 0))
+        for _ in range(100):
+            choice = system.run(system.decide(rng.integers(0, 2, 2).astype(float), True, rng))
+            seen.append((choice, system.read("spikes"), system.read("logits")))
+    small = layers_without(*before, gone, name == "silence")
+    hidden = [len(b) for b in small[1][:-1]]
+    left = np.setdiff1d(np.arange(14), np.concatenate([gone[0], 8 + gone[1]]))
+    network = BinaryNetwork(make_engine(NUMPY), small[0][0].shape[1], hidden, 2, record=False)
+    network.set_weights(*small)
+    fired, logits = decisions_of(network, [(c.evidence.drive, c.evidence.u[left], 0.0) for c, _, _ in seen])
+    assert [c.action for c, _, _ in seen] == fired[:, -2:].argmax(axis=1).tolist()
+    assert np.array_equal(np.array([spikes for _, spikes, _ in seen])[:, [*left, 14, 15]], fired)
+    np.testing.assert_allclose([potentials for _, _, potentials in seen], logits, atol=1e-4)
+
+
+@pytest.mark.parametrize(("target", "layer"), [("ha", 2), ("layer:1", 2), ("sh", 0), ("hh", 1)])
+def test_a_trained_network_without_connections_knows_nothing(target, layer, trained):
+    """XOR falls to chance, .5, from four standard errors of 400 answers above it; nothing arrives at that layer."""
+    with rwta_sim.Agent.load(trained) as agent:
+        assert np.mean([e.total for e in agent.play(400)]) > 0.6
+        agent.perturb("lesion", target)
+        assert not agent.system.learner.layers()[0][layer].any()
+        assert abs(np.mean([e.total for e in agent.play(400)]) - 0.5) < 0.1
 
 
 # -- bad input -------------------------------------------------------------------------------------------

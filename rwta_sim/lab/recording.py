@@ -180,7 +180,8 @@ def record_episode(
         ``rewards``: per decision. ``observations``: what was seen before each, shape (decisions, ...), where it is
         64 numbers at most. ``ends``: decisions after which an episode ended. ``perturbed``: after how many decisions
         perturbations came, if there were any, and so many decisions. ``starts``: first neuron of each circuit, and the
-        end. ``dt``, ``decision_time`` (seconds), ``n_inputs``, the inputs that spike: 0 where they are currents.
+        end. ``action_of``: the action that each neuron of the last circuit speaks for, where these are not the actions
+        in order. ``dt``, ``decision_time`` (seconds), ``n_inputs``, the inputs that spike: 0 where they are currents.
         ``frames``: shape (decisions + 1, height, width, 3), uint8.
 
     Raises

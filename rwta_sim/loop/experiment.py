@@ -138,6 +138,10 @@ class Experiment(Settings):
         """Hidden neurons of its network, the first ones in a recording; 0 without a network."""
         return 0
 
+    def may_have_hidden(self, count: int) -> bool:
+        """Whether a recording of its network may have so many hidden neurons: one of any other is damaged."""
+        return count == self.n_hidden
+
     def check_side_by_side(self, asked: str) -> None:
         """Raise ValueError if copies of the system cannot play the episodes of a batch; `asked` begins the message."""
         raise ValueError(f"{asked}: the model {self.model!r} has no batches that copies could play")

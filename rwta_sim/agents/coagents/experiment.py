@@ -117,6 +117,7 @@ class CoagentExperiment(ClockedExperiment):
     control: Control = Field("none", description="none: learn; off: modulation stays 0; shuffled: that of others")
 
     logs: ClassVar[tuple[str, ...]] = ("agreement", "rate_hz", "learning_rate", "epsilon")
+    draws: ClassVar[tuple[str, ...]] = ("raster", "rates", "tuning")
 
     @model_validator(mode="after")
     def _tells_at_once(self) -> CoagentExperiment:
@@ -126,6 +127,10 @@ class CoagentExperiment(ClockedExperiment):
                 "them at every decision: take 'constant', 'linear', 'tabular' or 'fourier'"
             )
         return self
+
+    def may_have_hidden(self, count: int) -> bool:
+        # How many actions there are, and so modules, the environment says.
+        return count > 0 and count % (self.network.actors * self.network.hidden) == 0
 
     def build(self, spaces: Spaces, record: bool = False, trains: bool = False) -> CoagentSystem:
         from rwta_sim.agents.coagents.system import CoagentSystem

@@ -289,6 +289,7 @@ class CoagentSystem(PerturbableSystem):
             "neuron_t": np.concatenate([np.empty(0), *times]),
             "n_inputs": np.array(0),
             "starts": np.append(starts, network.n_hidden + network.n_outputs),
+            "action_of": np.tile(np.arange(self._shape[1]), self._shape[0]),
             "dt": np.array(dt),
             "decision_time": np.array(self._steps * dt),
         }
