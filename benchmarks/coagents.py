@@ -4,7 +4,8 @@
     python benchmarks/coagents.py --rules
     python benchmarks/coagents.py --speed
 
-Every run trains the preset of the model `coagents` and plays its best validation's weights greedily, 100 episodes.
+Every run trains the preset of the model `coagents` and plays its best validation's weights greedily, 100 episodes;
+of digits as many as `rwta-sim evaluate` does, every test picture alike.
 `--rules` compares the mean update of each rule, by enumeration of ten random networks, with the exact gradient.
 `--speed` counts the decisions of training on CartPole at the published size in a CPU second, episodes 20 to 80 of the
 preset without validations, three times.
@@ -43,7 +44,10 @@ TARGETS = {
     "inverted-pendulum": ("return", 195.0),
     "gridworld": ("discounted return", 1.065),
     "acrobot": ("return", None),
+    "digits": ("return", None),
 }
+#: Episodes of a test, where they are not 100; None: those of an evaluation.
+EPISODES: dict[str, int | None] = {"digits": None}
 #: Actors and actions of the networks that are enumerated, one hidden neuron a module, two inputs and a bias.
 SHAPE, INPUTS = (2, 2), 2
 
@@ -56,7 +60,7 @@ def trained(task: str, seed: int) -> dict[str, Any]:
         used, seconds = time.process_time() - cpu, time.perf_counter() - began
         decisions = int(RunFolder.open(folder).metrics()["decisions"].sum())
         with Agent.load(folder) as agent:
-            played = agent.play(100)
+            played = agent.play(EPISODES.get(task, 100))
     discounted = TARGETS[task][0] == "discounted return"
     score = float(np.mean([e.discounted if discounted else e.total for e in played]))
     row = {"task": task, "seed": seed, "score": score, "decisions": decisions}

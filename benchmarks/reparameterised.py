@@ -3,10 +3,11 @@
     python benchmarks/reparameterised.py --runs FOLDER [--seeds 10] [--tasks cartpole xor ...] [--units ...]
 
 For each task and seed the preset (``rwta-sim train TASK --model reparameterised --seed N``), then the weights of its
-best validation in 100 evaluation episodes (XOR: 400), as ``rwta-sim evaluate`` plays them: hidden neurons fire by
-chance, the action neuron with the highest potential fires, and the action is its spike. Beside it the same with noise
-on the actions, as in learning; with the connections from hidden to action neurons cut; and a random policy.
-``Concrete`` is the relaxed network in place of straight-through units, at a temperature that falls from 1 to .2.
+best validation in 100 evaluation episodes (XOR: 400; digits: every test picture), as ``rwta-sim evaluate`` plays them:
+hidden neurons fire by chance, the action neuron with the highest potential fires, and the action is its spike. Beside
+it the same with noise on the actions, as in learning; with the connections from hidden to action neurons cut; and a
+random policy. ``Concrete`` is the model `reparameterised-concrete`: the relaxed network in place of straight-through
+units, at a temperature that falls from 1 to .2.
 
 FOLDER keeps the runs; finished ones in reparameterised.json are kept, interrupted ones go on where they were.
 """
@@ -30,6 +31,7 @@ import numpy as np
 from rwta_sim import Agent, preset, resume, train
 from rwta_sim.lab.runs import versions
 from rwta_sim.loop.player import Episode
+from rwta_sim.models.reparameterised import CONCRETE_MODEL, MODEL
 
 TABLE = Path(__file__).with_suffix(".json")
 
@@ -50,11 +52,10 @@ TASKS = {
     "inverted-pendulum": Task("≥ 195"),
     "acrobot": Task("–"),
     "xor": Task("≥ 0.99", digits=3),
+    "digits": Task("–", digits=3),
 }
-UNITS: dict[str, dict[str, Any]] = {
-    "straight-through": {},
-    "Concrete": {"concrete.straight_through": False, "concrete.final_temperature": 0.2},
-}
+#: By units, the model whose presets have them.
+UNITS = {"straight-through": MODEL, "Concrete": CONCRETE_MODEL}
 
 
 def trained(task: str, units: str, seed: int, runs: Path) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def trained(task: str, units: str, seed: int, runs: Path) -> dict[str, Any]:
     if (folder / "config.toml").exists():
         summary = resume(folder)
     else:
-        summary = train(preset(task, "reparameterised").changed(UNITS[units], seed=seed), folder)
+        summary = train(preset(task, UNITS[units]).changed(seed=seed), folder)
     seconds, used = time.perf_counter() - began, time.process_time() - cpu
 
     def mean(episodes: list[Episode]) -> float:
@@ -119,7 +120,7 @@ def text(table: dict[str, Any]) -> str:
         f"Machine: {table['machine']}. Versions: {listed(table['versions'])}. {table['load']}.",
         "",
         "Made by `python benchmarks/reparameterised.py`, whose text says what is compared. Mean return (gridworld: "
-        "discounted; XOR: share of right answers) ± standard deviation over seeds 0, 1, ...; lowest seed. "
+        "discounted; XOR and digits: share of right answers) ± standard deviation over seeds 0, 1, ...; lowest seed. "
         "Decisions of training and seconds (processor seconds beside) are medians. Spikes and synaptic events are in "
         "[comparison.md](comparison.md).",
         "",

@@ -54,7 +54,8 @@ MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], E
     "linear": (SoftmaxExperiment, plain.presets("linear", plain.linear, _FIRST)),
     "relu": (SoftmaxExperiment, plain.presets("relu", plain.relu, _FIRST)),
     "random": (RandomExperiment, plain.presets("random", plain.random, _FIRST)),
-    "reparameterised": (ReparameterisedExperiment, reparameterised.PRESETS),
+    reparameterised.MODEL: (ReparameterisedExperiment, reparameterised.PRESETS),
+    reparameterised.CONCRETE_MODEL: (ReparameterisedExperiment, reparameterised.CONCRETE),
     "brian2": (Brian2Experiment, {}),
 }
 for _name, (_class, _) in MODELS.items():

@@ -7,15 +7,17 @@ from typing import Any
 
 from rwta_sim.agents.reparameterised import ReparameterisedExperiment
 from rwta_sim.agents.reparameterised.experiment import ReparameterisedLearningSpec
-from rwta_sim.learning.critics import CriticSpec, Fourier, Tabular
+from rwta_sim.learning.critics import CriticSpec, Fourier, Linear, Tabular
 from rwta_sim.learning.modulation import PPO, TDError
 from rwta_sim.loop.encoders import EncoderSpec, Gaussian, Scaled
 from rwta_sim.loop.environment_spec import EnvironmentSpec
 from rwta_sim.loop.experiment import TrainingSpec
 
-__all__ = ["MODEL", "PRESETS"]
+__all__ = ["CONCRETE", "CONCRETE_MODEL", "MODEL", "PRESETS"]
 
 MODEL = "reparameterised"
+#: The same tasks, learned in the relaxed network.
+CONCRETE_MODEL = "reparameterised-concrete"
 
 
 def _task(
@@ -152,6 +154,33 @@ def xor() -> ReparameterisedExperiment:
     )
 
 
+def digits() -> ReparameterisedExperiment:
+    """scikit-learn's 8x8 digits, one decision per episode, with standardised drives as for coagents."""
+    return _task(
+        "digits",
+        EnvironmentSpec(id="rwta_sim/Digits-v0"),
+        Scaled(complementary=False, standardise=400),
+        Linear(gamma=1.0, lam=1.0, rate=0.02),
+        TrainingSpec(episodes=40_000, validate_every=5000, checkpoint_every=10_000),
+        hidden=(128,),
+        modulation=PPO(epochs=2, lam=1.0),
+        batch=50,
+        rate=0.01,
+        entropy=0.1,
+        final_entropy=0.0,
+    )
+
+
+def concrete(experiment: ReparameterisedExperiment) -> ReparameterisedExperiment:
+    """The same with binary Concrete units both ways in place of straight-through: it learns in a relaxed network.
+
+    Their temperature falls from 1, where gradients have little noise, to .2, where the relaxed network is nearly that
+    of the spikes, as which it acts all along.
+    """
+    relaxed = {"concrete.straight_through": False, "concrete.temperature": 1.0, "concrete.final_temperature": 0.2}
+    return experiment.changed({"model": CONCRETE_MODEL, **relaxed})
+
+
 #: Task: (one line on it, the experiment).
 PRESETS: dict[str, tuple[str, Callable[[], ReparameterisedExperiment]]] = {
     "cartpole": ("CartPole-v1: balance a pole, return 500 at the most", cartpole),
@@ -160,4 +189,13 @@ PRESETS: dict[str, tuple[str, Callable[[], ReparameterisedExperiment]]] = {
     "acrobot": ("Acrobot-v1: swing up, -1 per step, 500 steps at the most", acrobot),
     "gridworld": ("Slippery 10x10 gridworld: +10 at the goal, 300 steps at the most", gridworld),
     "xor": ("XOR: one decision per episode, 1 for the right answer", xor),
+    "digits": ("8x8 digits of scikit-learn: 1 for the right class", digits),
 }
+
+
+def _concrete(make: Callable[[], ReparameterisedExperiment]) -> Callable[[], ReparameterisedExperiment]:
+    return lambda: concrete(make())
+
+
+#: The same of `CONCRETE_MODEL`.
+CONCRETE = {task: (f"{line}; Concrete units", _concrete(make)) for task, (line, make) in PRESETS.items()}

@@ -51,6 +51,7 @@ SYSTEMS = {
     "linear": ("xor", "linear", {}, ["entropy", "learning_rate"], set()),
     "relu": ("xor", "relu", {"hidden": [5], "critic.hidden": [4]}, ["entropy", "learning_rate"], set()),
     "reparameterised": ("xor", "reparameterised", {"hidden": [5], "engine.target": "numpy"}, REPARAMETERISED, SPIKES),
+    "concrete": ("xor", "reparameterised-concrete", {"hidden": [5], "engine.target": "numpy"}, REPARAMETERISED, SPIKES),
     "tabular-q": ("gridworld", "tabular-q", {"environment.kwargs": {"width": 4, "height": 4}, "gamma": 0.9}, [], set()),
 }
 
@@ -67,7 +68,7 @@ def _registered():
 
 def experiment_of(name, **changes):
     task, model, settings, *_ = SYSTEMS[name]
-    if model in ("linear", "relu", "reparameterised"):
+    if model in ("linear", "relu", "reparameterised", "reparameterised-concrete"):
         pytest.importorskip("torch")
     short = {"training.episodes": 11, "training.validate_every": 4, "training.validation_episodes": 2}
     if "learning" in rwta_sim.preset(task, model).model_dump():
