@@ -2,6 +2,7 @@
 
 python scripts/make_pictures.py              # trains CartPole, seed 0, into runs/pictures first
 python scripts/make_pictures.py --run RUN    # from a run that is there already
+python scripts/make_pictures.py --run RUN --only raster --name coagents_raster    # one picture, for another page
 """
 
 from __future__ import annotations
@@ -27,7 +28,14 @@ PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, help="run folder to draw; default: train one")
-    folder = parser.parse_args().run
+    parser.add_argument("--only", choices=("raster", "rates", "tuning"), help="the one figure that is drawn of --run")
+    parser.add_argument("--name", help="of that picture, without .png; default: that of the figure")
+    arguments = parser.parse_args()
+    folder = arguments.run
+    if arguments.only:
+        if folder is None:
+            parser.error("--only draws a run that is there: say which by --run")
+        return one(folder, arguments.only, arguments.name or arguments.only)
     if folder is None:
         folder = Path("runs/pictures")
         with TrainingDisplay("pictures") as display:
@@ -42,6 +50,14 @@ def main() -> None:
         shutil.copy(path, PICTURES / path.name)
     cut = record_episode(run, frames=True, decisions=DECISIONS, perturbations=[("lesion", "ha")], after=CUT)
     save_film(cut, PICTURES / "watch.gif", DECISIONS, fps=10, window=20, note="hidden to action cut")
+
+
+def one(folder: Path, figure: str, name: str) -> None:
+    """One figure of a run, recorded anew, as a picture of this name."""
+    run = RunFolder.open(folder)
+    run.save_recording(record_episode(run))
+    (path,) = (path for path in draw_figures(run) if path.stem == figure)
+    shutil.copy(path, PICTURES / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -153,6 +153,22 @@ def test_agreement_points_uphill_and_is_biased():
     assert max(cosines) < 0.9999, cosines
 
 
+def test_a_wrong_baseline_is_noise_to_broadcast_and_bias_to_agreement():
+    """Ten random networks and a critic off by 1: the mean of broadcast updates stays, that of agreement turns away."""
+    turned = []
+    for seed in range(10):
+        parameters, x, rng = random_network(seed)
+        values = rng.normal(size=2)
+        advantage = values - policy(parameters, x, (2, 2)) @ values
+        gradient = exact_gradient(parameters, x, values, shape=(2, 2))
+        right, off = (expected_updates(parameters, x, a, "broadcast", (2, 2)) for a in (advantage, advantage + 1))
+        np.testing.assert_allclose(off[0], right[0], atol=1e-9)
+        assert off[1].sum() > right[1].sum()
+        mean, _ = expected_updates(parameters, x, advantage + 1, "agreement", (2, 2))
+        turned.append(mean @ gradient / np.linalg.norm(mean) / np.linalg.norm(gradient))
+    assert min(turned) < 0 and np.mean(turned) < 0.5, turned
+
+
 def test_agreement_climbs_what_each_module_would_earn():
     """Its mean is the gradient of sum_i E[c_i advantage], the action held as the network draws it: module by module,
     ``2 pi(i) A(i)`` times the gradient of the output's mean, from derivatives by differences."""
