@@ -117,3 +117,16 @@ def test_digits_are_learned_from_rewards(tmp_path):
     pytest.importorskip("sklearn")
     short = {"training.episodes": 4000, "training.validate_every": 4000, "network.hidden_circuits": 10}
     assert answers(rwta_sim.preset("digits", "svpg-lockstep").changed(short), tmp_path / "run", 398) > 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["coagents", "reparameterised", "reparameterised-concrete"])
+def test_digits_are_learned_by_stochastic_neurons(model, tmp_path):
+    """Less than a sixth of the schedules, a chance of 0.1: 398 answers, standard error 0.025 at 0.6."""
+    pytest.importorskip("sklearn")
+    if model != "coagents":
+        pytest.importorskip("torch")
+    short = {"training.episodes": 3000, "training.validate_every": 3000, "training.checkpoint_every": 3000}
+    if model == "coagents":
+        short |= {"training.episodes": 5000, "network.hidden": 20}
+    assert answers(rwta_sim.preset("digits", model).changed(short), tmp_path / "run", 398) > 0.6
