@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from rwta_sim.agents.bptt import BPTTExperiment
 from rwta_sim.agents.brian2 import Brian2Experiment
 from rwta_sim.agents.coagents import CoagentExperiment
+from rwta_sim.agents.ppo import PPOExperiment
 from rwta_sim.agents.random import RandomExperiment
 from rwta_sim.agents.reparameterised import ReparameterisedExperiment
 from rwta_sim.agents.rwta import RWTAExperiment
@@ -18,6 +20,7 @@ from rwta_sim.models import (
     coagents,
     plain,
     reparameterised,
+    rivals,
     svpg,
     svpg_dale,
     svpg_lockstep,
@@ -55,6 +58,9 @@ MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], E
     "relu": (SoftmaxExperiment, plain.presets("relu", plain.relu, _FIRST)),
     "random": (RandomExperiment, plain.presets("random", plain.random, _FIRST)),
     "reparameterised": (ReparameterisedExperiment, reparameterised.PRESETS),
+    "ppo": (PPOExperiment, rivals.PPO),
+    "converted": (PPOExperiment, rivals.CONVERTED),
+    "bptt": (BPTTExperiment, rivals.BPTT),
     "brian2": (Brian2Experiment, {}),
 }
 for _name, (_class, _) in MODELS.items():
