@@ -29,15 +29,15 @@ def spikes(currents: np.ndarray, leak: float = 1.0, threshold: float = 1.0) -> n
     ndarray, shape (steps, n), float32
         1 or 0.
     """
-    leak, threshold = np.float32(leak), np.float32(threshold)
     found = np.empty(currents.shape, np.float32)
     u, reset = np.zeros(currents.shape[1], np.float32), np.zeros(currents.shape[1], np.float32)
+    left, lost = np.float32(leak), np.float32(threshold)
     for current, fired in zip(currents, found, strict=True):
-        u *= leak
+        u *= left
         u += current
         u -= reset
-        np.greater(u, threshold, out=fired, casting="unsafe")
-        reset = fired * threshold
+        np.greater(u, lost, out=fired, casting="unsafe")
+        reset = fired * lost
     return found
 
 

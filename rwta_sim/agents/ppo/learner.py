@@ -71,8 +71,7 @@ class PPOLearner:
         self._ppo.lr_schedule = lambda remaining: self._adam.rate
         number = np.zeros((), np.float32)
         self._rollout = Rollout(drive=np.zeros(n_inputs, np.float32), reward=number, starts=number)
-        self._starts = True
-        self._drive = np.zeros(n_inputs)
+        self._starts, self._drive, self._terminated = True, np.zeros(n_inputs), False
 
     def anneal(self, progress: float) -> float:
         """Set the weight of the entropy and the learning rate, which it gives."""
@@ -104,8 +103,7 @@ class PPOLearner:
         ndarray, shape (steps, n_inputs), or None
             The drives of the decisions from which it has just learned.
         """
-        row = {"drive": self._drive, "reward": reward, "starts": self._starts}
-        self._rollout.add(action=action, probability=probability, **row)
+        self._rollout.add(action=action, probability=probability, drive=self._drive, reward=reward, starts=self._starts)
         self._starts, self._drive, self._terminated = False, drive, terminated
         if len(self._rollout) < self._spec.steps:
             return None
