@@ -279,18 +279,17 @@ def test_recorded_spikes(tmp_path):
     for model in ("converted", "bptt"):
         rwta_sim.train(short(model), tmp_path / model)
         found = record_episode(RunFolder.open(tmp_path / model), decisions=4)
-        steps = 100 if model == "converted" else 25
-        assert float(found["decision_time"]) == pytest.approx(steps * 1e-3)
+        assert float(found["decision_time"]) == pytest.approx(0.025)
         assert found["starts"].tolist() == [0, 6, 11, 13] and found["neuron_i"].max() < (11, 13)[model == "bptt"]
         with rwta_sim.Agent.load(tmp_path / model, record=True) as agent:
             system, features = randomised(agent), np.full(4, 0.5)
             _decision(system, features, True)
             _decision(system, features, True)
             again = system.recorded()
-        first = again["neuron_t"] < steps * 1e-3 - 1e-9
+        first = again["neuron_t"] < 0.025 - 1e-9
         assert 0 < first.sum() == (~first).sum()
         np.testing.assert_array_equal(again["neuron_i"][first], again["neuron_i"][~first])
-        np.testing.assert_allclose(again["neuron_t"][first] + steps * 1e-3, again["neuron_t"][~first])
+        np.testing.assert_allclose(again["neuron_t"][first] + 0.025, again["neuron_t"][~first])
 
 
 def test_inputs_as_spikes():

@@ -88,7 +88,7 @@ class ConversionSpec(Settings):
     observations of the last update.
     """
 
-    steps: PositiveInt = Field(100, description="steps of a decision, in each of which a neuron fires once at the most")
+    steps: PositiveInt = Field(25, description="steps of a decision, in each of which a neuron fires once at the most")
     share: Annotated[float, Field(gt=0, le=1)] = Field(
         0.999, description="of the values of a layer's active units, those that its threshold exceeds"
     )
