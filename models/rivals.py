@@ -107,6 +107,13 @@ PPO: dict[str, tuple[str, Callable[[], PPOExperiment]]] = {
     "xor": ("XOR: one decision per episode, 1 for the right answer", xor),
 }
 CONVERTED = {task: (text, _converted(make)) for task, (text, make) in PPO.items()}
-#: Where it does not learn as the ordinary network does.
-_CHANGES: dict[str, dict[str, Any]] = {"xor": {"hidden": [32], "neurons.gain": 4.0}}
-BPTT = {task: (text, _spiking(make, _CHANGES.get(task, {}))) for task, (text, make) in PPO.items()}
+#: What differs: larger minibatches, since steps of time cost as much for one decision as for many; and policies that can
+#: become certain, as the softmax of means between 0 and 1 cannot.
+_CONTROL = {"learning.minibatch": 256, "neurons.gain": 4.0, "training.validate_every": 100}
+_CHANGES: dict[str, dict[str, Any]] = {
+    "cartpole": _CONTROL,
+    "inverted-pendulum": _CONTROL,
+    "digits": {"learning.minibatch": 250, "neurons.gain": 10.0},
+    "xor": {"hidden": [32], "neurons.gain": 4.0},
+}
+BPTT = {task: (text, _spiking(make, _CHANGES[task])) for task, (text, make) in PPO.items()}
