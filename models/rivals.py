@@ -107,8 +107,8 @@ PPO: dict[str, tuple[str, Callable[[], PPOExperiment]]] = {
     "xor": ("XOR: one decision per episode, 1 for the right answer", xor),
 }
 CONVERTED = {task: (text, _converted(make)) for task, (text, make) in PPO.items()}
-#: What differs: larger minibatches, since steps of time cost as much for one decision as for many; and policies that can
-#: become certain, as the softmax of means between 0 and 1 cannot.
+#: What differs: larger minibatches, since steps of time cost as much for one decision as for many; and policies that
+#: can become certain, as the softmax of means between 0 and 1 cannot.
 _CONTROL = {"learning.minibatch": 256, "neurons.gain": 4.0, "training.validate_every": 100}
 _CHANGES: dict[str, dict[str, Any]] = {
     "cartpole": _CONTROL,
