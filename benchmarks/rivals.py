@@ -26,6 +26,7 @@ import numpy as np
 
 from rwta_sim import Agent, RunFolder, preset, train
 from rwta_sim.lab.runs import versions
+from rwta_sim.models import tasks
 
 TABLE = Path(__file__).with_suffix(".json")
 PAGE = Path(__file__).parent.parent / "docs" / "rivals.md"
@@ -43,12 +44,13 @@ TASKS = {
     "inverted-pendulum": Task(100, {"ppo": "199.95 ± 0.13", "converted": "190.79 ± 27.64", "bptt": "199.96 ± 0.12"}),
     "cartpole": Task(100, {}),
     "digits": Task(398, {}),
-    "doom-health": Task(30, {}),
     "xor": Task(100, {}),
 }
 #: Models that are trained, and those that are tests of another's weights, with the dynamics that they have.
-MODELS = {"ppo": {"ppo": None, "converted": "spiking"}, "bptt": {"bptt": None}}
-ROWS = [f"{task}/{model}" for task in TASKS for model in MODELS]
+MODELS = {"ppo": {"ppo": None, "converted": "spiking"}, "bptt": {"bptt": None}, "ep": {"ep": None}}
+#: Those whose policies are drawn from in learning.
+DRAWS = ("ppo", "bptt")
+ROWS = [f"{p.task}/{p.model}" for p in tasks() if p.model in MODELS and p.task in TASKS]
 
 
 def trained(task: str, model: str, seed: int) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def rows(table: dict[str, Any]) -> list[str]:
                 digits = 4 if best.max() <= 1 else 2
                 lines.append(
                     f"| `{task}` | `{model}` | {len(runs)} | {spread(best, digits)} | {best.min():.{digits}f} | "
-                    f"{'–' if model == 'converted' else spread(drawn, digits)} | {published.get(model, '–')} | "
+                    f"{spread(drawn, digits) if model in DRAWS else '–'} | {published.get(model, '–')} | "
                     f"{decisions:,.0f} | {cpu:.0f} |"
                 )
     return lines

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rwta_sim.agents.bptt import BPTTExperiment
 from rwta_sim.agents.brian2 import Brian2Experiment
 from rwta_sim.agents.coagents import CoagentExperiment
+from rwta_sim.agents.ep import EPExperiment
 from rwta_sim.agents.ppo import PPOExperiment
 from rwta_sim.agents.random import RandomExperiment
 from rwta_sim.agents.reparameterised import ReparameterisedExperiment
@@ -61,6 +62,7 @@ MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], E
     "ppo": (PPOExperiment, rivals.PPO),
     "converted": (PPOExperiment, rivals.CONVERTED),
     "bptt": (BPTTExperiment, rivals.BPTT),
+    "ep": (EPExperiment, rivals.EP),
     "brian2": (Brian2Experiment, {}),
 }
 for _name, (_class, _) in MODELS.items():

@@ -2,9 +2,10 @@
 
 `ppo` is an ordinary network of ReLU units, inputs to hidden to actions, trained by the PPO of Stable-Baselines3.
 `converted` is the same training, validated and evaluated by the spikes of integrate-and-fire neurons with the same
-weights. `bptt` is a network of leaky integrate-and-fire neurons, trained by that PPO through all steps of time. Sizes
-are the papers': 64 hidden units for control, 500 for images; inputs are theirs too, observations scaled to [0, 1]
-without complements. Rates and lengths are ours, found on seeds from 100 on.
+weights. `bptt` is a network of leaky integrate-and-fire neurons, trained by that PPO through all steps of time. `ep` is
+supervised: it learns by equilibrium propagation from the right answers. Sizes are the papers': 64 hidden units for
+control, 500 for images; inputs are theirs too, observations scaled to [0, 1] without complements. Rates and lengths are
+ours, found on seeds from 100 on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rwta_sim.agents.bptt import BPTTExperiment
+from rwta_sim.agents.ep import EPExperiment
+from rwta_sim.agents.ep.experiment import EPLearningSpec
 from rwta_sim.agents.ppo import PPOExperiment
 from rwta_sim.agents.ppo.experiment import PPOLearningSpec
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
@@ -20,7 +23,7 @@ from rwta_sim.loop.environment_spec import EnvironmentSpec
 from rwta_sim.loop.experiment import TrainingSpec
 from rwta_sim.models.svpg_lockstep import PENDULUM_LIMITS
 
-__all__ = ["BPTT", "CONVERTED", "PPO"]
+__all__ = ["BPTT", "CONVERTED", "EP", "PPO"]
 
 
 def _within(*limits: float) -> Scaled:
@@ -84,6 +87,28 @@ def xor() -> PPOExperiment:
     )
 
 
+def digits_by_equilibrium() -> EPExperiment:
+    """scikit-learn's 8x8 digits, with the right answer told in training."""
+    return EPExperiment(
+        task="digits",
+        environment=EnvironmentSpec(id="rwta_sim/Digits-v0"),
+        learning=EPLearningSpec(rate=0.1, batch=20),
+        training=TrainingSpec(episodes=40_000, validate_every=8000, checkpoint_every=8000),
+    )
+
+
+def xor_by_equilibrium() -> EPExperiment:
+    """XOR of two bits, and of their complements, with the right answer told in training."""
+    return EPExperiment(
+        task="xor",
+        environment=EnvironmentSpec(id="rwta_sim/XOR-v0"),
+        encoder=Scaled(),
+        hidden=(32,),
+        learning=EPLearningSpec(rate=0.5, final_rate=1.0, batch=8),
+        training=TrainingSpec(episodes=2000, validate_every=500, checkpoint_every=1000),
+    )
+
+
 def _converted(make: Callable[[], PPOExperiment]) -> Callable[[], PPOExperiment]:
     """The same training, by spikes wherever it is tested."""
     return lambda: make().changed({"model": "converted", "dynamics": "spiking"})
@@ -117,3 +142,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "xor": {"hidden": [32], "neurons.gain": 4.0},
 }
 BPTT = {task: (text, _spiking(make, _CHANGES[task])) for task, (text, make) in PPO.items()}
+EP: dict[str, tuple[str, Callable[[], EPExperiment]]] = {
+    "digits": ("8x8 digits of scikit-learn, told the right answers in training", digits_by_equilibrium),
+    "xor": ("XOR, told the right answers in training", xor_by_equilibrium),
+}

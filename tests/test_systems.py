@@ -56,6 +56,7 @@ SYSTEMS = {
     "ppo": ("xor", "ppo", RIVAL, ["entropy", "learning_rate"], set()),
     "converted": ("xor", "converted", RIVAL, ["entropy", "learning_rate"], SPIKES),
     "bptt": ("xor", "bptt", {**RIVAL, "neurons.gain": 2.0}, ["entropy", "spikes", "learning_rate"], SPIKES),
+    "ep": ("xor", "ep", {"hidden": [5]}, ["moved", "learning_rate"], set()),
     "tabular-q": ("gridworld", "tabular-q", {"environment.kwargs": {"width": 4, "height": 4}, "gamma": 0.9}, [], set()),
 }
 
