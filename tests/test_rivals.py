@@ -352,6 +352,11 @@ def test_a_lesioned_network_is_one_built_without_these_neurons(model):
                 np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
 
 
+def test_nothing_is_compiled():
+    assert not any(short(model).compiles for model in MODELS)
+    assert rwta_sim.preset("cartpole").compiles and not rwta_sim.preset("digits", "svpg-rate").compiles
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_families_of_perturbations(model):
     from rwta_sim.lab.robustness import families_of
