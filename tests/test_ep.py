@@ -11,8 +11,11 @@ import pytest
 
 import rwta_sim
 from rwta_sim.agents.ep.network import EquilibriumNetwork
+from rwta_sim.agents.ep.system import EPSystem
 from rwta_sim.errors import ConfigError, EnvironmentFailure
 from rwta_sim.lab.runs import RunFolder
+from rwta_sim.loop.system import Choice
+from rwta_sim.loop.transcript import Transcript
 
 
 def short(task="xor", **changes):
@@ -114,6 +117,31 @@ def test_rewards_teach_nothing(tmp_path):
         np.testing.assert_array_equal(array, ends[1][name])
     first = RunFolder.open(tmp_path / "1.0").first().arrays["layers.0.weight"]
     assert not np.array_equal(first, ends[0]["layers.0.weight"])
+
+
+def test_answers_are_told_later_as_they_were():
+    """A system that hears an episode from its transcript hears each right answer before the choice it is of."""
+    heard = []
+
+    class Listening(EPSystem):
+        def hear_answer(self, action):
+            heard.append(action)
+
+        def learn(self, choice, reward, features, terminated, rng):
+            heard.append(choice.action)
+
+    rng = np.random.default_rng(0)
+    with rwta_sim.Agent(short()) as agent:
+        system = agent.system
+        transcript = Transcript(system)
+        transcript.begin_episode(np.zeros(4))
+        for action, answer in ((5, 0), (6, None), (7, 1)):
+            if answer is not None:
+                transcript.hear_answer(answer)
+            transcript.learn(Choice(action, None, ()), 0.0, np.zeros(4), False, rng)
+        system.__class__ = Listening
+        transcript.tell(system)
+    assert heard == [0, 5, 6, 1, 7]
 
 
 @pytest.mark.parametrize("name", ["lesion", "silence"])
