@@ -29,6 +29,7 @@ class BPTTSystem(ActorCriticSystem):
     """
 
     numbers: ClassVar[tuple[str, ...]] = ("entropy", "spikes")
+    units = "leaky"
     readouts = ("drawn from mean spikes", "most spikes")
 
     def __init__(self, experiment: BPTTExperiment, spaces: Spaces, record: bool) -> None:

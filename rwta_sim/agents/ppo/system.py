@@ -39,11 +39,17 @@ class ActorCriticSystem(PerturbableSystem):
     policy : class of ActorCriticPolicy
     **options
         For the policy.
+
+    Attributes
+    ----------
+    units : str
+        What its hidden layers are of, for the signature.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ("entropy",)
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate",)
     lesions: ClassVar = {name: LAYER_LESIONS[name] for name in RESTS}
+    units: ClassVar[str] = "relu"
     batch = 0
 
     def __init__(
@@ -111,7 +117,7 @@ class ActorCriticSystem(PerturbableSystem):
         return {
             "inputs": self.encoder.n_inputs,
             "actions": self._n_actions,
-            "actor": list(self.experiment.hidden),
+            self.units: list(self.experiment.hidden),
             "critic": list(self.experiment.critic_hidden),
         }
 
