@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from rwta_sim.agents.bptt import BPTTExperiment
 from rwta_sim.agents.brian2 import Brian2Experiment
 from rwta_sim.agents.coagents import CoagentExperiment
+from rwta_sim.agents.ep import EPExperiment
+from rwta_sim.agents.ppo import PPOExperiment
 from rwta_sim.agents.random import RandomExperiment
 from rwta_sim.agents.reparameterised import ReparameterisedExperiment
 from rwta_sim.agents.rwta import RWTAExperiment
@@ -18,6 +21,7 @@ from rwta_sim.models import (
     coagents,
     plain,
     reparameterised,
+    rivals,
     svpg,
     svpg_dale,
     svpg_lockstep,
@@ -56,6 +60,10 @@ MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], E
     "random": (RandomExperiment, plain.presets("random", plain.random, _FIRST)),
     reparameterised.MODEL: (ReparameterisedExperiment, reparameterised.PRESETS),
     reparameterised.CONCRETE_MODEL: (ReparameterisedExperiment, reparameterised.CONCRETE),
+    "ppo": (PPOExperiment, rivals.PPO),
+    "converted": (PPOExperiment, rivals.CONVERTED),
+    "bptt": (BPTTExperiment, rivals.BPTT),
+    "ep": (EPExperiment, rivals.EP),
     "brian2": (Brian2Experiment, {}),
 }
 for _name, (_class, _) in MODELS.items():

@@ -215,7 +215,7 @@ def train_command(
         raise ConfigError(f"{' and '.join(lengths)}: a training is so many episodes or so many decisions, give one")
     experiment = experiment.changed(given)
     folder = folder or free_folder(Path("runs"), f"{experiment.task}-seed{experiment.seed}")
-    with TrainingDisplay(f"{experiment.task} seed {experiment.seed}", compiles=_compiles(experiment)) as display:
+    with TrainingDisplay(f"{experiment.task} seed {experiment.seed}", compiles=experiment.compiles) as display:
         summary = train(experiment, folder, report=display)
     _finish(summary, figures, as_json, trust=True)  # it was named on this command line, or by a preset
 
@@ -227,7 +227,7 @@ def train_command(
 @_JSON
 def resume_command(run: Path, figures: bool, trust: bool, as_json: bool) -> None:
     """Continue RUN from its last checkpoint, exactly as if it had not been interrupted."""
-    with TrainingDisplay(f"resuming {run}", compiles=_compiles(RunFolder.open(run).experiment)) as display:
+    with TrainingDisplay(f"resuming {run}", compiles=RunFolder.open(run).experiment.compiles) as display:
         summary = resume(run, report=display, trust=trust)
     _finish(summary, figures, as_json, trust)
 
@@ -605,11 +605,6 @@ def _confirm(question: str) -> None:
 
 def _complain(kind: str, message: object) -> None:
     click.echo(f"{kind}: " + printable(str(message), keep="\n"), err=True)
-
-
-def _compiles(experiment: Experiment) -> bool:
-    """Whether a training begins with compiling."""
-    return experiment.dynamics_name == "spiking"
 
 
 def main() -> None:

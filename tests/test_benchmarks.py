@@ -103,6 +103,30 @@ def test_reparameterised_table():
     assert "| 2 | 490.0 ± 14.1 | 480.0 | ≥ 475 | 1.0 ± 0.0 | 2.0 ± 0.0 | 3.0 ± 0.0 | 5,000 | 10 | 9 |" in lines[1]
 
 
+def test_rivals_table():
+    """A run of `ppo` is two rows, as it is and as spikes; means, deviations and the lowest over seeds."""
+    pytest.importorskip("torch")
+    import rivals
+
+    costs = {"decisions": 5000, "seconds": 10.0, "cpu_seconds": 9.0}
+    runs = [
+        {"task": "inverted-pendulum", "model": "ppo", "seed": seed, **costs, "scores": scores}
+        for seed, scores in enumerate(
+            {"ppo": {"best": best, "drawn": 100.0}, "converted": {"best": best - 50, "drawn": 100.0}}
+            for best in (200.0, 190.0)
+        )
+    ]
+    runs.append(
+        {"task": "digits", "model": "bptt", "seed": 0, **costs, "scores": {"bptt": {"best": 0.9, "drawn": 0.5}}}
+    )
+    lines = rivals.rows({"runs": runs})[2:]
+    assert lines == [
+        "| `inverted-pendulum` | `ppo` | 2 | 195.00 ± 7.07 | 190.00 | 100.00 ± 0.00 | 199.95 ± 0.13 | 5,000 | 9 |",
+        "| `inverted-pendulum` | `converted` | 2 | 145.00 ± 7.07 | 140.00 | – | 190.79 ± 27.64 | 5,000 | 9 |",
+        "| `digits` | `bptt` | 1 | 0.9000 | 0.9000 | 0.5000 | – | 5,000 | 9 |",
+    ]
+
+
 def test_the_gradients_of_the_figure():
     """Ten cases: all noise is in the cells, and Concrete units at a low temperature have nearly the exact gradient. The
     score function's noise is that of 20,000 samples within 4 %, some 5 standard errors."""

@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 
+from rwta_sim.agents.binary import RESTS
+from rwta_sim.agents.layer_lesions import lesion_layers
 from rwta_sim.agents.reparameterised.network import BinaryNetwork
-from rwta_sim.agents.reparameterised.perturb import perturb
 from rwta_sim.engines import EngineSpec, make_engine
 from rwta_sim.errors import ConfigError
 
@@ -106,7 +107,7 @@ def test_the_race_draws_from_the_softmax():
 def perturbed(name, target, seed=0, sizes=SIZES):
     """Layers with random weights, before and after."""
     changed = random_layers(sizes, 7)
-    perturb(*changed, name, target, np.random.default_rng(seed))
+    lesion_layers(*changed, name, target, RESTS, np.random.default_rng(seed))
     return random_layers(sizes, 7), changed
 
 

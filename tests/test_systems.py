@@ -17,7 +17,7 @@ from PIL import Image
 
 import rwta_sim
 from rwta_sim.cli import cli
-from rwta_sim.errors import CheckpointError, ConfigError, EnvironmentFailure, RunError
+from rwta_sim.errors import CheckpointError, ConfigError, EnvironmentFailure, RunError, RwtaSimError
 from rwta_sim.lab.runs import RunFolder
 from rwta_sim.loop import registry
 
@@ -43,6 +43,8 @@ REPARAMETERISED = ["entropy", "spikes", "learning_rate", "temperature"]
 #: Figures of a network whose spikes are recorded, and of a circuit network.
 SPIKES = {"raster", "rates", "tuning"}
 CIRCUITS = {*SPIKES, "weights"}
+#: Settings with which a rival learns several times in eleven decisions.
+RIVAL = {"hidden": [5], "critic_hidden": [4], "learning.steps": 4, "learning.minibatch": 2}
 #: Per system: task, model, settings, columns, figures beside its learning curve.
 SYSTEMS = {
     "spiking": ("xor", "svpg-lockstep", {"engine.target": "numpy", "network.hidden_circuits": 2}, RWTA, CIRCUITS),
@@ -52,6 +54,10 @@ SYSTEMS = {
     "relu": ("xor", "relu", {"hidden": [5], "critic.hidden": [4]}, ["entropy", "learning_rate"], set()),
     "reparameterised": ("xor", "reparameterised", {"hidden": [5], "engine.target": "numpy"}, REPARAMETERISED, SPIKES),
     "concrete": ("xor", "reparameterised-concrete", {"hidden": [5], "engine.target": "numpy"}, REPARAMETERISED, SPIKES),
+    "ppo": ("xor", "ppo", RIVAL, ["entropy", "learning_rate"], set()),
+    "converted": ("xor", "converted", RIVAL, ["entropy", "learning_rate"], SPIKES),
+    "bptt": ("xor", "bptt", {**RIVAL, "neurons.gain": 2.0}, ["entropy", "spikes", "learning_rate"], SPIKES),
+    "ep": ("xor", "ep", {"hidden": [5]}, ["moved", "learning_rate"], set()),
     "tabular-q": ("gridworld", "tabular-q", {"environment.kwargs": {"width": 4, "height": 4}, "gamma": 0.9}, [], set()),
 }
 
@@ -68,12 +74,15 @@ def _registered():
 
 def experiment_of(name, **changes):
     task, model, settings, *_ = SYSTEMS[name]
-    if model in ("linear", "relu", "reparameterised", "reparameterised-concrete"):
-        pytest.importorskip("torch")
+    preset = rwta_sim.preset(task, model)
+    try:
+        preset.check_libraries()
+    except RwtaSimError as error:
+        pytest.skip(str(error))
     short = {"training.episodes": 11, "training.validate_every": 4, "training.validation_episodes": 2}
-    if "learning" in rwta_sim.preset(task, model).model_dump():
+    if "batch" in preset.model_dump().get("learning", {}):
         short["learning.batch"] = 4
-    return rwta_sim.preset(task, model).changed({**short, "training.target": 1e9, **settings, **changes})
+    return preset.changed({**short, "training.target": 1e9, **settings, **changes})
 
 
 def end_of(folder):

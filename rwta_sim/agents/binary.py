@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["DELIVER", "FIRES", "MUTE", "NEURON", "resting"]
+__all__ = ["DELIVER", "FIRES", "MUTE", "NEURON", "RESTS", "resting"]
 
 #: Potential, uniform number in [0, 1), and the probability to fire.
 NEURON = """
@@ -23,6 +23,8 @@ FIRES = "u < p"
 DELIVER = "z_post += 2*w"
 #: A potential at which a neuron never fires: P = exp(-100).
 MUTE = -50.0
+#: Biases that lesions of a layer give its neurons (`rwta_sim.agents.layer_lesions`): who is silent says -1.
+RESTS = {"lesion": 0.0, "silence": MUTE, "drive": -MUTE}
 
 
 def resting(weights: np.ndarray, bias: np.ndarray) -> np.ndarray:

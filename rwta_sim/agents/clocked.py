@@ -23,6 +23,10 @@ class ClockedExperiment(Experiment):
     def dynamics_name(self) -> str:
         return "spiking"
 
+    @property
+    def compiles(self) -> bool:
+        return True
+
     def with_dynamics(self, dynamics: str | None) -> Self:
         if dynamics not in (None, "spiking"):
             raise ConfigError(f"dynamics = {dynamics!r}: the model {self.model!r} has spikes alone")

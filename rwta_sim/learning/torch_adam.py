@@ -50,11 +50,17 @@ class TorchAdam:
     ----------
     network : torch.nn.Module
     rate : float
+    eps : float
+        What is added to the root of the second moment.
+
+    Attributes
+    ----------
+    optimiser : torch.optim.Adam
     """
 
-    def __init__(self, network: torch.nn.Module, rate: float) -> None:
+    def __init__(self, network: torch.nn.Module, rate: float, eps: float = 1e-8) -> None:
         parameters = dict(network.named_parameters())
-        self._adam = torch.optim.Adam(parameters.values(), lr=rate, foreach=False)
+        self.optimiser = torch.optim.Adam(parameters.values(), lr=rate, eps=eps, foreach=False)
         self._parameters = {name: p.detach().numpy() for name, p in parameters.items()}
         self._moments: dict[str, np.ndarray] = {}
         # What Adam would make in its first step is made here: a checkpoint can then be loaded before that.
@@ -64,23 +70,23 @@ class TorchAdam:
                 "exp_avg": torch.zeros_like(p),
                 "exp_avg_sq": torch.zeros_like(p),
             }
-            self._adam.state[p] = moments
+            self.optimiser.state[p] = moments
             self._moments |= {f"{name}.{which}": moment.detach().numpy() for which, moment in moments.items()}
 
     @property
     def rate(self) -> float:
         """The learning rate."""
-        return float(self._adam.param_groups[0]["lr"])
+        return float(self.optimiser.param_groups[0]["lr"])
 
     @rate.setter
     def rate(self, rate: float) -> None:
-        self._adam.param_groups[0]["lr"] = rate
+        self.optimiser.param_groups[0]["lr"] = rate
 
     def descend(self, loss: torch.Tensor) -> None:
         """A step down the gradient of `loss`."""
-        self._adam.zero_grad()
+        self.optimiser.zero_grad()
         loss.backward()
-        self._adam.step()
+        self.optimiser.step()
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Views of the parameters by name."""

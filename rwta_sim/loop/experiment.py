@@ -134,6 +134,11 @@ class Experiment(Settings):
         return "none"
 
     @property
+    def compiles(self) -> bool:
+        """Whether a training begins with compiling a network."""
+        return False
+
+    @property
     def n_hidden(self) -> int:
         """Hidden neurons of its network, the first ones in a recording; 0 without a network."""
         return 0

@@ -131,6 +131,8 @@ class Player:
             features, reward, terminated, truncated = watched.step(choice.action)
             ended = terminated or truncated
             if listener is not None:
+                if watched.label is not None:
+                    listener.hear_answer(watched.label)
                 listener.learn(choice, reward, features, terminated, rng)
             total += reward
             discounted += discount * reward

@@ -61,6 +61,8 @@ class Listener(Protocol):
 
     def begin_episode(self, features: Any) -> None: ...
 
+    def hear_answer(self, action: Any) -> None: ...
+
     def learn(
         self, choice: Choice, reward: float, features: Any, terminated: bool, rng: np.random.Generator
     ) -> None: ...
@@ -159,6 +161,12 @@ class System(ABC):
 
     def begin_episode(self, features: Any) -> None:  # noqa: B027
         """Hear that an episode begins, with these features."""
+
+    def hear_answer(self, action: Any) -> None:  # noqa: B027
+        """Hear which action would have been right, before `learn`, where an environment tells (``info["label"]``).
+
+        For systems that are supervised; whatever an environment tells is passed on unchecked.
+        """
 
     def learn(  # noqa: B027
         self, choice: Choice, reward: float, features: Any, terminated: bool, rng: np.random.Generator

@@ -32,6 +32,8 @@ class Transcript:
         self._watch = watch
         self._first: list[Any] = []  # the features that the episode began with
         self._notes: deque[tuple[Choice, float, Any, bool]] = deque()
+        self._answers: deque[Any] = deque()  # of each note; None where nothing was told
+        self._answer: Any = None
         self._rng: np.random.Generator | None = None
         self._complete = False
 
@@ -42,10 +44,15 @@ class Transcript:
     def begin_episode(self, features: Any) -> None:
         self._first = [features]
 
+    def hear_answer(self, action: Any) -> None:
+        self._answer = action
+
     def learn(self, choice: Choice, reward: float, features: Any, terminated: bool, rng: np.random.Generator) -> None:
         self._watch()
         if self._keep:
             self._notes.append((self._system.note(choice), reward, features, terminated))
+            self._answers.append(self._answer)
+            self._answer = None
             self._rng = rng
 
     def end_episode(self, rng: np.random.Generator) -> None:
@@ -58,6 +65,8 @@ class Transcript:
         listener.begin_episode(self._first.pop())
         while self._notes:
             assert self._rng is not None
+            if (answer := self._answers.popleft()) is not None:
+                listener.hear_answer(answer)
             listener.learn(*self._notes.popleft(), self._rng)
         if self._complete and self._rng is not None:
             listener.end_episode(self._rng)

@@ -40,6 +40,7 @@ class Watched:
         self.correct: bool | None = None
         self.success: bool | None = None
         self.score: float | None = None
+        self.label: Any = None
 
     def reset(self, seed: int, options: dict[str, Any] | None) -> Any:
         try:
@@ -78,6 +79,7 @@ class Watched:
             self.correct = self._answer(info, "correct")
         if info.get("success") is not None:
             self.success = self._answer(info, "success")
+        self.label = info.get("label")
         if info.get("score") is not None:
             self.score = self._score(info)
         return self._features(observation), value, *flags

@@ -8,12 +8,13 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from rwta_sim.agents.binary import RESTS
+from rwta_sim.agents.layer_lesions import LAYER_LESIONS, lesion_layers
 from rwta_sim.agents.parameter_noise import Block, layer_blocks
 from rwta_sim.agents.perturbable import PerturbableSystem
 from rwta_sim.agents.reparameterised.experiment import ReparameterisedExperiment
 from rwta_sim.agents.reparameterised.learner import Evidence, ReparameterisedLearner
 from rwta_sim.agents.reparameterised.network import BinaryNetwork
-from rwta_sim.agents.reparameterised.perturb import PERTURBATIONS, perturb
 from rwta_sim.engines import make_engine, run_session
 from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.loop.policy import policy_entropy
@@ -54,7 +55,7 @@ class ReparameterisedSystem(PerturbableSystem):
 
     numbers: ClassVar[tuple[str, ...]] = ("entropy", "spikes")
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate", "temperature")
-    lesions = PERTURBATIONS
+    lesions = LAYER_LESIONS
     readouts = ("spike, noise on actions", "spike")
 
     def __init__(self, experiment: ReparameterisedExperiment, spaces: Spaces, record: bool = False) -> None:
@@ -171,7 +172,7 @@ class ReparameterisedSystem(PerturbableSystem):
         return layer_blocks(*self.learner.layers())
 
     def lesion(self, name: str, target: str, rng: np.random.Generator) -> None:
-        perturb(*self.learner.layers(), name, target, rng)
+        lesion_layers(*self.learner.layers(), name, target, RESTS, rng)
 
     def recorded(self) -> dict[str, np.ndarray]:
         return self.network.recorded()

@@ -75,6 +75,10 @@ class RWTAExperiment(Experiment):
         return self.dynamics
 
     @property
+    def compiles(self) -> bool:
+        return self.dynamics == "spiking"
+
+    @property
     def n_hidden(self) -> int:
         return self.network.n_hidden
 

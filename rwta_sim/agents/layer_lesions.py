@@ -1,24 +1,24 @@
-"""Lesions and stimulation of stochastic neurons: changes of weights and biases, nothing else.
+"""Lesions and stimulation of a network of layers: changes of weights and biases, nothing else.
 
 Nothing is taken out of the network, so that everything else has the same random numbers as before. A neuron without
-weights says nothing; one that is silent says -1, as it does whenever it does not fire.
+weights says nothing; what one that is silent or always fires says is for its system to know.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 
-from rwta_sim.agents.binary import MUTE
 from rwta_sim.agents.targets import check_known, number, share
 from rwta_sim.errors import ConfigError
 
-__all__ = ["PERTURBATIONS", "perturb"]
+__all__ = ["LAYER_LESIONS", "lesion_layers"]
 
-PERTURBATIONS = {
+#: What may be done to layers, by name, with a description of the targets.
+LAYER_LESIONS = {
     "lesion": "cut connections (sh: inputs to hidden, hh: among hidden layers, ha: hidden to actions), or destroy "
     "layer:K or neurons:SHARE of the hidden neurons: no connections",
     "silence": "keep layer:K or neurons:SHARE of the hidden neurons from firing",
@@ -27,10 +27,15 @@ PERTURBATIONS = {
 _TARGET = re.compile(r"(layer|neurons|neuron):([0-9.eE+-]+)")
 
 
-def perturb(
-    weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], name: str, target: str, rng: np.random.Generator
+def lesion_layers(
+    weights: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+    name: str,
+    target: str,
+    rests: Mapping[str, float],
+    rng: np.random.Generator,
 ) -> None:
-    """Change weights and biases in place, as `PERTURBATIONS` says.
+    """Change weights and biases in place, as `LAYER_LESIONS` says.
 
     Parameters
     ----------
@@ -38,9 +43,11 @@ def perturb(
         Layer after layer, that onto the actions last.
     biases : sequence of ndarray, shape (n_post,) each
     name : str
-        One of `PERTURBATIONS`.
+        One of `rests`.
     target : str
         Of what; as there.
+    rests : mapping of str to float
+        What the system declares of `LAYER_LESIONS`, with the bias that a neuron is given by each.
     rng : numpy.random.Generator
         Draws the neurons of a share.
 
@@ -49,7 +56,7 @@ def perturb(
     ConfigError
         If there is no such perturbation, or no such target in this network; then nothing has changed.
     """
-    check_known(name, PERTURBATIONS)
+    check_known(name, rests)
     asked = f"{name} {target!r}"
     blocks = {"sh": weights[:1], "hh": weights[1:-1], "ha": weights[-1:]}
     if name == "lesion" and target in blocks:
@@ -61,7 +68,7 @@ def perturb(
     hit = _targets([len(bias) for bias in biases[:-1]], name, asked, target, rng)
     for k, neurons in enumerate(hit):
         weights[k][neurons] = 0.0
-        biases[k][neurons] = {"lesion": 0.0, "silence": MUTE, "drive": -MUTE}[name]
+        biases[k][neurons] = rests[name]
         if name == "lesion":
             weights[k + 1][:, neurons] = 0.0
 
