@@ -19,8 +19,8 @@ from rwta_sim.circuit.kernels import Rectangular
 from rwta_sim.circuit.meanfield import MeanFieldSpec
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.learning import LearningSpec
-from rwta_sim.learning.critics import Constant, Fourier
-from rwta_sim.learning.modulation import EpisodeAdvantage
+from rwta_sim.learning.critics import Constant, QNetwork
+from rwta_sim.learning.modulation import EpisodeAdvantage, Recent
 from rwta_sim.learning.modulation.ppo import PPO
 from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
 from rwta_sim.learning.rules import MeanFieldRule
@@ -50,15 +50,15 @@ def inverted_pendulum() -> RWTAExperiment:
         network=_network(8, 8, 40 * ms),
         decision=DecisionSpec(steps=42, readout="argmax"),
         learning=LearningSpec(
-            rule=_RULE,
-            modulation=PPO(clip=0.2, epochs=5),
+            rule=_RULE.model_copy(update={"entropy": "taken"}),
+            modulation=Recent(size=1000, every=10, clip=0.2, epochs=5),
             optimiser=RMSNormalised(decay=0.99),
             rate=1e-3,
             final_rate=1.0,
             entropy=5.0,
         ),
-        critic=Fourier(order=3, gamma=0.97, lam=0.8, rate=1e-3),
-        training=TrainingSpec(episodes=2000, validate_every=100, validation_episodes=10),
+        critic=QNetwork(gamma=0.97, hidden=(64, 64), rate=1e-3),
+        training=TrainingSpec(episodes=2000, validate_every=25, validation_episodes=20, target=200.0),
         mean_field=_INFERENCE,
     )
 

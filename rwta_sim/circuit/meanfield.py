@@ -254,6 +254,18 @@ class MeanField:
         score[:, self.wiring.action] = -policy * (logs + entropy)
         return score
 
+    def entropy_of_taken(self, q: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """dH/d ln pi of the actions in `v`, ``-pi (ln pi + H)``: their parts of `entropy_score`; shape (rows,).
+
+        Parameters
+        ----------
+        q, v : ndarray, shape (rows, n_neurons)
+            v one-hot in the action circuit.
+        """
+        where = self.wiring.action
+        chosen = (q[:, where] * v[:, where]).sum(axis=1)
+        return np.asarray(-chosen * (_log(chosen) + self.entropy(q)))
+
     def entropy(self, q: np.ndarray) -> np.ndarray:
         """Entropy of the action circuit's q (nats); shape (rows,)."""
         policy = q[:, self.wiring.action]
