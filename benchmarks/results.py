@@ -139,12 +139,12 @@ ROWS = {
 }
 
 
-def one(name: str, seed: int, runs: Path, mnist: str | None) -> dict[str, Any]:
+def one(name: str, row: Row, seed: int, runs: Path, mnist: str | None) -> dict[str, Any]:
     """Train and evaluate one seed of a row."""
-    row, folder = ROWS[name], runs / f"{name.replace(', ', '-')}-{seed}"
+    folder = runs / f"{name.replace(', ', '-')}-{seed}"
     if folder.exists():  # interrupted: its time would be that of two
         shutil.rmtree(folder)
-    where = ["--environment.kwargs", f'{{folder = "{mnist}"}}'] if row.task == "mnist" else []
+    where = ["--environment.kwargs.folder", mnist] if row.task == "mnist" and mnist else []
     options = ["--seed", str(seed), "--run", str(folder), "--no-figures", *row.train, *where]
     trained = command("train", row.task, *options)
     values, signs = {}, {}
@@ -328,7 +328,7 @@ def main() -> None:
             done = {(r["row"], r["seed"]) for r in load()["runs"]}
             if (name, seed) in done or (name == "mnist" and arguments.mnist is None):
                 continue
-            run = one(name, seed, arguments.runs, arguments.mnist)
+            run = one(name, ROWS[name], seed, arguments.runs, arguments.mnist)
             add(run, arguments.load)
             print(run, flush=True)
 

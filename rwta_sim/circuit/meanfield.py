@@ -13,7 +13,7 @@ inputs and biases are the paper's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from pydantic import Field
 from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.settings import PositiveFloat, PositiveInt, Settings
 
-__all__ = ["Inference", "MeanField", "MeanFieldSpec"]
+__all__ = ["Inference", "MeanField", "MeanFieldSpec", "RowGenerators"]
 
 
 class MeanFieldSpec(Settings):
@@ -71,6 +71,29 @@ class Inference(NamedTuple):
     residual: np.ndarray
 
 
+class RowGenerators:
+    """Standard normal numbers for rows that have a generator each, whatever rows there are beside.
+
+    Parameters
+    ----------
+    generators : sequence of numpy.random.Generator
+    """
+
+    def __init__(self, generators: Sequence[np.random.Generator]) -> None:
+        self._generators = generators
+
+    def of(self, rows: np.ndarray) -> RowGenerators:
+        """Those of the rows where a mask is true."""
+        return RowGenerators([g for g, kept in zip(self._generators, rows, strict=True) if kept])
+
+    def standard_normal(self, shape: tuple[int, ...], dtype: type[np.float32]) -> np.ndarray:
+        """Of this shape, as many rows as generators."""
+        numbers = np.empty(shape, dtype)
+        for generator, row in zip(self._generators, numbers, strict=True):
+            generator.standard_normal(out=row, dtype=dtype)
+        return numbers
+
+
 class MeanField:
     """The mean field of networks with this wiring.
 
@@ -102,7 +125,7 @@ class MeanField:
         drive: np.ndarray,
         weights: Mapping[str, np.ndarray],
         b: np.ndarray,
-        rng: np.random.Generator | None = None,
+        rng: np.random.Generator | RowGenerators | None = None,
     ) -> Inference:
         """Iterate equation (1) for every row of `drive`.
 
@@ -116,8 +139,8 @@ class MeanField:
         weights : mapping of ndarray
             By projection name, in the `Projection.weights_shape`.
         b : ndarray, shape (n_neurons,)
-        rng : numpy.random.Generator, optional
-            Needed for noise only.
+        rng : numpy.random.Generator or RowGenerators, optional
+            Needed for noise only. With a generator for every row, noise of a row does not depend on the others either.
 
         Raises
         ------
@@ -146,9 +169,10 @@ class MeanField:
             q = new
             if done.any():
                 active, q, constant = active[~done], q[~done], constant[~done]
+                rng = rng.of(~done) if isinstance(rng, RowGenerators) else rng
         return result
 
-    def _checked(self, drive: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+    def _checked(self, drive: np.ndarray, rng: np.random.Generator | RowGenerators | None) -> np.ndarray:
         """The drive in the precision of the inference; raises as `infer`."""
         if rng is None and (self.spec.noise or self.spec.start == "noise"):
             raise ValueError("inference with noise needs a random generator: pass rng")
@@ -219,13 +243,13 @@ class MeanField:
             u[:, p.target] += p.forwards(q[:, p.source], weights[p.name])
         return u
 
-    def _start(self, rows: int, rng: np.random.Generator | None) -> np.ndarray:
+    def _start(self, rows: int, rng: np.random.Generator | RowGenerators | None) -> np.ndarray:
         if self.spec.start == "uniform":
             return np.tile(self._uniform, (rows, 1))
         assert rng is not None
         return self.softmax(rng.standard_normal((rows, self.wiring.n_neurons), np.float32).astype(self.dtype))
 
-    def _noisy(self, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _noisy(self, values: np.ndarray, rng: np.random.Generator | RowGenerators) -> np.ndarray:
         noise = rng.standard_normal(values.shape, np.float32).astype(self.dtype)
         return np.clip(values + self.dtype.type(self.spec.noise) * noise, 0.0, 1.0)
 

@@ -145,6 +145,16 @@ class RWTASystem(PerturbableSystem):
             return self.actor.run(session)
 
     @property
+    def joint(self) -> bool:
+        return self.actor.joint
+
+    def join(self) -> None:
+        self.actor.join()
+
+    def answer(self, systems: Sequence[System]) -> None:
+        self.actor.answer([system.actor for system in systems if isinstance(system, RWTASystem)])
+
+    @property
     def engine_name(self) -> str:
         return "none" if self.experiment.dynamics == "rate" else self.experiment.engine.name
 
