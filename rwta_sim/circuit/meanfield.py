@@ -215,7 +215,8 @@ class MeanField:
         q = np.empty_like(u)
         for where, number, size in self._circuits:
             inside = u[:, where].reshape(len(u), number, size)
-            part = np.exp(inside - _largest(inside)[..., None])
+            part = inside - _largest(inside)[..., None]
+            np.exp(part, out=part)
             part /= _sums(part)[..., None]
             q[:, where] = part.reshape(len(u), number * size)
         return q
@@ -226,9 +227,10 @@ class MeanField:
         for where, number, size in self._circuits:
             below = q[:, where].reshape(len(q), number, size).cumsum(axis=-1, dtype=float)
             draw = rng.random((len(q), number, 1)) * below[..., -1:]
-            winner = np.minimum((below <= draw).sum(axis=-1), size - 1)
-            one_hot = np.arange(size) == winner[..., None]
-            v[:, where] = one_hot.reshape(len(q), number * size)
+            reached = below > draw
+            reached[..., -1] = True
+            reached[..., 1:] &= ~reached[..., :-1]  # the first one: all before it are not reached
+            v[:, where] = reached.reshape(len(q), number * size)
         return v
 
     def _from_inputs(self, s: np.ndarray, weights: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -250,8 +252,11 @@ class MeanField:
         return self.softmax(rng.standard_normal((rows, self.wiring.n_neurons), np.float32).astype(self.dtype))
 
     def _noisy(self, values: np.ndarray, rng: np.random.Generator | RowGenerators) -> np.ndarray:
-        noise = rng.standard_normal(values.shape, np.float32).astype(self.dtype)
-        return np.clip(values + self.dtype.type(self.spec.noise) * noise, 0.0, 1.0)
+        noisy = rng.standard_normal(values.shape, np.float32).astype(self.dtype, copy=False)
+        noisy *= self.dtype.type(self.spec.noise)
+        noisy += values
+        np.maximum(noisy, 0.0, out=noisy)
+        return np.minimum(noisy, 1.0, out=noisy)
 
     # -- gradients -----------------------------------------------------------------------------------
 

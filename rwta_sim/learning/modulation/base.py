@@ -52,8 +52,8 @@ class Modulation(Settings):
         """Raise ValueError if weights change while copies of a system play; `asked` begins the message."""
         if self.online:
             raise ValueError(
-                f"{asked} needs weights that stay the same while episodes are played, and learning.modulation.kind = "
-                f"{self.kind!r} teaches at once: set it to 'episode_advantage' or 'ppo'"
+                f"{asked} needs weights that stay the same while episodes are played, and modulation of kind "
+                f"{self.kind!r} teaches at once: set learning.modulation.kind = 'episode_advantage' or 'ppo'"
             )
 
     def discount(self, gamma: float) -> float:

@@ -1,0 +1,146 @@
+"""The tables of the SVPG papers beside ours: reproduction.json and reproduction.md.
+
+    python benchmarks/reproduction.py --runs FOLDER [--rows inverted-pendulum ...] [--seeds 10] [--mnist FOLDER]
+
+Made like results.py, whose rows these are: every seed of a row is trained and evaluated by the commands a user would
+type. MNIST's own rows need its four IDX files (`--mnist`). Rows that stand in for MNIST take scikit-learn's digits, and
+say nothing of MNIST. Finished runs in reproduction.json are kept; delete the file to make all of them again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from machine import listed, machine
+from results import SPIKES, Row, key, one, put, spread
+
+from rwta_sim.lab.runs import versions
+
+TABLE = Path(__file__).with_suffix(".json")
+PAGE = TABLE.parent.parent / "docs/reproduction.md"
+PUBLISHED, BMVC = ["--model", "svpg-published"], ["--model", "svpg-bmvc"]
+#: 64 pixels, and a part of the batches.
+DIGITS = ["--environment.id", "rwta_sim/Digits-v0", "--training.episodes", "100000"]
+DIGITS += ["--training.validate_every", "10000"]
+#: Shorter, as the pole falls soon in all of it.
+GRADIENT = ["--learning.rule.entropy", "gradient", "--training.episodes", "600"]
+REINFORCE = ["--learning.modulation.objective", "reinforce", "--learning.modulation.epochs", "1"]
+
+ROWS = {
+    "inverted-pendulum": Row(
+        "inverted-pendulum", train=PUBLISHED, evaluate=SPIKES, published="199.87 ± 0.27", asked="≥ 199.5"
+    ),
+    "inverted-pendulum, gradient of the entropy": Row(
+        "inverted-pendulum", train=[*PUBLISHED, *GRADIENT], evaluate=SPIKES
+    ),
+    "inverted-pendulum, slips": Row(
+        "inverted-pendulum", train=[*PUBLISHED, "--learning.published_code", "true"], evaluate=SPIKES
+    ),
+    "inverted-pendulum, REINFORCE": Row("inverted-pendulum", train=[*PUBLISHED, *REINFORCE], evaluate=SPIKES),
+    "cartpole": Row("cartpole", train=PUBLISHED, evaluate=SPIKES),
+    "digits, BMVC": Row("mnist", "accuracy", [*BMVC, *DIGITS]),
+    "digits, TPAMI": Row("mnist", "accuracy", [*PUBLISHED, *DIGITS]),
+    "mnist, BMVC": Row("mnist", "accuracy", BMVC, published="0.926 ± 0.001"),
+    "mnist, TPAMI": Row("mnist", "accuracy", PUBLISHED),
+}
+
+
+def load() -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(TABLE.read_text()) if TABLE.exists() else {"runs": []}
+    return table
+
+
+def add(run: dict[str, Any], load_text: str) -> None:
+    """Put a finished run into the table; another process may be doing the same."""
+    with FileLock(f"{TABLE}.lock"):
+        table = load()
+        table |= {"machine": machine(), "versions": versions("torch"), "load": load_text}
+        table["runs"].append(run)
+        TABLE.write_text(json.dumps(table, indent=1) + "\n")
+        TABLE.with_suffix(".md").write_text(markdown(table))
+        put(PAGE, "reproduction", short(table))
+
+
+def of_row(table: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The runs of a row, by seed."""
+    return sorted((run for run in table["runs"] if run["row"] == name), key=lambda run: run["seed"])
+
+
+def cells(row: Row, runs: list[dict[str, Any]], label: str) -> str:
+    """How a row is evaluated, its seeds, and what came of them."""
+    values = [run["values"][key(label, row.metric, row)] for run in runs]
+    return f"{'spikes' if label else 'rate'} | {len(runs)} | {spread(values)}"
+
+
+def short(table: dict[str, Any]) -> list[str]:
+    """The table of the page."""
+    lines = ["| row | shown | evaluated as | seeds | mean ± sd | lowest | published |"]
+    lines.append("| --- |" + " --- |" * 6)
+    for name, row in ROWS.items():
+        runs = of_row(table, name)
+        for label in row.evaluate if runs else ():
+            lines.append(f"| {name} | {row.metric} | {cells(row, runs, label)} | {row.published} |")
+    return lines
+
+
+def markdown(table: dict[str, Any]) -> str:
+    lines = [
+        "# The published recipe",
+        "",
+        f"Machine: {table['machine']}; {table['load']}. Versions: {listed(table['versions'])}.",
+        "",
+        "Made by `python benchmarks/reproduction.py --runs FOLDER`: for each seed `rwta-sim train TASK --seed N` with "
+        "the options of the row, then `rwta-sim evaluate` on 100 episodes, greedy, with the weights of the best "
+        "validation; patterns as in [every task](results.md). Mean ± standard deviation over seeds. "
+        "`spikes`: the same weights evaluated with `--dynamics spiking`, on argmax of the firing probability of the "
+        "last step.",
+        "",
+        "| row | options | shown | evaluated as | seeds | mean ± sd | lowest | published | aim | "
+        "episodes | decisions | CPU s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    details = ["", "| row | seed | rate | spikes | episodes | decisions | CPU s |", "| --- |" + " --- |" * 6]
+    for name, row in ROWS.items():
+        runs = of_row(table, name)
+        if not runs:
+            continue
+        costs = [f"{np.median([r[what] for r in runs]):,.0f}" for what in ("episodes", "decisions", "cpu_seconds")]
+        for label in row.evaluate:
+            lines.append(
+                f"| {name} | `{' '.join(row.train)}` | {row.metric} | {cells(row, runs, label)} | {row.published} | "
+                f"{row.asked} | {' | '.join(costs)} |"
+            )
+        for run in runs:
+            shown = [f"{run['values'][label]:.4f}" if label in run["values"] else "–" for label in ("", "spiking")]
+            spent = f"{run['episodes']} | {run['decisions']} | {run['cpu_seconds']:.0f}"
+            details.append(f"| {name} | {run['seed']} | {' | '.join(shown)} | {spent} |")
+    return "\n".join([*lines, "", "Episodes, decisions and CPU seconds of the training: medians.", *details]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=10, help="seeds FIRST ... N-1")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--runs", type=Path, default=Path("runs/reproduction"), help="where the run folders go")
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="ROW", help="; ".join(ROWS))
+    parser.add_argument("--mnist", help="folder with MNIST's files; without it its rows are left out")
+    parser.add_argument("--load", default="one run at a time", help="what else the machine did, for the table")
+    arguments = parser.parse_args()
+    for seed in range(arguments.first, arguments.seeds):
+        for name in arguments.rows:
+            done = {(r["row"], r["seed"]) for r in load()["runs"]}
+            if (name, seed) in done or (name.startswith("mnist") and arguments.mnist is None):
+                continue
+            folder = arguments.mnist if name.startswith("mnist") else None
+            run = one(name, ROWS[name], seed, arguments.runs, folder)
+            add(run, arguments.load)
+            print(run, flush=True)
+
+
+if __name__ == "__main__":
+    main()
