@@ -204,6 +204,12 @@ def test_it_learns(cue, tmp_path, changes):
         assert np.mean([e.total for e in agent.play(5)]) >= 18
 
 
+def test_memory_is_reckoned_first(cue, tmp_path):
+    with pytest.raises(RwtaSimError, match=r"100,000,000,000 remembered decisions.*lower learning.modulation.size"):
+        rwta_sim.train(cue.changed({**RATE, **RECENT, "learning.modulation.size": 10**11}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @needs_torch
 def test_resume_with_half_an_update_continues_exactly(cue, tmp_path):
     """Stopped by SIGINT after 7 episodes of 20, with an update every 15 decisions from the last 50: bit for bit."""

@@ -56,6 +56,11 @@ class Modulation(Settings):
                 f"{self.kind!r} teaches at once: set learning.modulation.kind = 'episode_advantage' or 'ppo'"
             )
 
+    @property
+    def remembered(self) -> int:
+        """Decisions that are remembered beyond their episodes."""
+        return 0
+
     def discount(self, gamma: float) -> float:
         """Of later TD errors in an advantage, per decision; `gamma` is that of rewards."""
         return 0.0

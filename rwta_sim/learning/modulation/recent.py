@@ -53,6 +53,10 @@ class Recent(Modulation):
                 f"{critic.kind!r} tells TD errors: set critic.kind = 'q_network'"
             )
 
+    @property
+    def remembered(self) -> int:
+        return self.size
+
     def steps(self, n: int, rng: np.random.Generator) -> Iterator[slice | np.ndarray]:
         """All decisions in every pass."""
         for _ in range(self.epochs):
