@@ -76,6 +76,20 @@ def test_resume_continues_exactly(cue, tmp_path):
     assert ends[0] == ends[1]
 
 
+def test_who_watches_may_play(cue, tmp_path):
+    """A report that plays with the agent changes nothing."""
+    found = []
+
+    def look(progress):
+        if progress.episode == 10:
+            found.extend(episode.decisions for episode in progress.agent.play(2))
+
+    for name, report in (("alone", None), ("watched", look)):
+        rwta_sim.train(together(cue, 3), tmp_path / name, env=Walk, report=report)
+    alone, watched = (RunFolder.open(tmp_path / name).metrics_path.read_bytes() for name in ("alone", "watched"))
+    assert len(found) == 2 and alone == watched
+
+
 class Failing(Walk):
     """Fails in its third episode."""
 

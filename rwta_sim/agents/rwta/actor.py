@@ -19,7 +19,7 @@ from rwta_sim.loop.session import Session, finish
 from rwta_sim.loop.system import Probe
 from rwta_sim.seeding import EpisodeSeeds
 
-__all__ = ["Actor", "decided"]
+__all__ = ["Actor", "Result", "decided"]
 
 Result = TypeVar("Result")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rwta_sim.agents.rwta.actor import Actor
+from rwta_sim.agents.rwta.actor import Actor, Result
 from rwta_sim.circuit.meanfield import MeanField, MeanFieldSpec, RowGenerators
 from rwta_sim.circuit.wiring import Weights, Wiring
 from rwta_sim.learning.decision import Decision
@@ -91,6 +91,16 @@ class RateActor(Actor):
 
     def join(self) -> None:
         self._joined = True
+
+    def run(self, session: Session[Result]) -> Result:
+        """As `Actor.run`; after `join` it answers itself."""
+        while True:
+            try:
+                next(session)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            self.answer([self])
 
     def answer(self, actors: Sequence[RateActor]) -> None:
         drives = np.array([actor._asked for actor in actors])
