@@ -2,12 +2,15 @@
 
     python benchmarks/reproduction.py --runs FOLDER [--rows inverted-pendulum ...] [--seeds 10] [--mnist FOLDER]
     python benchmarks/reproduction.py --runs FOLDER --longer
+    python benchmarks/reproduction.py --runs FOLDER --extend
 
 Made like results.py, whose rows these are: every seed of a row is trained and evaluated by the commands a user would
 type. MNIST's own rows need its four IDX files (`--mnist`). Rows that stand in for MNIST take scikit-learn's digits, and
 say nothing of MNIST. `--longer` evaluates the pendulum's runs in FOLDER once more as spikes, in decisions of 164 steps
-with a kernel of 160, in which probabilities and inputs are estimated from four times as many spikes. Finished runs in
-reproduction.json are kept; delete the file to make all of them again.
+with a kernel of 160, in which probabilities and inputs are estimated from four times as many spikes. `--extend` lets
+runs of `inverted-pendulum, one validation`, which end sooner, go on to where those of `inverted-pendulum` end: what is
+resumed is the same bit for bit as what never stopped. Finished runs in reproduction.json are kept; delete the file to
+make all of them again.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +27,11 @@ from machine import ONE_THREAD, listed, machine
 os.environ.update(ONE_THREAD)
 
 import numpy as np
+from commands import command
 from filelock import FileLock
-from results import SPIKES, Row, one, put, spread
+from results import SPIKES, Row, folder_of, one, put, spread, tested
 
-from rwta_sim import Agent, RunFolder
+from rwta_sim import Agent, RunFolder, preset
 from rwta_sim.lab.runs import versions
 
 TABLE = Path(__file__).with_suffix(".json")
@@ -39,6 +44,7 @@ DIGITS += ["--training.validate_every", "10000"]
 GRADIENT = ["--learning.rule.entropy", "gradient", "--training.episodes", "600"]
 REINFORCE = ["--learning.modulation.objective", "reinforce", "--learning.modulation.epochs", "1"]
 
+ONE_VALIDATION = "inverted-pendulum, one validation"
 #: Of four times as many spikes.
 LONGER = {"network.kernel.duration": "160 ms", "decision.steps": 164}
 LONGER_LABEL = "spiking, T = 164"
@@ -47,6 +53,7 @@ ROWS = {
     "inverted-pendulum": Row(
         "inverted-pendulum", train=PUBLISHED, evaluate=SPIKES, published="199.87 ± 0.27", asked="≥ 199.5"
     ),
+    ONE_VALIDATION: Row("inverted-pendulum", train=[*PUBLISHED, "--training.target_streak", "1"], evaluate=SPIKES),
     "inverted-pendulum, gradient of the entropy": Row(
         "inverted-pendulum", train=[*PUBLISHED, *GRADIENT], evaluate=SPIKES
     ),
@@ -68,17 +75,17 @@ def load() -> dict[str, Any]:
 
 
 def longer(folder: Path) -> float:
-    """Mean return of the weights of a run as spikes in `LONGER` decisions, 100 greedy episodes."""
+    """Mean return of the weights of a run as spikes in `LONGER` decisions, 30 greedy episodes."""
     run = RunFolder.open(folder)
     with Agent.load(run) as trained, Agent(run.experiment.changed(LONGER).with_dynamics("spiking")) as agent:
         agent.system.set_state({name: np.asarray(a, float) for name, a in trained.system.state().items()})
-        return float(np.mean([episode.total for episode in agent.play(100)]))
+        return float(np.mean([episode.total for episode in agent.play(30)]))
 
 
 def add_longer(runs: Path) -> None:
     """Evaluate the runs of the pendulum that are there and were not yet."""
     for run in of_row(load(), "inverted-pendulum"):
-        folder = runs / f"inverted-pendulum-{run['seed']}"
+        folder = folder_of(run["row"], run["seed"], runs)
         if LONGER_LABEL not in run["values"] and folder.exists():
             score = longer(folder)
             with FileLock(f"{TABLE}.lock"):
@@ -86,6 +93,20 @@ def add_longer(runs: Path) -> None:
                 same = [r for r in table["runs"] if (r["row"], r["seed"]) == (run["row"], run["seed"])]
                 same[0]["values"][LONGER_LABEL] = score
                 write(table)
+
+
+def extended(run: dict[str, Any], runs: Path) -> dict[str, Any]:
+    """The run of `inverted-pendulum` with the seed of one of `ONE_VALIDATION`, which it begins as."""
+    name = "inverted-pendulum"
+    source, folder = (folder_of(row, run["seed"], runs) for row in (run["row"], name))
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(source, folder)
+    training = preset(name, "svpg-published").training
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace("target_streak = 1", f"target_streak = {training.target_streak}"))
+    trained = command("resume", str(folder), "--no-figures")
+    trained |= {what: trained[what] + run[what] for what in ("seconds", "cpu_seconds")}
+    return {"row": name, "seed": run["seed"], **tested(ROWS[name], folder, trained)}
 
 
 def add(run: dict[str, Any], load_text: str) -> None:
@@ -141,7 +162,8 @@ def markdown(table: dict[str, Any]) -> str:
         "the options of the row, then `rwta-sim evaluate` on 100 episodes, greedy, with the weights of the best "
         "validation; patterns as in [every task](results.md). Mean ± standard deviation over seeds. "
         "`spikes`: the same weights evaluated with `--dynamics spiking`, on argmax of the firing probability of the "
-        "last step; with T = 164 in decisions of 164 steps in place of 42, and a kernel of 160 in place of 40.",
+        "last step; with T = 164 in decisions of 164 steps in place of 42, with a kernel of 160 in place of 40, on 30 "
+        "episodes.",
         "",
         "| row | options | shown | evaluated as | seeds | mean ± sd | lowest | published | aim | "
         "episodes | decisions | CPU s |",
@@ -177,9 +199,15 @@ def main() -> None:
     parser.add_argument("--mnist", help="folder with MNIST's files; without it its rows are left out")
     parser.add_argument("--load", default="one run at a time", help="what else the machine did, for the table")
     parser.add_argument("--longer", action="store_true", help="only evaluate the pendulum's runs in longer decisions")
+    parser.add_argument("--extend", action="store_true", help="only let runs of one validation go on to two")
     arguments = parser.parse_args()
     if arguments.longer:
         add_longer(arguments.runs)
+        return
+    if arguments.extend:
+        for run in of_row(load(), ONE_VALIDATION):
+            if run["seed"] not in {r["seed"] for r in of_row(load(), "inverted-pendulum")}:
+                add(extended(run, arguments.runs), arguments.load)
         return
     for seed in range(arguments.first, arguments.seeds):
         for name in arguments.rows:

@@ -140,14 +140,23 @@ ROWS = {
 }
 
 
+def folder_of(name: str, seed: int, runs: Path) -> Path:
+    """Where the run of a row's seed is."""
+    return runs / f"{name.replace(', ', '-')}-{seed}"
+
+
 def one(name: str, row: Row, seed: int, runs: Path, mnist: str | None) -> dict[str, Any]:
     """Train and evaluate one seed of a row."""
-    folder = runs / f"{name.replace(', ', '-')}-{seed}"
+    folder = folder_of(name, seed, runs)
     if folder.exists():  # interrupted: its time would be that of two
         shutil.rmtree(folder)
     where = ["--environment.kwargs", kwargs(row, folder=mnist)] if row.task == "mnist" and mnist else []
     options = ["--seed", str(seed), "--run", str(folder), "--no-figures", *row.train, *where]
-    trained = command("train", row.task, *options)
+    return {"row": name, "seed": seed, **tested(row, folder, command("train", row.task, *options))}
+
+
+def tested(row: Row, folder: Path, trained: dict[str, Any]) -> dict[str, Any]:
+    """What the evaluations of a row say of a run, beside what its training said."""
     values, signs = {}, {}
     for label, options in row.evaluate.items():
         found = command("evaluate", str(folder), *options)
@@ -157,7 +166,7 @@ def one(name: str, row: Row, seed: int, runs: Path, mnist: str | None) -> dict[s
             signs = {"readout": found["readout"], "others": others}
             signs |= {name: found[name] for name in ("firing_rates", "circuits")}
     kept = ("episodes", "decisions", "seconds", "cpu_seconds", "decisions_per_second", "engine")
-    return {"row": name, "seed": seed, "values": values, "signs": signs, **{key: trained[key] for key in kept}}
+    return {"values": values, "signs": signs, **{key: trained[key] for key in kept}}
 
 
 def kwargs(row: Row, **more: str) -> str:

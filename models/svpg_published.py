@@ -46,8 +46,8 @@ def inverted_pendulum() -> RWTAExperiment:
     of 64-64 units; spikes: T = 42, L = 40.
 
     Three mean-field steps, not 50: weights onto hidden neurons walk at random until circuits excite one another so much
-    that the mean field settles, after dozens of steps, to what the spikes of 42 steps are far from. It ends with the
-    first validation in which the pole never falls.
+    that the mean field settles, after dozens of steps, to what the spikes of 42 steps are far from. It ends when the
+    pole never falls in two validations in a row.
     """
     return RWTAExperiment(
         task="inverted-pendulum",
@@ -66,7 +66,7 @@ def inverted_pendulum() -> RWTAExperiment:
             entropy=5.0,
         ),
         critic=QNetwork(gamma=0.97, hidden=(64, 64), rate=1e-3),
-        training=TrainingSpec(episodes=2000, validate_every=25, validation_episodes=50, target=200.0, target_streak=1),
+        training=TrainingSpec(episodes=2000, validate_every=25, validation_episodes=50, target=200.0, target_streak=2),
         mean_field=_INFERENCE.model_copy(update={"iterations": 3}),
     )
 
