@@ -25,6 +25,7 @@ from commands import command
 from filelock import FileLock
 from machine import listed, machine
 
+from rwta_sim import preset
 from rwta_sim.lab.runs import versions
 
 HERE = Path(__file__).parent
@@ -139,14 +140,23 @@ ROWS = {
 }
 
 
-def one(name: str, seed: int, runs: Path, mnist: str | None) -> dict[str, Any]:
+def folder_of(name: str, seed: int, runs: Path) -> Path:
+    """Where the run of a row's seed is."""
+    return runs / f"{name.replace(', ', '-')}-{seed}"
+
+
+def one(name: str, row: Row, seed: int, runs: Path, mnist: str | None) -> dict[str, Any]:
     """Train and evaluate one seed of a row."""
-    row, folder = ROWS[name], runs / f"{name.replace(', ', '-')}-{seed}"
+    folder = folder_of(name, seed, runs)
     if folder.exists():  # interrupted: its time would be that of two
         shutil.rmtree(folder)
-    where = ["--environment.kwargs", f'{{folder = "{mnist}"}}'] if row.task == "mnist" else []
+    where = ["--environment.kwargs", kwargs(row, folder=mnist)] if row.task == "mnist" and mnist else []
     options = ["--seed", str(seed), "--run", str(folder), "--no-figures", *row.train, *where]
-    trained = command("train", row.task, *options)
+    return {"row": name, "seed": seed, **tested(row, folder, command("train", row.task, *options))}
+
+
+def tested(row: Row, folder: Path, trained: dict[str, Any]) -> dict[str, Any]:
+    """What the evaluations of a row say of a run, beside what its training said."""
     values, signs = {}, {}
     for label, options in row.evaluate.items():
         found = command("evaluate", str(folder), *options)
@@ -156,7 +166,14 @@ def one(name: str, seed: int, runs: Path, mnist: str | None) -> dict[str, Any]:
             signs = {"readout": found["readout"], "others": others}
             signs |= {name: found[name] for name in ("firing_rates", "circuits")}
     kept = ("episodes", "decisions", "seconds", "cpu_seconds", "decisions_per_second", "engine")
-    return {"row": name, "seed": seed, "values": values, "signs": signs, **{key: trained[key] for key in kept}}
+    return {"values": values, "signs": signs, **{key: trained[key] for key in kept}}
+
+
+def kwargs(row: Row, **more: str) -> str:
+    """Those of the environment of a row's preset, and more, as TOML."""
+    model = row.train[row.train.index("--model") + 1] if "--model" in row.train else None
+    values = {**preset(row.task, model).environment.kwargs, **more}
+    return "{" + ", ".join(f"{name} = {json.dumps(value)}" for name, value in values.items()) + "}"
 
 
 def key(label: str, metric: str, row: Row) -> str:
@@ -293,8 +310,7 @@ def interval(values: list[float]) -> str:
 
 def readme(table: dict[str, Any]) -> None:
     """Put the short table into the README, between its markers: rows that have an aim or a published figure."""
-    path, (begin, end) = HERE.parent / "README.md", ("<!-- results -->", "<!-- end of results -->")
-    lines = ["", "| task | mean ± sd | lowest | read from | seeds | aim |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = ["| task | mean ± sd | lowest | read from | seeds | aim |", "| --- | --- | --- | --- | --- | --- |"]
     for name, row in ROWS.items():
         runs = [r for r in table["runs"] if r["row"] == name]
         values = [r["values"][""] for r in runs]
@@ -306,8 +322,14 @@ def readme(table: dict[str, Any]) -> None:
                 f"| `{name}` | {mean} ({shown}) | {lowest} | {readout(runs, '').lstrip(', ')} | {len(values)} | "
                 f"{row.asked} |"
             )
+    put(HERE.parent / "README.md", "results", lines)
+
+
+def put(path: Path, name: str, lines: list[str]) -> None:
+    """Replace what stands between the markers of a table in a page."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     before, rest = path.read_text().split(begin)
-    path.write_text(before + begin + "\n".join([*lines, ""]) + "\n" + end + rest.split(end)[1])
+    path.write_text(before + begin + "\n".join(["", *lines, ""]) + "\n" + end + rest.split(end)[1])
 
 
 def main() -> None:
@@ -328,7 +350,7 @@ def main() -> None:
             done = {(r["row"], r["seed"]) for r in load()["runs"]}
             if (name, seed) in done or (name == "mnist" and arguments.mnist is None):
                 continue
-            run = one(name, seed, arguments.runs, arguments.mnist)
+            run = one(name, ROWS[name], seed, arguments.runs, arguments.mnist)
             add(run, arguments.load)
             print(run, flush=True)
 

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import reproduction
 import results
 from c_check import compare
 from loop_cases import Case
@@ -76,7 +77,7 @@ def test_results_of_circuits_that_live():
 
 
 def test_rows_of_the_results_have_presets():
-    for row in results.ROWS.values():
+    for row in (*results.ROWS.values(), *reproduction.ROWS.values()):
         model = row.train[row.train.index("--model") + 1] if "--model" in row.train else None
         assert preset(row.task, model).task == row.task
 
@@ -143,3 +144,24 @@ def test_the_gradients_of_the_figure():
     samples = (worth - worth.mean())[:, None] * (y - np.tanh(z))
     noise = np.sqrt(samples.var(axis=0).sum()) / np.linalg.norm(case.exact)
     assert noise == pytest.approx(case.score_noise, rel=0.04)
+
+
+def test_reproduction_table(monkeypatch, tmp_path):
+    """Two seeds of a row evaluated both ways: in the full table, seed by seed, and in the page between its markers."""
+    monkeypatch.setattr(reproduction, "TABLE", tmp_path / "table.json")
+    monkeypatch.setattr(reproduction, "PAGE", tmp_path / "page.md")
+    reproduction.PAGE.write_text("before\n<!-- reproduction -->\nold\n<!-- end of reproduction -->\nafter\n")
+    run = {"row": "inverted-pendulum", "episodes": 300, "decisions": 20000, "cpu_seconds": 90.4}
+    for seed, rate in enumerate((200.0, 199.0)):
+        reproduction.add({**run, "seed": seed, "values": {"": rate, "spiking": 150.0 + seed}}, "idle")
+    row = "| 2 | 199.50 ± 0.71 | 199.00 | 199.87 ± 0.27 |"
+    text, page = reproduction.TABLE.with_suffix(".md").read_text(), reproduction.PAGE.read_text()
+    assert f"`--model svpg-published` | mean_return | rate {row} ≥ 199.5 | 300 | 20,000 | 90 |" in text
+    assert "| inverted-pendulum | 1 | 199.0000 | 151.0000 | – | 300 | 20000 | 90 |" in text
+    assert f"| inverted-pendulum | mean_return | rate {row}\n" in page and "| spikes | 2 | 150.50 ± 0.71 |" in page
+    assert page.startswith("before") and page.endswith("after\n") and "old" not in page and "cartpole" not in page
+
+
+def test_kwargs_of_a_preset_are_kept():
+    row = results.Row("mnist", train=["--model", "svpg-bmvc"])
+    assert results.kwargs(row, folder="/a b") == '{right_reward = 0.0, wrong_reward = -1.0, folder = "/a b"}'

@@ -173,7 +173,7 @@ def test_hidden_credit_needs_depth():
             policy = actor.field.infer(drive, weights.weights, weights.b).q[:, weights.network.action]
             chosen = policy[np.arange(8), action]
             rows = {"drive": drive, "action": action, "probability": chosen, "advantage": chosen * reward / 2}
-            learner._learn(rows, rng)
+            learner.learn(rows, rng)
         accuracy[depth] = chosen[reward > 0].mean()
         moved[depth] = np.abs(weights.weights["sh"] - start).max()
     assert moved[1] == 0.0 and accuracy[1] < 0.9
@@ -201,6 +201,32 @@ def test_the_slips_of_the_published_code():
     assert bias[-1] == pytest.approx(1, abs=1e-3)
     # Without the slip it is A (v - q), with the same sample.
     np.testing.assert_allclose(changes[False]["b"], 2 * (bias - decision.q), atol=2e-3)
+
+
+def test_the_entropy_of_the_action_taken():
+    """The number that reaches every synapse is the slope of H along the action's own unnormalised probability, times
+    that: central differences. Summed over actions, as they are and not weighed, it is the gradient of the entropy."""
+    actor = actor_for(sd=1.5)
+    decision, entropy = decided(actor, np.array([0.2, 0.9, 0.4]), 1), 0.7
+    rows = {"drive": np.array([[0.2, 0.9, 0.4]], np.float32)}
+    q, nothing, rng = decision.q[None], np.zeros(1), np.random.default_rng(0)
+
+    def h(p):
+        p = p / p.sum()
+        return -(p * np.log(p)).sum()
+
+    parts = []
+    for action in (0, 1):
+        p, step = decision.policy.astype(float), np.eye(2)[action] * 1e-4
+        number = entropy * p[action] * (h(p + step) - h(p - step)) / 2e-4
+        replay = MeanFieldRule(entropy="taken").replay(actor.weights, actor.field)
+        parts.append(replay.ascent(rows, q, np.array([action]), nothing, entropy, rng).post)
+        v = decision._replace(action=action).q.copy()
+        v[-2:] = np.eye(2)[action]
+        np.testing.assert_allclose(parts[-1][0], number * (v - q[0]), atol=1e-4)
+    exact = MeanFieldRule().replay(actor.weights, actor.field).ascent(rows, q, np.array([0]), nothing, entropy, rng)
+    np.testing.assert_allclose(sum(parts), exact.post, atol=1e-5)
+    assert np.abs(exact.post).max() > 0.01
 
 
 def test_sampled_hidden_neurons_have_their_probabilities():

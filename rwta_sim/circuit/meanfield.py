@@ -13,7 +13,7 @@ inputs and biases are the paper's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from pydantic import Field
 from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.settings import PositiveFloat, PositiveInt, Settings
 
-__all__ = ["Inference", "MeanField", "MeanFieldSpec"]
+__all__ = ["Inference", "MeanField", "MeanFieldSpec", "RowGenerators"]
 
 
 class MeanFieldSpec(Settings):
@@ -71,6 +71,29 @@ class Inference(NamedTuple):
     residual: np.ndarray
 
 
+class RowGenerators:
+    """Standard normal numbers for rows that have a generator each, whatever rows there are beside.
+
+    Parameters
+    ----------
+    generators : sequence of numpy.random.Generator
+    """
+
+    def __init__(self, generators: Sequence[np.random.Generator]) -> None:
+        self._generators = generators
+
+    def of(self, rows: np.ndarray) -> RowGenerators:
+        """Those of the rows where a mask is true."""
+        return RowGenerators([g for g, kept in zip(self._generators, rows, strict=True) if kept])
+
+    def standard_normal(self, shape: tuple[int, ...], dtype: type[np.float32]) -> np.ndarray:
+        """Of this shape, as many rows as generators."""
+        numbers = np.empty(shape, dtype)
+        for generator, row in zip(self._generators, numbers, strict=True):
+            generator.standard_normal(out=row, dtype=dtype)
+        return numbers
+
+
 class MeanField:
     """The mean field of networks with this wiring.
 
@@ -102,7 +125,7 @@ class MeanField:
         drive: np.ndarray,
         weights: Mapping[str, np.ndarray],
         b: np.ndarray,
-        rng: np.random.Generator | None = None,
+        rng: np.random.Generator | RowGenerators | None = None,
     ) -> Inference:
         """Iterate equation (1) for every row of `drive`.
 
@@ -116,8 +139,8 @@ class MeanField:
         weights : mapping of ndarray
             By projection name, in the `Projection.weights_shape`.
         b : ndarray, shape (n_neurons,)
-        rng : numpy.random.Generator, optional
-            Needed for noise only.
+        rng : numpy.random.Generator or RowGenerators, optional
+            Needed for noise only. With a generator for every row, noise of a row does not depend on the others either.
 
         Raises
         ------
@@ -146,9 +169,10 @@ class MeanField:
             q = new
             if done.any():
                 active, q, constant = active[~done], q[~done], constant[~done]
+                rng = rng.of(~done) if isinstance(rng, RowGenerators) else rng
         return result
 
-    def _checked(self, drive: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+    def _checked(self, drive: np.ndarray, rng: np.random.Generator | RowGenerators | None) -> np.ndarray:
         """The drive in the precision of the inference; raises as `infer`."""
         if rng is None and (self.spec.noise or self.spec.start == "noise"):
             raise ValueError("inference with noise needs a random generator: pass rng")
@@ -191,7 +215,8 @@ class MeanField:
         q = np.empty_like(u)
         for where, number, size in self._circuits:
             inside = u[:, where].reshape(len(u), number, size)
-            part = np.exp(inside - _largest(inside)[..., None])
+            part = inside - _largest(inside)[..., None]
+            np.exp(part, out=part)
             part /= _sums(part)[..., None]
             q[:, where] = part.reshape(len(u), number * size)
         return q
@@ -202,9 +227,10 @@ class MeanField:
         for where, number, size in self._circuits:
             below = q[:, where].reshape(len(q), number, size).cumsum(axis=-1, dtype=float)
             draw = rng.random((len(q), number, 1)) * below[..., -1:]
-            winner = np.minimum((below <= draw).sum(axis=-1), size - 1)
-            one_hot = np.arange(size) == winner[..., None]
-            v[:, where] = one_hot.reshape(len(q), number * size)
+            reached = below > draw
+            reached[..., -1] = True
+            reached[..., 1:] &= ~reached[..., :-1]  # the first one: all before it are not reached
+            v[:, where] = reached.reshape(len(q), number * size)
         return v
 
     def _from_inputs(self, s: np.ndarray, weights: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -219,15 +245,18 @@ class MeanField:
             u[:, p.target] += p.forwards(q[:, p.source], weights[p.name])
         return u
 
-    def _start(self, rows: int, rng: np.random.Generator | None) -> np.ndarray:
+    def _start(self, rows: int, rng: np.random.Generator | RowGenerators | None) -> np.ndarray:
         if self.spec.start == "uniform":
             return np.tile(self._uniform, (rows, 1))
         assert rng is not None
         return self.softmax(rng.standard_normal((rows, self.wiring.n_neurons), np.float32).astype(self.dtype))
 
-    def _noisy(self, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        noise = rng.standard_normal(values.shape, np.float32).astype(self.dtype)
-        return np.clip(values + self.dtype.type(self.spec.noise) * noise, 0.0, 1.0)
+    def _noisy(self, values: np.ndarray, rng: np.random.Generator | RowGenerators) -> np.ndarray:
+        noisy = rng.standard_normal(values.shape, np.float32).astype(self.dtype, copy=False)
+        noisy *= self.dtype.type(self.spec.noise)
+        noisy += values
+        np.maximum(noisy, 0.0, out=noisy)
+        return np.minimum(noisy, 1.0, out=noisy)
 
     # -- gradients -----------------------------------------------------------------------------------
 
@@ -253,6 +282,18 @@ class MeanField:
         entropy = -(policy * logs).sum(axis=1, keepdims=True)
         score[:, self.wiring.action] = -policy * (logs + entropy)
         return score
+
+    def entropy_of_taken(self, q: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """dH/d ln pi of the actions in `v`, ``-pi (ln pi + H)``: their parts of `entropy_score`; shape (rows,).
+
+        Parameters
+        ----------
+        q, v : ndarray, shape (rows, n_neurons)
+            v one-hot in the action circuit.
+        """
+        where = self.wiring.action
+        chosen = (q[:, where] * v[:, where]).sum(axis=1)
+        return np.asarray(-chosen * (_log(chosen) + self.entropy(q)))
 
     def entropy(self, q: np.ndarray) -> np.ndarray:
         """Entropy of the action circuit's q (nats); shape (rows,)."""

@@ -14,6 +14,7 @@ from rwta_sim.loop.environments import Environments, OneEnvironment, check_given
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.players import OnePlayer, Players
 from rwta_sim.loop.side_by_side import SideBySide
+from rwta_sim.loop.together import Together
 from rwta_sim.loop.vector import Lockstep, make_vector
 
 __all__ = ["assemble"]
@@ -53,10 +54,18 @@ def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[A
                 "the encoder looks around in an environment by itself first (encoder.standardise, encoder.fit), and "
                 "those of a vector environment move together: set training.vector = 'none', or leave that out"
             )
+        if experiment.training.together and not agents[0].system.joint:
+            raise ConfigError(
+                f"training.together = true: model = {experiment.model!r} cannot decide for several replicas at once; "
+                "circuits can without spikes (dynamics = 'rate'): leave it out"
+            )
     except BaseException:
         group.close(())
         raise
-    return agents[0], SideBySide([agent.player for agent in agents], experiment.seed, lockstep, group.close)
+    players = [agent.player for agent in agents]
+    if experiment.training.together:
+        return agents[0], Together(players, experiment.seed, group.close)
+    return agents[0], SideBySide(players, experiment.seed, lockstep, group.close)
 
 
 class Group:
@@ -93,6 +102,11 @@ def _check_environments(experiment: Experiment, env: Environments | None) -> Non
         raise ConfigError(
             f"training.replicas = {count} with one environment: give env a function that makes one for each "
             f"(env=lambda: {type(env.unwrapped).__name__}(...)), or a vector environment"
+        )
+    if isinstance(env, VectorEnv) and experiment.training.together:
+        raise ConfigError(
+            "training.together = true: replicas that decide together have environments of their own, not a vector "
+            "environment: leave one out"
         )
     if isinstance(env, VectorEnv) and env.num_envs != count:
         raise ConfigError(

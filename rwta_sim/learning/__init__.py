@@ -5,6 +5,7 @@ from rwta_sim.circuit.plasticity import PlasticSynapse
 from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.learner import Learner
 from rwta_sim.learning.learner_base import LearnerBase
+from rwta_sim.learning.recent_learner import RecentLearner
 from rwta_sim.learning.rollout_learner import RolloutLearner
 from rwta_sim.learning.spec import LearningSpec
 
@@ -17,5 +18,6 @@ __all__ = [
     "LearnerBase",
     "LearningSpec",
     "PlasticSynapse",
+    "RecentLearner",
     "RolloutLearner",
 ]

@@ -9,15 +9,15 @@ import numpy as np
 from rwta_sim.circuit.wiring import Weights
 from rwta_sim.learning.critics.base import Critic
 from rwta_sim.learning.decision import Decision
-from rwta_sim.learning.learner_base import LearnerBase
 from rwta_sim.learning.replay import Replay
+from rwta_sim.learning.replay_learner import ReplayLearner
 from rwta_sim.learning.rollout import Rollout
 from rwta_sim.learning.spec import LearningSpec
 
 __all__ = ["RolloutLearner"]
 
 
-class RolloutLearner(LearnerBase):
+class RolloutLearner(ReplayLearner):
     """Ascends the gradient of ``A ln pi(action) + entropy H`` over the decisions of a batch.
 
     With ``td_error``, A is the TD error and every decision is a step. With ``episode_advantage`` it is REINFORCE with
@@ -36,9 +36,7 @@ class RolloutLearner(LearnerBase):
     """
 
     def __init__(self, spec: LearningSpec, critic: Critic, weights: Weights, replay: Replay) -> None:
-        super().__init__(spec, critic, weights)
-        self._action = weights.network.action
-        self.replay = replay
+        super().__init__(spec, critic, weights, replay)
         self._rollout = Rollout(**replay.examples)
         self._in_batch = np.zeros(1, dtype=np.int64)
 
@@ -56,7 +54,7 @@ class RolloutLearner(LearnerBase):
         if td_error is not None:
             seen = {name: values[None] for name, values in self.replay.remember(decision).items()}
             modulation = np.array([credit.given(td_error, rng)])
-            self._ascend(seen, decision.q[None], np.array([decision.action]), modulation, self.entropy, rng)
+            self.ascend(seen, decision.q[None], np.array([decision.action]), modulation, self.entropy, rng)
             return True
         probability = float(decision.policy[decision.action])
         self._rollout.add(action=decision.action, probability=probability, **self.replay.remember(decision))
@@ -70,36 +68,10 @@ class RolloutLearner(LearnerBase):
         self._in_batch += 1
         if self._in_batch[0] < self.spec.batch:
             return False
-        self._learn(self._rollout.state(), rng)
+        self.learn(self._rollout.state(), rng)
         self._rollout.clear()
         self._in_batch[:] = 0
         return True
-
-    def _learn(self, rows: dict[str, np.ndarray], rng: np.random.Generator) -> None:
-        """Learn from a batch of decisions, by row."""
-        modulation = self.spec.modulation
-        advantage = modulation.normalised(rows["advantage"])
-        for where in modulation.steps(len(advantage), rng):
-            self._step({name: values[where] for name, values in rows.items()}, advantage[where], rng)
-
-    def _step(self, rows: Mapping[str, np.ndarray], advantage: np.ndarray, rng: np.random.Generator) -> None:
-        modulation = self.spec.modulation
-        q, action = self.replay.infer(rows, rng), rows["action"]
-        now = q[:, self._action][np.arange(len(q)), action]
-        scale = modulation.share(self.spec.batch, len(q))
-        gate = modulation.gated(now, rows["probability"], advantage)
-        self._ascend(rows, q, action, scale * gate, scale * self.entropy, rng)
-
-    def _ascend(
-        self,
-        seen: Mapping[str, np.ndarray],
-        q: np.ndarray,
-        action: np.ndarray,
-        modulation: np.ndarray,
-        entropy: float,
-        rng: np.random.Generator,
-    ) -> None:
-        self.updater.follow(self.replay.ascent(seen, q, action, modulation, entropy, rng), self.rate)
 
     def state(self) -> dict[str, np.ndarray]:
         rollout = {f"rollout.{name}": array for name, array in self._rollout.complete().items()}

@@ -36,6 +36,15 @@ class Rows:
         """Forget all but the first `count` rows."""
         self._n = min(self._n, count)
 
+    def forget(self, count: int) -> None:
+        """Forget the first `count` rows, if that is more than none."""
+        if count <= 0:
+            return
+        left = max(self._n - count, 0)
+        for array in self._arrays.values():
+            array[:left] = array[self._n - left : self._n].copy()
+        self._n = left
+
     def state(self) -> dict[str, np.ndarray]:
         """Views of the rows by name."""
         return {name: array[: self._n] for name, array in self._arrays.items()}

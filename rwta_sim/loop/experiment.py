@@ -42,6 +42,23 @@ class TrainingSpec(Settings):
         "vector environment, in this process or in one process each",
     )
 
+    together: bool = Field(
+        False,
+        description="decisions of all replicas at once, in one matrix product, where the system can (circuits without "
+        "spikes); numbers then differ in their rounding with the number of replicas",
+    )
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> TrainingSpec:
+        if self.together and self.vector != "none":
+            raise ValueError(
+                f"together = true and vector = {self.vector!r}: replicas that decide together have environments of "
+                "their own; leave one out"
+            )
+        if self.together and self.replicas == 1:
+            raise ValueError("together = true needs more than one to decide: raise training.replicas")
+        return self
+
     def progress(self, episodes: int, decisions: int) -> float:
         """Share of the training that is done after so many of its episodes and decisions; from 1 on it is over."""
         return episodes / self.episodes if self.decisions is None else decisions / self.decisions

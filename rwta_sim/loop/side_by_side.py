@@ -20,17 +20,24 @@ from rwta_sim.loop.transcript import Transcript
 from rwta_sim.loop.vector import Abandoned, Lockstep
 from rwta_sim.seeding import Purpose, episode_seeds
 
-__all__ = ["SideBySide"]
+__all__ = ["Played", "SideBySide", "failure_of"]
 
 Result = TypeVar("Result")
 
 
-class _Played(NamedTuple):
+class Played(NamedTuple):
     """An episode that was played: its `result`, or the error that ended it."""
 
     transcript: Transcript
     result: Episode | None
     error: BaseException | None
+
+
+def failure_of(error: EnvironmentFailure, purpose: Purpose, number: int, others: str = "") -> EnvironmentFailure:
+    """The error with the episode in which it happened."""
+    failure = EnvironmentFailure(f"{error} ({purpose.name.lower()} episode {number + 1}{others})")
+    failure.__cause__ = error.__cause__
+    return failure
 
 
 class SideBySide(Players):
@@ -109,7 +116,7 @@ class _Threads(Game):
         self._abandoned = False
         self._turn = threading.Condition()
         self._begun: set[int] = set()
-        self._played: dict[int, _Played] = {}
+        self._played: dict[int, Played] = {}
         count = len(group.players)
         queue = iter(numbers)
         queues = [queue] * count if lockstep is None else [iter(numbers[i::count]) for i in range(count)]
@@ -142,7 +149,7 @@ class _Threads(Game):
             if thread.is_alive():
                 self._group.lost.add(i)
 
-    def _wait_for(self, number: int) -> _Played | None:
+    def _wait_for(self, number: int) -> Played | None:
         """The episode, or None if it will never begin."""
         with self._turn:
             while number not in self._played:
@@ -178,19 +185,16 @@ class _Threads(Game):
         if self._abandoned:
             raise Abandoned
 
-    def _play(self, player: Player, number: int) -> _Played | None:
+    def _play(self, player: Player, number: int) -> Played | None:
         transcript = Transcript(player.system, keep=self._purpose is Purpose.TRAINING, watch=self._watch)
         try:
             session = play_one(player, self._seed, self._purpose, number, transcript)
-            return _Played(transcript, player.system.run(session), None)
+            return Played(transcript, player.system.run(session), None)
         except Abandoned:
             return None
         except EnvironmentFailure as error:
-            where = f"{self._purpose.name.lower()} episode {number + 1}"
-            if self._lockstep is not None and self._lockstep.failed:
-                where += ", or one beside it in the vector environment"
-            failure = EnvironmentFailure(f"{error} ({where})")
-            failure.__cause__ = error.__cause__
-            return _Played(transcript, None, failure)
+            beside = self._lockstep is not None and self._lockstep.failed
+            others = ", or one beside it in the vector environment" if beside else ""
+            return Played(transcript, None, failure_of(error, self._purpose, number, others))
         except BaseException as error:
-            return _Played(transcript, None, error)
+            return Played(transcript, None, error)

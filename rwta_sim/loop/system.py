@@ -103,6 +103,11 @@ class System(ABC):
     readouts: tuple[str, str] = ("drawn", "argmax")
     evaluates_greedily: bool = True
 
+    @property
+    def joint(self) -> bool:
+        """Whether copies of it, with the same parameters, can decide together: `join` and `answer`."""
+        return False
+
     # -- deciding ------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -144,6 +149,14 @@ class System(ABC):
     def run(self, session: Session[Result]) -> Result:
         """Run a session with decisions of this system to its end, advancing a network whenever it yields."""
         return finish(session)
+
+    def join(self) -> None:
+        """From now on yield in every decision, until some copy's `answer` has been asked."""
+        raise TypeError(f"{type(self).__name__} cannot decide together with others")
+
+    def answer(self, systems: Sequence[System]) -> None:
+        """What `systems`, copies of it with the same parameters, wait for in their decisions."""
+        raise TypeError(f"{type(self).__name__} cannot decide together with others")
 
     @property
     def engine_name(self) -> str:

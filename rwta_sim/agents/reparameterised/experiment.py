@@ -87,7 +87,12 @@ class ReparameterisedExperiment(ClockedExperiment):
         critic = self.critic
         if critic.reads_rates:
             raise ValueError("critic.kind = 'rates' reads hidden circuits, and this network has none: take another")
-        self.learning.modulation.check_critic(critic.kind, critic.online)
+        if self.learning.modulation.recalls:
+            raise ValueError(
+                f"learning.modulation.kind = {self.learning.modulation.kind!r}: model = {self.model!r} remembers no "
+                "decisions beyond their episodes; take 'ppo', 'episode_advantage' or 'td_error'"
+            )
+        self.learning.modulation.check_critic(critic)
         return self
 
     @property

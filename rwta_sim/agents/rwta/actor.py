@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from rwta_sim.loop.session import Session, finish
 from rwta_sim.loop.system import Probe
 from rwta_sim.seeding import EpisodeSeeds
 
-__all__ = ["Actor", "decided"]
+__all__ = ["Actor", "Result", "decided"]
 
 Result = TypeVar("Result")
 
@@ -94,6 +95,8 @@ class Actor(ABC):
         What infers its probabilities, if it does not.
     spikes : bool
         Whether it fires spikes, which a probe counts.
+    joint : bool
+        Whether actors can decide together; see `join`.
     keeps_eligibilities : bool
         Whether its decisions tell eligibilities, from which a rule then learns.
     """
@@ -103,6 +106,7 @@ class Actor(ABC):
     engine: Engine | None = None
     field: MeanField | None = None
     spikes: ClassVar[bool] = True
+    joint: ClassVar[bool] = False
     keeps_eligibilities: bool = False
 
     @abstractmethod
@@ -134,6 +138,14 @@ class Actor(ABC):
     def run(self, session: Session[Result]) -> Result:
         """Run a session with decisions of this actor to its end."""
         return finish(session)
+
+    def join(self) -> None:
+        """From now on yield in every decision, until some `joint` actor's `answer` has been asked."""
+        raise TypeError(f"{type(self).__name__} cannot decide together with others")
+
+    def answer(self, actors: Sequence[Any]) -> None:
+        """What `actors`, of the same settings and weights, wait for in their decisions."""
+        raise TypeError(f"{type(self).__name__} cannot decide together with others")
 
     @abstractmethod
     def follow(self, other: Self) -> None:

@@ -193,7 +193,7 @@ class RWTAExperiment(Experiment):
     @model_validator(mode="after")
     def _critic_fits(self) -> RWTAExperiment:
         critic = self.critic
-        self.learning.modulation.check_critic(critic.kind, critic.online)
+        self.learning.modulation.check_critic(critic)
         if critic.reads_rates:
             self._rates_can_be_read()
         return self

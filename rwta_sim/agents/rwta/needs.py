@@ -69,6 +69,10 @@ def training_needs(experiment: RWTAExperiment, n_inputs: int, n_actions: int) ->
     needs.append(
         Need("the optimiser, and a checkpoint", weights * (2 * saved + unsaved + 1), "lower network.hidden_circuits")
     )
+    if remembered := experiment.learning.modulation.remembered:
+        # What the critic reads before and after each, and what is replayed of it.
+        row = 20 * n_inputs + 8 * n_actions + (8 * (spec.n_hidden + n_actions) if spiking else 0)
+        needs.append(Need(f"{remembered:,} remembered decisions", remembered * row, "lower learning.modulation.size"))
     if (rows := _history_rows(experiment)) and spiking:
         n = spec.n_hidden + n_actions
         # The weights of the steps, copies of the history, and what each step feels of each other.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from rwta_sim.agents.rwta.actor import Actor
-from rwta_sim.circuit.meanfield import MeanField, MeanFieldSpec
+from rwta_sim.agents.rwta.actor import Actor, Result
+from rwta_sim.circuit.meanfield import MeanField, MeanFieldSpec, RowGenerators
 from rwta_sim.circuit.wiring import Weights, Wiring
 from rwta_sim.learning.decision import Decision
 from rwta_sim.loop.policy import policy_entropy
@@ -36,6 +38,7 @@ class RateActor(Actor):
     """
 
     spikes = False
+    joint = True
 
     def __init__(self, wiring: Wiring, spec: MeanFieldSpec, rng: np.random.Generator | None = None) -> None:
         initial = {name: w.astype(np.float32) for name, w in wiring.initial_weights(rng).items()}
@@ -47,20 +50,23 @@ class RateActor(Actor):
         # A circuit fires at rho_hat whatever its weights: the rate that spikes of these probabilities would have.
         self._rate = float(wiring.spec.circuit_rate) * (len(wiring.starts) - 1) / wiring.n_neurons
         self._noise = np.random.default_rng(0)
+        self._joined = False
+        self._asked = self._answer = np.empty(0)
 
     def begin_episode(self, seeds: EpisodeSeeds) -> None:
         self._noise = np.random.default_rng(seeds.spikes)
 
     def decide(self, drive: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Decision]:
-        """As `Actor.decide`; never yields. What a decision says of spikes is what they have in the mean.
+        """As `Actor.decide`; yields only after `join`. What a decision says of spikes is what they have in the mean.
 
         Traces are the drive and q; v is q in hidden circuits, and one-hot in the action circuit.
         """
-        yield from ()
-        found = self.field.infer(drive[None], self.weights.weights, self.weights.b, self._noise)
-        self.decisions += 1
-        self.unconverged += not found.converged[0]
-        q, where = found.q[0], self.field.wiring.action
+        if self._joined:
+            self._asked = drive
+            yield
+        else:
+            self._infer(drive[None], [self], self._noise)
+        q, where = self._answer, self.field.wiring.action
         self._last = q
         policy = q[where]
         entropy = policy_entropy(policy)
@@ -82,6 +88,31 @@ class RateActor(Actor):
             rate=self._rate,
             rates=q,
         )
+
+    def join(self) -> None:
+        self._joined = True
+
+    def run(self, session: Session[Result]) -> Result:
+        """As `Actor.run`; after `join` it answers itself."""
+        while True:
+            try:
+                next(session)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            self.answer([self])
+
+    def answer(self, actors: Sequence[RateActor]) -> None:
+        drives = np.array([actor._asked for actor in actors])
+        self._infer(drives, actors, RowGenerators([actor._noise for actor in actors]))
+
+    def _infer(self, drives: np.ndarray, actors: Sequence[RateActor], rng: np.random.Generator | RowGenerators) -> None:
+        """Tell each actor the q of its drive, a row of `drives`."""
+        found = self.field.infer(drives, self.weights.weights, self.weights.b, rng)
+        for actor, q, converged in zip(actors, found.q, found.converged, strict=True):
+            actor._answer = q
+            actor.decisions += 1
+            actor.unconverged += not converged
 
     def follow(self, other: RateActor) -> None:
         self.weights = other.weights

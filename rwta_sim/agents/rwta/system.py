@@ -23,7 +23,7 @@ from rwta_sim.circuit.plasticity import explained
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.engines import make_engine
-from rwta_sim.learning import Decision, Learner, LearnerBase, RolloutLearner
+from rwta_sim.learning import Decision, Learner, LearnerBase, RecentLearner, RolloutLearner
 from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.learning.rules import Rule
 from rwta_sim.loop.session import Session
@@ -145,6 +145,16 @@ class RWTASystem(PerturbableSystem):
             return self.actor.run(session)
 
     @property
+    def joint(self) -> bool:
+        return self.actor.joint
+
+    def join(self) -> None:
+        self.actor.join()
+
+    def answer(self, systems: Sequence[System]) -> None:
+        self.actor.answer([system.actor for system in systems if isinstance(system, RWTASystem)])
+
+    @property
     def engine_name(self) -> str:
         return "none" if self.experiment.dynamics == "rate" else self.experiment.engine.name
 
@@ -167,15 +177,17 @@ class RWTASystem(PerturbableSystem):
         experiment, encoder = self.experiment, self.encoder
         learning, weights = experiment.learning, self.actor.weights
         n_hidden, seed = experiment.network.n_hidden, critic_seed(experiment.seed)
-        critic = experiment.critic.make(
-            CriticInputs(encoder.n_features, encoder.discrete, encoder.shape, n_hidden, seed)
-        )
+        n_actions = self.network.n_actions
+        inputs = CriticInputs(encoder.n_features, encoder.discrete, encoder.shape, n_hidden, seed, n_actions)
+        critic = experiment.critic.make(inputs)
         if learning.rule.dynamics != experiment.dynamics:
             raise ValueError(
                 f"learning.rule.kind = {learning.rule.kind!r} cannot learn with dynamics = {experiment.dynamics!r}"
             )
         if experiment.dynamics == "rate" or learning.modulation.replays:
             replay = learning.rule.replay(weights, self.actor.field, learning.published_code)
+            if learning.modulation.recalls:
+                return RecentLearner(learning, critic, weights, replay, inputs)
             return RolloutLearner(learning, critic, weights, replay)
         return Learner(learning, critic, weights, self._rule(self.network))
 

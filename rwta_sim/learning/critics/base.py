@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Critic", "CriticInputs", "Transitions", "advantages"]
+__all__ = ["Critic", "CriticInputs", "Remembered", "Transitions", "advantages"]
 
 
 class CriticInputs(NamedTuple):
@@ -25,6 +25,8 @@ class CriticInputs(NamedTuple):
         Hidden neurons, the first of the network's.
     seed : int
         Of what is drawn at the start, 32 bits.
+    n_actions : int
+        Actions to choose from; 0: a critic of states is not told.
     """
 
     n_features: int
@@ -32,6 +34,7 @@ class CriticInputs(NamedTuple):
     shape: tuple[int, ...] = ()
     n_hidden: int = 0
     seed: int = 0
+    n_actions: int = 0
 
 
 class Transitions:
@@ -67,8 +70,35 @@ class Transitions:
         self.terminated = terminated
 
 
+class Remembered(NamedTuple):
+    """Decisions in the order in which they were taken, of several episodes, whole or in part.
+
+    Attributes
+    ----------
+    features, following : shapes (n, n_features)
+        Of the observation before a decision and of the one after it.
+    action : ndarray of int, shape (n,)
+    policy : shape (n, n_actions)
+        Probabilities of the actions when it was taken.
+    reward : shape (n,)
+    terminated : ndarray of bool, shape (n,)
+        Whether the observation after it is of a terminal state.
+    followed : ndarray of bool, shape (n,)
+        Whether the next row is the next decision of the same episode. Neither: the episode was cut short there, or
+        the next decision is not taken yet.
+    """
+
+    features: np.ndarray
+    following: np.ndarray
+    action: np.ndarray
+    policy: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    followed: np.ndarray
+
+
 class Critic(ABC):
-    """Learns the values of states from whole episodes.
+    """Learns values from whole episodes, or from decisions that are remembered.
 
     Attributes
     ----------
@@ -86,7 +116,6 @@ class Critic(ABC):
         """TD error of a transition to the observation with `features`, for critics that tell it at once; learns."""
         raise TypeError(f"{type(self).__name__} tells TD errors at the end of an episode")
 
-    @abstractmethod
     def td_errors(self, episode: Transitions, rng: np.random.Generator) -> np.ndarray:
         """TD errors ``r_t + gamma V(s_t+1) - V(s_t)`` of an episode that has ended; learns from it.
 
@@ -103,6 +132,11 @@ class Critic(ABC):
         -------
         ndarray, shape (decisions,)
         """
+        raise TypeError(f"{type(self).__name__} tells no TD errors, but advantages of remembered decisions")
+
+    def judge(self, decisions: Remembered, rng: np.random.Generator) -> np.ndarray:
+        """Advantages of remembered decisions, from which it learns first; shape (n,)."""
+        raise TypeError(f"{type(self).__name__} tells TD errors, not advantages of remembered decisions")
 
     @abstractmethod
     def state(self) -> dict[str, np.ndarray]:

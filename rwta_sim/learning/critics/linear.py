@@ -9,36 +9,18 @@ import numpy as np
 from pydantic import Field
 
 from rwta_sim.learning.critics.base import Critic, Transitions
-from rwta_sim.settings import Fraction, PositiveFloat, Settings
+from rwta_sim.learning.critics.settings import CriticSettings
+from rwta_sim.settings import Fraction
 
 __all__ = ["LinearTD", "TDSettings"]
 
 
-class TDSettings(Settings):
-    """Settings of TD(lambda).
+class TDSettings(CriticSettings):
+    """Settings of TD(lambda)."""
 
-    Attributes
-    ----------
-    online : bool
-        Whether the critic tells the TD error of a decision as soon as its reward and the next observation are there, so
-        that ``td_error`` modulation can be had. Otherwise it tells those of an episode at its end.
-    reads_rates : bool
-        Whether it reads the firing rates of hidden neurons.
-    libraries : tuple of str
-        Packages that the numbers depend on, beyond those of every experiment.
-    """
-
-    online: ClassVar[bool] = True
-    reads_rates: ClassVar[bool] = False
     renamed: ClassVar[dict[str, str]] = {"trace": "lam"}
-    libraries: ClassVar[tuple[str, ...]] = ()
 
-    gamma: Fraction = Field(0.99, description="discount of the reward per decision")
     lam: Fraction = Field(0.8, description="lambda of the eligibility trace of the critic")
-    rate: PositiveFloat = Field(1e-3, description="learning rate of the critic")
-
-    def check_libraries(self) -> None:
-        """Raise RwtaSimError if a package that the critic needs is not installed."""
 
 
 class LinearTD(Critic):

@@ -12,7 +12,13 @@ from rwta_sim.learning.critics.base import Critic, CriticInputs
 from rwta_sim.learning.critics.linear import TDSettings
 from rwta_sim.settings import PositiveInt
 
-__all__ = ["Network"]
+__all__ = ["Network", "check_pytorch"]
+
+
+def check_pytorch(kind: str) -> None:
+    """Raise RwtaSimError if PyTorch, which critics of this kind need, is not installed."""
+    if find_spec("torch") is None:
+        raise RwtaSimError(f"critic.kind = {kind!r} needs PyTorch: pip install 'rwta-sim[torch]'")
 
 
 class Network(TDSettings):
@@ -41,8 +47,7 @@ class Network(TDSettings):
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     def check_libraries(self) -> None:
-        if find_spec("torch") is None:
-            raise RwtaSimError("critic.kind = 'network' needs PyTorch: pip install 'rwta-sim[torch]'")
+        check_pytorch(self.kind)
 
     def make(self, inputs: CriticInputs) -> Critic:
         """The critic for these features, or images of this shape.

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from rwta_sim.learning.critics.settings import CriticSettings
 from rwta_sim.learning.modulation.scale import Scale
 from rwta_sim.settings import Settings
 
@@ -23,27 +24,42 @@ class Modulation(Settings):
     replays : bool
         Whether learning goes through the decisions of a batch more than once, and has to infer their probabilities
         anew.
+    recalls : bool
+        Whether it learns from decisions that are remembered beyond their episodes, while an episode goes on.
     """
 
     online: ClassVar[bool] = False
     replays: ClassVar[bool] = False
+    recalls: ClassVar[bool] = False
     renamed: ClassVar[dict[str, str]] = {"trace": "lam"}
 
-    def check_critic(self, kind: str, online: bool) -> None:
-        """Raise ValueError if a critic of this kind, which tells TD errors at once or not, does so too late."""
-        if self.online and not online:
+    kind: str
+
+    def check_critic(self, critic: CriticSettings) -> None:
+        """Raise ValueError if a critic does not tell what this is made of, or not in time."""
+        if critic.recalls:
             raise ValueError(
-                f"critic.kind = {kind!r} tells TD errors at the end of an episode: set learning.modulation.kind = "
-                "'episode_advantage' (or 'ppo', where the rule or the dynamics allow it)"
+                f"critic.kind = {critic.kind!r} tells advantages of remembered decisions: set learning.modulation.kind "
+                "= 'recent', or take another critic"
+            )
+        if self.online and not critic.online:
+            raise ValueError(
+                f"critic.kind = {critic.kind!r} tells TD errors at the end of an episode: set learning.modulation.kind "
+                "= 'episode_advantage' (or 'ppo', where the rule or the dynamics allow it)"
             )
 
     def check_side_by_side(self, asked: str) -> None:
         """Raise ValueError if weights change while copies of a system play; `asked` begins the message."""
         if self.online:
             raise ValueError(
-                f"{asked} needs weights that stay the same while episodes are played, and the TD error teaches at "
-                "once: set learning.modulation.kind = 'episode_advantage' or 'ppo'"
+                f"{asked} needs weights that stay the same while episodes are played, and modulation of kind "
+                f"{self.kind!r} teaches at once: set learning.modulation.kind = 'episode_advantage' or 'ppo'"
             )
+
+    @property
+    def remembered(self) -> int:
+        """Decisions that are remembered beyond their episodes."""
+        return 0
 
     def discount(self, gamma: float) -> float:
         """Of later TD errors in an advantage, per decision; `gamma` is that of rewards."""

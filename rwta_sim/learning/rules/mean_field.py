@@ -26,6 +26,11 @@ class MeanFieldRule(RuleSettings):
     is a sample from q, independent of the action, which gives their incoming weights noise and no direction;
     ``hidden = "expected"`` leaves that noise out (its mean is 0). From depth 2 on hidden neurons get what they did to
     the action, and a large depth is the exact gradient.
+
+    The published code hands the entropy H of the policy to every synapse within the one number of a decision: of
+    ``dH = sum_a (dH/d ln pi_a) d ln pi_a`` with ``dH/d ln pi_a = -pi_a (ln pi_a + H)`` (pi normalised) only the part of
+    the action that was taken (``entropy = "taken"``). Its mean over actions weighs each part by its probability once
+    more: near a uniform policy of n actions that is 1/n of the gradient, so that a weight of 5 acts as one of 1.
     """
 
     kind: Literal["mean_field"] = "mean_field"
@@ -33,6 +38,12 @@ class MeanFieldRule(RuleSettings):
     depth: PositiveInt = Field(1, le=100_000, description="mean-field steps the gradient goes back; 1: last step only")
     hidden: Literal["expected", "sampled"] = Field(
         "expected", description="v of hidden neurons at depth 1: expected: q, no change; sampled: as published"
+    )
+
+    entropy: Literal["gradient", "taken"] = Field(
+        "gradient",
+        description="what is ascended of the policy entropy: gradient: all of it; taken: as published, the part of the "
+        "action that was taken, as one number for every synapse",
     )
 
     @model_validator(mode="after")
@@ -105,11 +116,13 @@ class MeanFieldReplay(Replay):
         where, bias = self._field.wiring.action, None
         if self._published_code:
             modulation = modulation * (1.0 - (v[:, where] * q[:, where]).sum(axis=1))
+        if entropy and self._rule.entropy == "taken":
+            modulation = modulation + entropy * self._field.entropy_of_taken(q, v)
         gate = modulation.astype(q.dtype)[:, None]
         post = gate * (v - q)
         if self._published_code:
             bias = gate * v
-        if entropy:
+        if entropy and self._rule.entropy == "gradient":
             score = q.dtype.type(entropy) * self._field.entropy_score(q)
             post += score
             bias = None if bias is None else bias + score
