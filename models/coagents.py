@@ -55,8 +55,8 @@ def _within(*limits: float) -> Scaled:
 def cartpole() -> CoagentExperiment:
     """CartPole-v1. The published critic is of order 5 with lambda .5, the rate 1e-3, and 1e-5 once it does well.
 
-    Epsilon starts at .5, not .1: a critic that begins with V = 0 is surprised by every reward of 1, so the first actions
-    are all strengthened, and with little exploration many seeds take one action for good.
+    Epsilon starts at .5, not .1: a critic that begins with V = 0 is surprised by every reward of 1, so the first
+    actions are all strengthened, and with little exploration many seeds take one action for good.
     """
     return _coagents(
         "cartpole",
