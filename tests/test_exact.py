@@ -24,7 +24,8 @@ from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Weights, Wiring
 from rwta_sim.exact import ExactNetwork, ExactProcess, cosines, update_moments
 from rwta_sim.learning import Decision
-from rwta_sim.learning.critics.linear import LinearTD, TDSettings
+from rwta_sim.learning.critics import Fourier
+from rwta_sim.learning.critics.linear import LinearTD
 from rwta_sim.learning.learner import Learner, LearningSpec
 from rwta_sim.learning.rules import RSTDP, LastStep, RMax, ScoreFunction, TraceSTDP
 
@@ -361,7 +362,7 @@ def test_who_follows_the_gradient_in_poisson_firing():
 
 def updater(wiring, rule):
     """A learner for its `gradient`, which lays out factors as weights; its critic and weights do not matter."""
-    critic = LinearTD(TDSettings(), lambda features: features, np.zeros(1))
+    critic = LinearTD(Fourier(), lambda features: features, np.zeros(1))
     weights = Weights(wiring, {p.name: np.zeros(p.shape) for p in wiring.projections}, np.zeros(wiring.n_neurons))
     return Learner(LearningSpec(), critic, weights, rule)
 

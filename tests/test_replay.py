@@ -109,7 +109,7 @@ def test_steps_go_through_all_decisions(cue):
     learner, parts = agent.system.make_learner(), []
     learner._step = lambda rows, advantage, rng: parts.append(rows["number"])
     rows = {"number": np.arange(7), "advantage": np.ones(7)}
-    learner._learn(rows, np.random.default_rng(0))
+    learner.learn(rows, np.random.default_rng(0))
     assert [len(part) for part in parts] == [3, 2, 2, 3, 2, 2]
     for start in (0, 3):
         np.testing.assert_array_equal(np.sort(np.concatenate(parts[start : start + 3])), np.arange(7))
