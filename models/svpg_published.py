@@ -10,6 +10,7 @@ presets differ, is in docs/reproduction.md. Those of images take hours.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from brian2 import Quantity, ms
 
@@ -19,7 +20,7 @@ from rwta_sim.circuit.kernels import Rectangular
 from rwta_sim.circuit.meanfield import MeanFieldSpec
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.learning import LearningSpec
-from rwta_sim.learning.critics import Constant, Network, QNetwork
+from rwta_sim.learning.critics import Constant, CriticSpec, Network, QNetwork
 from rwta_sim.learning.modulation import EpisodeAdvantage, Recent
 from rwta_sim.learning.modulation.ppo import PPO
 from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
@@ -84,13 +85,15 @@ def cartpole() -> RWTAExperiment:
     )
 
 
-def doom_health() -> RWTAExperiment:
-    """4,800 grey pixels, 50x10, PPO-clip on each episode with 5 epochs, Adam 1e-4, entropy .02, V of 2048-1024-1024."""
+def _images(
+    task: str, environment: EnvironmentSpec, critic: CriticSpec, training: TrainingSpec, **learning: Any
+) -> RWTAExperiment:
+    """What tasks with images share: 50x10, PPO-clip with 5 epochs, Adam; spikes: T = 200, L = 20."""
     return RWTAExperiment(
-        task="doom-health",
+        task=task,
         model="svpg-published",
         dynamics="rate",
-        environment=EnvironmentSpec(id="rwta_sim/DoomHealth-v0"),
+        environment=environment,
         encoder=Scaled(complementary=False),
         network=_network(50, 10, 20 * ms),
         decision=DecisionSpec(steps=200, readout="argmax"),
@@ -98,40 +101,37 @@ def doom_health() -> RWTAExperiment:
             rule=_RULE,
             modulation=PPO(clip=0.2, epochs=5),
             optimiser=Adam(),
-            rate=1e-4,
             final_rate=1.0,
-            entropy=0.02,
+            **learning,
         ),
-        critic=Network(gamma=0.97, hidden=(2048, 1024, 1024), channels=(), rate=1e-3),
-        training=TrainingSpec(episodes=2000, validate_every=100, validation_episodes=10),
+        critic=critic,
+        training=training,
         mean_field=_INFERENCE,
     )
 
 
+def doom_health() -> RWTAExperiment:
+    """4,800 grey pixels, batches of one episode, Adam 1e-4, entropy .02, V of 2048-1024-1024."""
+    return _images(
+        "doom-health",
+        EnvironmentSpec(id="rwta_sim/DoomHealth-v0"),
+        Network(gamma=0.97, hidden=(2048, 1024, 1024), channels=(), rate=1e-3),
+        TrainingSpec(episodes=2000, validate_every=100, validation_episodes=10),
+        rate=1e-4,
+        entropy=0.02,
+    )
+
+
 def mnist_tpami() -> RWTAExperiment:
-    """50x10, rewards +-1, PPO-clip with 5 epochs, Adam 1e-3, entropy .2, 20,000 batches of 100; T = 200, L = 20."""
-    return RWTAExperiment(
-        task="mnist",
-        model="svpg-published",
-        dynamics="rate",
-        environment=EnvironmentSpec(id="rwta_sim/MNIST-v0", kwargs={"wrong_reward": -1.0}),
-        encoder=Scaled(complementary=False),
-        network=_network(50, 10, 20 * ms),
-        decision=DecisionSpec(steps=200, readout="argmax"),
-        learning=LearningSpec(
-            rule=_RULE,
-            modulation=PPO(clip=0.2, epochs=5),
-            optimiser=Adam(),
-            rate=1e-3,
-            final_rate=1.0,
-            batch=100,
-            entropy=0.2,
-        ),
-        critic=Constant(gamma=1.0, lam=1.0, rate=1e-3),
-        training=TrainingSpec(
-            episodes=2_000_000, validate_every=100_000, checkpoint_every=10_000, replicas=100, together=True
-        ),
-        mean_field=_INFERENCE,
+    """Rewards +-1, Adam 1e-3, entropy .2, 20,000 batches of 100."""
+    return _images(
+        "mnist",
+        EnvironmentSpec(id="rwta_sim/MNIST-v0", kwargs={"wrong_reward": -1.0}),
+        Constant(gamma=1.0, lam=1.0, rate=1e-3),
+        TrainingSpec(episodes=2_000_000, validate_every=100_000, checkpoint_every=10_000, replicas=100, together=True),
+        rate=1e-3,
+        batch=100,
+        entropy=0.2,
     )
 
 
