@@ -14,9 +14,10 @@ from rwta_sim.engines import make_engine
 from rwta_sim.learning.credit import Credit
 from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.learning.modulation import TDError
+from rwta_sim.loop.encoded_system import EncodedSystem
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
-from rwta_sim.loop.system import Choice, System
+from rwta_sim.loop.system import Choice
 from rwta_sim.seeding import EpisodeSeeds, critic_seed, initial_seed
 
 __all__ = ["Brian2System"]
@@ -24,7 +25,7 @@ __all__ = ["Brian2System"]
 Result = TypeVar("Result")
 
 
-class Brian2System(System):
+class Brian2System(EncodedSystem):
     """See `Brian2Experiment`.
 
     An episode starts from the state that the network was built with, but for the variables that are kept. The action is
@@ -93,12 +94,6 @@ class Brian2System(System):
         self._last = 0.0
 
     # -- deciding ------------------------------------------------------------------------------------
-
-    def perceive(self, observation: Any) -> np.ndarray:
-        return self.encoder.features(observation)
-
-    def calibrate(self, features: Sequence[np.ndarray]) -> None:
-        self.encoder.calibrate(features)
 
     def begin(self, seeds: EpisodeSeeds) -> None:
         self._fresh, self._seed = True, seeds.spikes

@@ -21,6 +21,7 @@ from rwta_sim.errors import DivergenceError
 from rwta_sim.learning.credit import Credit
 from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.learning.modulation import TDError
+from rwta_sim.loop.encoded_system import EncodedSystem
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.loop.system import Arrays, Choice, Probe
@@ -40,7 +41,7 @@ class _Evidence(NamedTuple):
     before: np.ndarray | None
 
 
-class CoagentSystem(PerturbableSystem):
+class CoagentSystem(EncodedSystem, PerturbableSystem):
     """See `CoagentExperiment`.
 
     Parameters
@@ -103,12 +104,6 @@ class CoagentSystem(PerturbableSystem):
         self.parameters_changed()
 
     # -- deciding ------------------------------------------------------------------------------------
-
-    def perceive(self, observation: Any) -> np.ndarray:
-        return self.encoder.features(observation)
-
-    def calibrate(self, features: Sequence[np.ndarray]) -> None:
-        self.encoder.calibrate(features)
 
     def begin(self, seeds: EpisodeSeeds) -> None:
         self.engine.seed(seeds.spikes)

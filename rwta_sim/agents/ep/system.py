@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from rwta_sim.agents.parameter_noise import Block, layer_blocks
 from rwta_sim.agents.perturbable import PerturbableSystem
 from rwta_sim.errors import DivergenceError, EnvironmentFailure, shown
 from rwta_sim.learning.rows import Rows
+from rwta_sim.loop.encoded_system import EncodedSystem
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.loop.system import Arrays, Choice
@@ -25,7 +25,7 @@ __all__ = ["EPSystem"]
 RESTS = {"lesion": 0.0, "silence": -1e6}
 
 
-class EPSystem(PerturbableSystem):
+class EPSystem(EncodedSystem, PerturbableSystem):
     """See `EPExperiment`. The answer is the output unit with the highest value when the network has settled.
 
     Parameters
@@ -52,12 +52,6 @@ class EPSystem(PerturbableSystem):
         self._answer: int | None = None
 
     # -- deciding ------------------------------------------------------------------------------------
-
-    def perceive(self, observation: Any) -> np.ndarray:
-        return self.encoder.features(observation)
-
-    def calibrate(self, features: Sequence[np.ndarray]) -> None:
-        self.encoder.calibrate(features)
 
     def begin(self, seeds: EpisodeSeeds) -> None:
         pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from rwta_sim.agents.ppo.conversion import converted, reach
 from rwta_sim.agents.ppo.experiment import ActorCriticExperiment, PPOExperiment
 from rwta_sim.agents.ppo.learner import PPOLearner
 from rwta_sim.learning.torch_adam import as_tensor
+from rwta_sim.loop.encoded_system import EncodedSystem
 from rwta_sim.loop.policy import policy_entropy
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
@@ -29,7 +29,7 @@ __all__ = ["ActorCriticSystem", "ConvertedSystem", "PPOSystem"]
 RESTS = {"lesion": 0.0, "silence": 0.0}
 
 
-class ActorCriticSystem(PerturbableSystem):
+class ActorCriticSystem(EncodedSystem, PerturbableSystem):
     """What is common to those that learn by PPO: a policy is the softmax of what an actor of layers says of actions.
 
     Parameters
@@ -63,12 +63,6 @@ class ActorCriticSystem(PerturbableSystem):
         self.learner = PPOLearner(experiment, self.encoder.n_inputs, spaces.n_actions, policy, **options)
 
     # -- deciding ------------------------------------------------------------------------------------
-
-    def perceive(self, observation: Any) -> np.ndarray:
-        return self.encoder.features(observation)
-
-    def calibrate(self, features: Sequence[np.ndarray]) -> None:
-        self.encoder.calibrate(features)
 
     def begin(self, seeds: EpisodeSeeds) -> None:
         pass

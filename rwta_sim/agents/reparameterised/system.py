@@ -17,6 +17,7 @@ from rwta_sim.agents.reparameterised.learner import Evidence, ReparameterisedLea
 from rwta_sim.agents.reparameterised.network import BinaryNetwork
 from rwta_sim.engines import make_engine, run_session
 from rwta_sim.learning.critics import CriticInputs
+from rwta_sim.loop.encoded_system import EncodedSystem
 from rwta_sim.loop.policy import policy_entropy
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
@@ -29,7 +30,7 @@ __all__ = ["ReparameterisedSystem"]
 Result = TypeVar("Result")
 
 
-class ReparameterisedSystem(PerturbableSystem):
+class ReparameterisedSystem(EncodedSystem, PerturbableSystem):
     """See `ReparameterisedExperiment`.
 
     The action is that of the one action neuron that fires: with Gumbel noise a draw from the softmax of the actions'
@@ -79,12 +80,6 @@ class ReparameterisedSystem(PerturbableSystem):
         self.network.set_weights(*self.learner.layers())
 
     # -- deciding ------------------------------------------------------------------------------------
-
-    def perceive(self, observation: Any) -> np.ndarray:
-        return self.encoder.features(observation)
-
-    def calibrate(self, features: Sequence[np.ndarray]) -> None:
-        self.encoder.calibrate(features)
 
     def begin(self, seeds: EpisodeSeeds) -> None:
         self._noise = np.random.default_rng(seeds.spikes)

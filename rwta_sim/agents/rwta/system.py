@@ -26,6 +26,7 @@ from rwta_sim.engines import make_engine
 from rwta_sim.learning import Decision, Learner, LearnerBase, RecentLearner, RolloutLearner
 from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.learning.rules import Rule
+from rwta_sim.loop.encoded_system import EncodedSystem
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.loop.system import Arrays, Choice, Probe, System, fill
@@ -43,7 +44,7 @@ _LEARNER = "learner."
 _FORGOTTEN = np.empty(0)
 
 
-class RWTASystem(PerturbableSystem):
+class RWTASystem(EncodedSystem, PerturbableSystem):
     """A recurrent winner-take-all network that acts and learns, from spikes or as its mean field.
 
     Parameters
@@ -126,12 +127,6 @@ class RWTASystem(PerturbableSystem):
         return rule.make(network, decision.steps, decision.decoder, lasting=decision.clear == "episode")
 
     # -- deciding ------------------------------------------------------------------------------------
-
-    def perceive(self, observation: Any) -> np.ndarray:
-        return self.encoder.features(observation)
-
-    def calibrate(self, features: Sequence[np.ndarray]) -> None:
-        self.encoder.calibrate(features)
 
     def begin(self, seeds: EpisodeSeeds) -> None:
         self.actor.begin_episode(seeds)

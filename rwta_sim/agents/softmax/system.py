@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +15,7 @@ from rwta_sim.learning.critics import CriticInputs, Transitions
 from rwta_sim.learning.critics.base import advantages
 from rwta_sim.learning.rollout import Rollout
 from rwta_sim.learning.torch_adam import TorchAdam, as_tensor, dense_layers, initialise
+from rwta_sim.loop.encoded_system import EncodedSystem
 from rwta_sim.loop.policy import policy_entropy
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
@@ -25,7 +25,7 @@ from rwta_sim.seeding import EpisodeSeeds, critic_seed, initial_seed
 __all__ = ["SoftmaxSystem"]
 
 
-class SoftmaxSystem(PerturbableSystem):
+class SoftmaxSystem(EncodedSystem, PerturbableSystem):
     """See `SoftmaxExperiment`.
 
     Parameters
@@ -52,12 +52,6 @@ class SoftmaxSystem(PerturbableSystem):
         self._states: Transitions
 
     # -- deciding ------------------------------------------------------------------------------------
-
-    def perceive(self, observation: Any) -> np.ndarray:
-        return self.encoder.features(observation)
-
-    def calibrate(self, features: Sequence[np.ndarray]) -> None:
-        self.encoder.calibrate(features)
 
     def begin(self, seeds: EpisodeSeeds) -> None:
         pass
