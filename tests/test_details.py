@@ -48,6 +48,10 @@ OPTIONS = {
     "refractory": {"refractory": 2 * ms},
     "delay": {"delay": 3 * ms},
     "delay, rectangle": {"delay": 3 * ms, "kernel": RECTANGULAR},
+    "delays": {"delay": {"sh": 2 * ms, "sa": 2 * ms, "hh": 5 * ms, "ha": 5 * ms, "ah": 1 * ms}},
+    "delays of some": {"delay": {"hh": 4 * ms, "ha": 4 * ms}, "kernel": RECTANGULAR},
+    "delays, stretched": {"delay": {"sh": 3 * ms, "sa": 3 * ms, "ah": 2 * ms}, "tau_spread": 0.5},
+    "delays, sparse": {"delay": {"ah": 4 * ms}, "sparsity": 0.4, "symmetric": False, "kernel": DOUBLE},
     "noise": {"noise": 0.7},
     "tau_spread": {"tau_spread": 0.5},
     "everything": EVERYTHING,
@@ -121,12 +125,19 @@ def competition(u, free, starts):
 def reference(network, blocks, steps, eta):
     """Input traces, traces and q of every step."""
     spec, dt = network.spec, network.spec.dt
-    delay = round(float((spec.delay or 0 * ms) / dt))
+    given = spec.delay if isinstance(spec.delay, dict) else dict.fromkeys(spec.blocks, spec.delay or 0 * ms)
+    late = {block[0]: round(float(time / dt)) for block, time in given.items()}
+    of_neurons = np.full(network.n_neurons, late.get("h", 0))
+    of_neurons[network.action] = late.get("a", 0)
     barred = round(float((spec.refractory or 0 * ms) / dt))
     inputs = spike_trains(network.input_spikes, network.n_inputs, steps, dt)
     spikes = spike_trains(network.neuron_spikes, network.n_neurons, steps, dt)
-    x_in = filtered(inputs, kernels(spec, network.stretch["inputs"], steps), delay)
-    x = filtered(spikes, kernels(spec, network.stretch["neurons"], steps), delay)
+    x_in = filtered(inputs, kernels(spec, network.stretch["inputs"], steps), late.get("s", 0))
+    kernel = kernels(spec, network.stretch["neurons"], steps)
+    x = np.empty(spikes.shape)
+    for delay in set(of_neurons):
+        mine = of_neurons == delay
+        x[:, mine] = filtered(spikes[:, mine], kernel[:, mine], delay)
     w_in, w = full_weights(network, blocks)
     u = blocks["b"] + x_in @ w_in + x @ w + eta
     free = np.array([spikes[max(t - barred, 0) : t].sum(0) == 0 for t in range(steps)])
@@ -509,6 +520,7 @@ def test_stretched_kernels_are_normalised(kernel):
     [
         ("delay", "one_hot"),
         ("delay, rectangle", "poisson"),
+        ("delays of some", "poisson"),
         ("everything", "poisson"),
         ("everything with currents", "one_hot"),
     ],
@@ -527,7 +539,7 @@ def test_clear_forgets_spikes_under_way(options, firing):
         np.testing.assert_allclose(getattr(seen[0], name), getattr(seen[1], name), atol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("options", ["delay", "delay, rectangle", "tau_spread", "everything with currents"])
+@pytest.mark.parametrize("options", ["delay", "delays", "delay, rectangle", "tau_spread", "everything with currents"])
 def test_changed_weights_count_at_once(options):
     """After `set_weights` q is that of the reference with the new weights, also for spikes sent and under way."""
     loop = loop_with(**OPTIONS[options])
@@ -587,6 +599,24 @@ def test_cython_gives_the_same_numbers():
     np.testing.assert_allclose(other, one, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("rule", ["last_step", "score_function"])
+def test_delays_of_blocks_that_are_equal_are_one_delay(cue, tmp_path, rule):
+    """Where all blocks are named, with one delay, decisions, updates and returns are those of that delay. With others
+    the same spikes are heard at other times."""
+    equal = {block: "2 ms" for block in cue.network.blocks}
+    learned = []
+    for n, delay in enumerate(("2 ms", equal, {**equal, "ah": "1 ms"})):
+        experiment = cue.changed({"network.delay": delay, "learning.rule.kind": rule, "training.episodes": 4})
+        assert experiment.network.one_trace == (n < 2)
+        rwta_sim.train(experiment, tmp_path / str(n))
+        arrays = RunFolder.open(tmp_path / str(n)).last().arrays
+        learned.append({name: w for name, w in arrays.items() if w.ndim == 2})
+    assert learned[0]
+    for name, w in learned[0].items():
+        np.testing.assert_array_equal(learned[1][name], w)
+    assert any((learned[2][name] != w).any() for name, w in learned[0].items())
+
+
 @pytest.mark.parametrize("firing", FIRING)
 def test_training_with_everything(cue, tmp_path, firing):
     """A run goes through, is repeatable, and is saved and loaded with its settings."""
@@ -630,6 +660,11 @@ def test_training_with_everything(cue, tmp_path, firing):
         ({"refractory": 3 * ms}, "hidden_size = 3 is too small for refractory = 3 ms: .* needs 4"),
         ({"delay": 0.5 * ms}, "delay = 0.5 ms is not a multiple of dt = 1 ms"),
         ({"delay": 0 * ms}, "positive"),
+        ({"delay": {"hh": 1.5 * ms, "ha": 1.5 * ms}}, "delay of 'hh' = 1.5 ms is not a multiple"),
+        ({"delay": {"hh": 2 * ms}}, "hh and ha come from the same neurons, .*: give both blocks the same delay"),
+        ({"delay": {"ah": 2 * ms}, "blocks": ("sh", "ha"), "symmetric": False}, "'ah', which is not in blocks"),
+        ({"delay": {"hx": 2 * ms}}, "'sh', 'sa', 'hh', 'ha' or 'ah'"),
+        ({"delay": {}}, "at least 1 item"),
         ({"noise": -1.0}, "greater than or equal to 0"),
         ({"noise_tau": 5 * ms}, "set noise too"),
         ({"tau_spread": 0.5, "kernel": RECTANGULAR}, "needs a kernel with a time constant"),
@@ -653,4 +688,6 @@ def test_bad_networks(cue):
     steps = cue.decision.steps
     with pytest.raises(ConfigError, match="no spike arrives within a decision"):
         cue.changed({"network.delay": f"{steps - 1} ms"})
+    with pytest.raises(ConfigError, match=rf"delay = {steps - 1} ms: no spike arrives"):
+        cue.changed({"network.delay": {"hh": "1 ms", "ha": "1 ms", "ah": f"{steps - 1} ms"}})
     cue.changed({"network.delay": f"{steps - 2} ms"})

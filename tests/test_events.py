@@ -36,6 +36,8 @@ NETWORKS = {
     "brief, late": {"kernel": Exponential(tau=0.01 * ms), "delay": 7 * ms},
     "delay": {"delay": 7 * ms},
     "late rectangle": {"kernel": KERNELS["rectangle"], "delay": 7 * ms},
+    "delays": {"delay": {"sh": 9 * ms, "sa": 9 * ms, "ah": 2 * ms}},
+    "late rectangles": {"kernel": KERNELS["rectangle"], "delay": {"hh": 12 * ms, "ha": 12 * ms, "ah": 1 * ms}},
     "refractory": {"refractory": 30 * ms},
     "single": {"precision": "single"},
     "currents": {"inputs": "current"},
@@ -95,18 +97,23 @@ class ByHand:
         tau = float(kernel.length)
         area = tau - float(kernel.tau_rise) if isinstance(kernel, DoubleExponential) else tau
         self.scale = 1 / (rho * area)
-        self.delay = float(self.spec.delay or 0 * ms)
+        given = self.spec.delay or {}
+        given = given if isinstance(given, dict) else dict.fromkeys(self.spec.blocks, given)
+        of = {block[0]: float(time) for block, time in given.items()}
+        n_inputs, action = self.wiring.n_inputs, self.wiring.action
+        self.delays = np.full(n_inputs, of.get("s", 0.0)), np.full(self.wiring.n_neurons, of.get("h", 0.0))
+        self.delays[1][action] = of.get("a", 0.0)
 
-    def felt(self, t, spikes, n):
+    def felt(self, t, spikes, delays):
         times, who = spikes
-        lag = t - times[times < t] - self.delay
+        n, lag = delays.size, t - times[times < t] - delays[who[times < t]]
         values = self.scale * self.spec.kernel.shape(lag) * (lag > 0)
         return np.bincount(who[times < t], values, n)
 
     def traces(self, t):
-        n_inputs = self.wiring.n_inputs
-        x_in = self.drive if self.spec.inputs == "current" else self.felt(t, self.inputs, n_inputs)
-        return x_in, self.felt(t, self.neurons, self.wiring.n_neurons)
+        of_inputs, of_neurons = self.delays
+        x_in = self.drive if self.spec.inputs == "current" else self.felt(t, self.inputs, of_inputs)
+        return x_in, self.felt(t, self.neurons, of_neurons)
 
     def q(self, t):
         x_in, x = self.traces(t)
@@ -215,7 +222,7 @@ def test_circuits_fire_as_poisson_processes():
         assert distance < 1.95 / np.sqrt(n)
 
 
-@pytest.mark.parametrize("name", ["exponential", "double", "delay", "currents", "sparse", "sizes"])
+@pytest.mark.parametrize("name", ["exponential", "double", "delay", "delays", "currents", "sparse", "sizes"])
 @pytest.mark.parametrize(
     "credit",
     [

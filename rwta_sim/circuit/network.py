@@ -94,8 +94,11 @@ class RWTANetwork(Wiring):
         plasticity: PlasticSynapse | None = None,
     ) -> None:
         super().__init__(spec, n_inputs, n_actions, rng)
-        if not record_traces and spec.tau_spread > 0:
-            raise ValueError("record_traces = False needs one kernel for all neurons: leave tau_spread out")
+        if not record_traces and not spec.one_trace:
+            raise ValueError(
+                "record_traces = False needs one kernel and one delay for all neurons: leave tau_spread and delays by "
+                "block out"
+            )
         weights = self.initial_weights(rng)
         self.plasticity = plasticity
         self.kappa_0 = spec.kernel.amplitude(spec.dt, spec.circuit_rate)
@@ -168,11 +171,13 @@ class RWTANetwork(Wiring):
         return NeuronGroup(n, model, method="exact", clock=self.clock, namespace=self._namespace, name=name, **kwargs)
 
     def _synapses(self, source: object, target: object, model: str, name: str, **kwargs: object) -> Synapses:
-        return Synapses(source, target, model, clock=self.clock, namespace=self._namespace, name=name, **kwargs)
+        own = dict(self._namespace)  # to which each may add the lag of its events
+        return Synapses(source, target, model, clock=self.clock, namespace=own, name=name, **kwargs)
 
     def _build_neurons(self) -> None:
         kernel, details = self.spec.kernel, self._details
-        trace = "" if self.spec.delay is not None else kernel.jump("x", "kappa_0")
+        trace = kernel.jump("x", "kappa_0")
+        input_late, *late = (delay > 0 for delay in self.spec.delays)
         self.inputs: NeuronGroup | None = None
         if not details.input_current:
             self.inputs = self._group(
@@ -180,14 +185,14 @@ class RWTANetwork(Wiring):
                 circuits.input_equations(kernel, details),
                 "rwta_inputs",
                 threshold=circuits.INPUT_THRESHOLD,
-                reset=trace or None,
+                reset=None if input_late else trace,
             )
         currents = [] if details.own_kernels else kernel.variables("I")
         self.neurons = self._group(
             self.n_neurons,
             name="rwta_neurons",
             dtype={**dict.fromkeys(currents, self._float), "q": np.float64},
-            **self._neuron_code(trace),
+            **self._neuron_code("" if any(late) else trace),
         )
         self._build_probabilities()
         self.neurons.circuit = self.circuit
@@ -373,8 +378,8 @@ class RWTANetwork(Wiring):
             model += f"\n{self.plasticity.synapse}"
             if self.spec.kernel.off_delay is not None:
                 model += f"\nfelt = 1{_since_cleared('off_delay')} : 1"
-        name = f"rwta_{projection.name}"
-        return self._events(pre, self.neurons, model, name, "I", "jump*w", plasticity=self.plasticity, dtype=dtype)
+        name, lag = f"rwta_{projection.name}", self.spec.delay_of(projection.name)
+        return self._events(pre, self.neurons, model, name, "I", "jump*w", lag, plasticity=self.plasticity, dtype=dtype)
 
     def _summing(self, projection: Projection, pre: NeuronGroup) -> Synapses:
         """Synapses whose targets sum up the traces, times the weights, in every step."""
@@ -393,6 +398,7 @@ class RWTANetwork(Wiring):
         name: str,
         train: str,
         amount: str,
+        lag: Quantity | None,
         plasticity: PlasticSynapse | None = None,
         **kwargs: object,
     ) -> Synapses:
@@ -400,7 +406,7 @@ class RWTANetwork(Wiring):
 
         A late event whose spike came before the last clearing has nothing left to do.
         """
-        kernel, lag = self.spec.kernel, self.spec.delay
+        kernel = self.spec.kernel
         lags = {"pre": 0 * ms if lag is None else lag}
         code = {"pre": kernel.jump(train, amount if lag is None else amount + _since_cleared("lag"), post=True)}
         constants = {} if lag is None else {"lag": lag}
@@ -432,13 +438,13 @@ class RWTANetwork(Wiring):
 
         A kernel that ends takes the jump back; with a delay, the trace is what the synapses deliver.
         """
-        kernel, late = self.spec.kernel, self.spec.delay is not None
+        kernel = self.spec.kernel
         self.trace_synapses: list[Synapses] = []
         amount = "kappa_0_pre" if self._details.own_kernels else "kappa_0"
-        for group in self._populations.values():
+        for origin, group in self._populations.items():
             name = group.name
-            if late:
-                own = self._events(group, group, "", f"{name}_late", "x", amount)
+            if any(delay > 0 for delay in self._delays_from(origin).values()):
+                self.trace_synapses += self._late_traces(origin, group, amount)
             elif kernel.off_delay is not None:
                 own = self._synapses(
                     group,
@@ -449,10 +455,29 @@ class RWTANetwork(Wiring):
                     delay=kernel.off_delay,
                 )
                 own.namespace["off_delay"] = kernel.off_delay
-            else:
-                continue
+                own.connect(j="i")
+                self.trace_synapses.append(own)
+
+    def _delays_from(self, origin: Origin) -> dict[str, float]:
+        """Delays (s) of those who send from there, by the first letter of their blocks."""
+        inputs, hidden, action = self.spec.delays
+        return {"s": inputs} if origin == "inputs" else {"h": hidden, "a": action}
+
+    def _late_traces(self, origin: Origin, group: NeuronGroup, amount: str) -> list[Synapses]:
+        """Connections of neurons to themselves with the delay of their axons; one object where that is one."""
+        delays = self._delays_from(origin)
+        if len(set(delays.values())) == 1:
+            own = self._events(group, group, "", f"{group.name}_late", "x", amount, self.spec.delay_of(min(delays)))
             own.connect(j="i")
-            self.trace_synapses.append(own)
+            return [own]
+        made = []
+        for sender, who in (("h", self.hidden), ("a", self.action)):
+            if who.start < who.stop:
+                lag = self.spec.delay_of(sender)
+                own = self._events(group, group, "", f"{group.name}_late_{sender}", "x", amount, lag)
+                own.connect(i=(mine := np.arange(who.start, who.stop)), j=mine)
+                made.append(own)
+        return made
 
     def _build_memory(self) -> None:
         """Poisson firing: who fired last may be refractory in the last step, so its q is kept from when it fired."""

@@ -44,6 +44,19 @@ _Sizes = Annotated[
     Discriminator(_one_or_several),
 ]
 
+#: Whose axons the delays are, in the order of `NetworkSpec.delays`; the first letters of blocks.
+_SENDERS = "sha"
+
+
+def _one_or_by_block(value: Any) -> str:
+    return "(by block)" if isinstance(value, Mapping) else "(one)"
+
+
+_Delay = Annotated[
+    Annotated[Time, Tag("(one)")] | Annotated[dict[Block, Time], Field(min_length=1), Tag("(by block)")],
+    Discriminator(_one_or_by_block),
+]
+
 #: Jump of a trace at a spike that leaves room for weights, where dt is many times longer than the kernel.
 _MOST = {"double": 1e100, "single": 1e30}
 
@@ -63,7 +76,10 @@ class NetworkSpec(Settings):
       and the others share. A spike of step t bars the steps t + 1 ... t + refractory/dt. A circuit whose neurons are
       all barred stays silent.
     * **delay**: a spike of step t acts from step t + 1 + delay/dt on. The presynaptic trace that a learning rule sees
-      is what the synapse delivered, so it is delayed too, and u = b + W (kappa*S) holds in each step.
+      is what the synapse delivered, so it is delayed too, and u = b + W (kappa*S) holds in each step. By block, such as
+      ``{"sh": 2*ms, "hh": 5*ms, "ha": 5*ms}``: a block that is not named has none. Blocks with the same senders (sh and
+      sa; hh and ha) have the same: the delay is the axon's, because only then has a neuron one trace for all its
+      synapses, as three-factor rules need.
     * **noise**: u is b + W (kappa*S) + eta with eta normal, of mean 0 and this standard deviation (nats) in each step,
       independent across neurons; white, or with correlation exp(-t/noise_tau) in time (an Ornstein-Uhlenbeck process
       on the grid, exact for every dt). Stationary from the first step; clearing the traces draws it anew.
@@ -112,7 +128,9 @@ class NetworkSpec(Settings):
         None, ge=0, description="Dale's law: so many hidden circuits inhibit, all other neurons excite; off without it"
     )
     refractory: Time | None = Field(None, description="time after its spike in which a neuron cannot fire")
-    delay: Time | None = Field(None, description="delay of all connections but inhibition, a multiple of dt")
+    delay: _Delay | None = Field(
+        None, description="delay of all connections but inhibition, a multiple of dt; or of blocks: {hh = '5 ms', ...}"
+    )
     noise: float = Field(0.0, ge=0, le=1e4, description="standard deviation of the noise in potentials (nats)")
     noise_tau: Time | None = Field(None, description="correlation time of the noise; white without it")
     published_code: bool = Field(
@@ -168,9 +186,9 @@ class NetworkSpec(Settings):
         for size in self.hidden_sizes:
             self.check_refractory("hidden_size", size)
         self._check_signs()
-        for name in ("refractory", "delay"):
-            if (time := getattr(self, name)) is not None:
-                whole_steps(name, time, self.dt)
+        if self.refractory is not None:
+            whole_steps("refractory", self.refractory, self.dt)
+        self._check_delays()
         if self.noise_tau is not None and self.noise == 0:
             raise ValueError("noise_tau is the correlation time of the noise: set noise too, or leave noise_tau out")
         if self.published_code and self.tau_spread > 0:
@@ -180,6 +198,23 @@ class NetworkSpec(Settings):
                 f"tau_spread = {self.tau_spread} needs a kernel with a time constant, exponential or "
                 "double_exponential: a rectangle must cover whole steps"
             )
+
+    def _check_delays(self) -> None:
+        if self.delay is None or isinstance(self.delay, Quantity):
+            if self.delay is not None:
+                whole_steps("delay", self.delay, self.dt)
+            return
+        for block, time in self.delay.items():
+            if block not in self.blocks:
+                raise ValueError(f"delay names the block {block!r}, which is not in blocks = {self.blocks}")
+            whole_steps(f"delay of {block!r}", time, self.dt)
+        for sender in _SENDERS:
+            mine = [block for block in self.blocks if block[0] == sender]
+            if len({None if (time := self.delay.get(block)) is None else float(time) for block in mine}) > 1:
+                raise ValueError(
+                    f"delay: the blocks {' and '.join(mine)} come from the same neurons, which have one axon and one "
+                    "trace each: give both blocks the same delay"
+                )
 
     def _check_signs(self) -> None:
         if self.inhibitory is None:
@@ -220,10 +255,23 @@ class NetworkSpec(Settings):
         found = {"inputs": self.input_sparsity, "neurons": self.sparsity}
         return tuple(origin for origin, sparsity in found.items() if sparsity > 0)
 
+    def delay_of(self, block: str) -> Quantity | None:
+        """Delay of the connections of a block, or of a projection of several that share it; None without one."""
+        if self.delay is None or isinstance(self.delay, Quantity):
+            return self.delay
+        senders = "ha" if block[0] == "r" else block[0]  # of "r", whose blocks share theirs
+        return next((time for name, time in self.delay.items() if name[0] in senders), None)
+
     @property
-    def delay_steps(self) -> int:
-        """Delay of the connections in time steps."""
-        return 0 if self.delay is None else whole_steps("delay", self.delay, self.dt)
+    def delays(self) -> tuple[float, float, float]:
+        """Delay (s) of what inputs, hidden and action neurons send; 0 without one."""
+        inputs, hidden, action = (self.delay_of(sender) for sender in _SENDERS)
+        return tuple(0.0 if time is None else float(time) for time in (inputs, hidden, action))  # type: ignore[return-value]
+
+    @property
+    def one_trace(self) -> bool:
+        """Whether all neurons' traces follow from their spikes alike, by one kernel and after one delay."""
+        return self.tau_spread == 0 and len(set(self.delays)) == 1
 
     @property
     def hidden_sizes(self) -> tuple[int, ...]:

@@ -131,10 +131,13 @@ class Wiring:
     def _layout(self) -> list[Projection]:
         """The rectangles, each with its matrix or, where it is sparse, packed and by itself."""
         sparse = self.spec.sparse_origins
-        apart = [r for r in self._rectangles(self.spec.present_blocks, merged=False) if r[1] in sparse]
-        rest = [block for block in self.spec.present_blocks if block not in {r[0] for r in apart}]
-        projections = [Projection(*r, mask=self._mask(*r[1:])) for r in self._rectangles(rest, merged=True)]
-        for rectangle in apart:
+        _, from_hidden, from_action = self.spec.delays
+        single: tuple[str, ...] = () if from_hidden == from_action else ("neurons",)  # one projection has one delay
+        alone = [r for r in self._rectangles(self.spec.present_blocks, merged=False) if r[1] in (*sparse, *single)]
+        rest = [block for block in self.spec.present_blocks if block not in {r[0] for r in alone}]
+        whole = [*self._rectangles(rest, merged=True), *(r for r in alone if r[1] not in sparse)]
+        projections = [Projection(*r, mask=self._mask(*r[1:])) for r in whole]
+        for rectangle in (r for r in alone if r[1] in sparse):
             packing = self._packing(*rectangle[1:])
             # Where nothing connects there is nothing to pack, and Brian2 wants a connection.
             mask = None if packing.size else np.zeros(Projection(*rectangle).shape, bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from brian2 import second
 from pydantic import Field, model_validator
 
 from rwta_sim.circuit.decision import DecisionSpec
@@ -136,10 +137,10 @@ class RWTAExperiment(Experiment):
                 "network.refractory needs decision.decoder = 'last_spike': the firing probabilities that the "
                 "learning rule reads are those of a spike, not of a majority"
             )
-        if network.delay is not None and decision.clear == "decision":
-            if network.delay_steps >= decision.steps - 1:
+        if decision.clear == "decision" and (longest := max(network.delays)) > 0:
+            if round(longest / float(network.dt)) >= decision.steps - 1:
                 raise ValueError(
-                    f"network.delay = {format_quantity(network.delay)}: no spike arrives within a decision "
+                    f"network.delay = {format_quantity(longest * second)}: no spike arrives within a decision "
                     f"({decision.steps} steps of {format_quantity(network.dt)}), which starts from cleared traces: "
                     "shorten it, raise decision.steps, or set decision.clear = 'episode'"
                 )

@@ -111,7 +111,7 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
                     rng=rng,
                     record=record,
                     history=decision.steps if learning.rule.needs_history and plasticity is None else 0,
-                    record_traces=decision.clear == "episode" or experiment.network.tau_spread > 0,
+                    record_traces=decision.clear == "episode" or not experiment.network.one_trace,
                     plasticity=plasticity,
                 )
             engine.prepare(network.network, namespace={})

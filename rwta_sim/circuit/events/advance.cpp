@@ -22,7 +22,8 @@ struct Projection {
 
 struct Network {
     int64_t inputs, neurons, circuits, projections, parts, single, credits;
-    double rho_hat, jump, delay, duration, refractory, noise, noise_rate;
+    double rho_hat, jump, duration, refractory, noise, noise_rate;
+    double delay[3]; // of what inputs, hidden and action neurons send
     double rate[2]; // of the decay of each part of the kernel
     const int64_t *starts;
     const Projection *projection;
@@ -48,7 +49,12 @@ struct Queue {
     std::vector<int32_t> who;
     size_t head = 0;
     bool due(double before) const { return head < t.size() && t[head] <= before; }
-    void push(double time, int32_t i) { t.push_back(time), who.push_back(i); }
+    // In the order of time, of equal times the earlier spike first: delays differ between senders.
+    void push(double time, int32_t i) {
+        size_t at = t.size();
+        while (at > head && t[at - 1] > time) at--;
+        t.insert(t.begin() + at, time), who.insert(who.begin() + at, i);
+    }
     void shift(double by) {
         t.erase(t.begin(), t.begin() + head), who.erase(who.begin(), who.begin() + head), head = 0;
         for (double &time : t) time -= by;
@@ -114,11 +120,12 @@ struct Run {
     }
 
     template <class T> void spike(double t, int32_t i) {
-        if (n.delay > 0.0)
-            past.late.push(t + n.delay, i);
+        const double delay = n.delay[i < n.inputs ? 0 : i - n.inputs < n.starts[n.circuits - 1] ? 1 : 2];
+        if (delay > 0.0)
+            past.late.push(t + delay, i);
         else
             feel<T>(t, i, 1.0);
-        if (n.duration > 0.0) past.ending.push(t + n.delay + n.duration, i);
+        if (n.duration > 0.0) past.ending.push(t + delay + n.duration, i);
     }
 
     // Traces and currents in units of a later time, before their factors overflow.

@@ -36,7 +36,8 @@ class _Network(ctypes.Structure):
 
     _fields_: ClassVar = [
         *((name, _NUMBER) for name in ("inputs", "neurons", "circuits", "projections", "parts", "single", "credits")),
-        *((name, _REAL) for name in ("rho_hat", "jump", "delay", "duration", "refractory", "noise", "noise_rate")),
+        *((name, _REAL) for name in ("rho_hat", "jump", "duration", "refractory", "noise", "noise_rate")),
+        ("delay", _REAL * 3),
         ("rate", _REAL * 2),
         ("starts", _POINTER),
         ("projection", ctypes.POINTER(_Projection)),
@@ -122,7 +123,7 @@ class Native:
         self._outgoing, self._onto = self._senders()
         numbers = {
             name: getattr(constants, name)
-            for name in ("rho_hat", "jump", "delay", "duration", "refractory", "noise", "noise_rate")
+            for name in ("rho_hat", "jump", "duration", "refractory", "noise", "noise_rate")
         }
         self._network = _Network(
             inputs=network.n_inputs,
@@ -130,6 +131,7 @@ class Native:
             circuits=len(network.starts) - 1,
             projections=len(self._groups),
             parts=len(constants.rates),
+            delay=(_REAL * 3)(*constants.delays),
             rate=(_REAL * 2)(*constants.rates),
             starts=network.starts.ctypes.data,
             projection=self._projections,

@@ -126,13 +126,14 @@ class Plain:
                     has.u[part, p.target][targets] += row.astype(float) * (gain * scaled)
 
     def _spike(self, t: float, i: int) -> None:
-        constants = self._is
-        if constants.delay > 0:
-            self._late.append((t + constants.delay, i))
+        network, constants = self._network, self._is
+        delay = constants.delays[0 if i < network.n_inputs else 1 if i - network.n_inputs < network.action.start else 2]
+        if delay > 0:
+            _put(self._late, t + delay, i)
         else:
             self._feel(t, i, 1.0)
         if constants.duration > 0:
-            self._ending.append((t + constants.delay + constants.duration, i))
+            _put(self._ending, t + delay + constants.duration, i)
 
     def _deliver(self, before: float) -> None:
         late, ending = self._late, self._ending
@@ -256,6 +257,14 @@ class Plain:
         has.t_spike -= end
         self._late = deque((t - end, i) for t, i in self._late)
         self._ending = deque((t - end, i) for t, i in self._ending)
+
+
+def _put(queue: deque[tuple[float, int]], t: float, i: int) -> None:
+    """In the order of time, of equal times the earlier spike first: delays differ between senders."""
+    at = len(queue)
+    while at > 0 and queue[at - 1][0] > t:
+        at -= 1
+    queue.insert(at, (t, i))
 
 
 def _row(p: Projection, w: np.ndarray, j: int) -> tuple[slice | np.ndarray, np.ndarray]:

@@ -25,7 +25,9 @@ class Constants:
         1/tau of each part of the kernel, which the first adds and the second takes away; 0: it does not decay.
     jump : float
         Of a trace, at a spike: the integral of the kernel is 1/rho_hat.
-    delay, duration, refractory : float
+    delays : tuple of float
+        Of what inputs, hidden and action neurons send; 0: none.
+    duration, refractory : float
         0: none. A kernel with a duration ends after it.
     noise, noise_rate : float
         Standard deviation, and 1/tau; a rate of 0 is white noise.
@@ -34,7 +36,7 @@ class Constants:
     rho_hat: float
     rates: tuple[float, ...]
     jump: float
-    delay: float
+    delays: tuple[float, float, float]
     duration: float
     refractory: float
     noise: float
@@ -48,7 +50,7 @@ class Constants:
             rho_hat=rho_hat,
             rates=rates,
             jump=1.0 / (rho_hat * integral),
-            delay=0.0 if spec.delay is None else float(spec.delay),
+            delays=spec.delays,
             duration=float(spec.kernel.length) if isinstance(spec.kernel, Rectangular) else 0.0,
             refractory=0.0 if spec.refractory is None else float(spec.refractory),
             noise=spec.noise,
