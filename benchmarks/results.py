@@ -102,6 +102,8 @@ ROWS = {
     "delayed-cue": Row("delayed-cue", "accuracy", evaluate=REMEMBERS, asked="≥ 0.95"),
     "delayed-cue, 10": Row("delayed-cue", "accuracy", DELAY_10, REMEMBERS, asked="≥ 0.95"),
     "delayed-cue, no recurrence": Row("delayed-cue", "accuracy", MASKED, REMEMBERS_NOT, asked="chance, 0.5"),
+    "t-maze": Row("t-maze", "accuracy", evaluate=REMEMBERS, asked="≥ 0.95"),
+    "t-maze, no recurrence": Row("t-maze", "accuracy", MASKED, REMEMBERS_NOT, asked="chance, 0.5"),
     "xor": Row("xor", "accuracy", evaluate=LIVING, asked="≥ 0.99"),
     "xor, last_step": Row("xor", "accuracy", train=LAST_STEP),
     "parity3": Row("parity3", "accuracy", evaluate=LIVING, asked="≥ 0.98"),

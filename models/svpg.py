@@ -12,7 +12,8 @@ What is common to these presets, and differs from the published regime (`svpg_lo
 * Numbers are told by populations with Gaussian tuning curves, so that a small difference near the goal is a large one
   among the inputs; and a kernel of 20 to 30 ms lets a neuron feel two or three spikes of each circuit at a time.
 * The policy is what spikes do: evaluations act on the last spike of the action circuit, as learning does. An entropy
-  that falls to nothing makes it certain in the end.
+  that falls to nothing makes it certain in the end. Where one wrong force costs much (pendulum, acrobot), the action
+  circuit competes with a gain of 3 when nothing is learned (`DecisionSpec`).
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ __all__ = ["PRESETS"]
 
 
 _DECISION = DecisionSpec(steps=100)
+_SURE = DecisionSpec(steps=100, gain=3.0)
 
 
 def _living(
@@ -112,7 +114,7 @@ def cartpole_positions() -> RWTAExperiment:
         TrainingSpec(episodes=1200, validate_every=50, validation_episodes=20, target=500.0),
         circuits=32,
         weight_sd=0.5,
-        decision=DecisionSpec(steps=50, clear="episode"),
+        decision=DecisionSpec(steps=50, clear="episode", gain=3.0),
         rule=Feedback(depth=3),
         modulation=PPO(lam=0.95, normalise=True),
         optimiser=Adam(),
@@ -138,6 +140,7 @@ def inverted_pendulum() -> RWTAExperiment:
         _cells(0.4, 0.2, 1.67, 1.25, copies=4),
         Fourier(order=3, gamma=0.97, lam=0.8, rate=1e-3),
         TrainingSpec(episodes=600, target=200.0),
+        decision=_SURE,
         entropy=1.0,
         final_entropy=0.0,
     )
@@ -166,6 +169,7 @@ def acrobot() -> RWTAExperiment:
         _cells(1.0, 1.0, 1.0, 1.0, 5.0, 10.0, copies=4),
         Fourier(order=2, gamma=0.99, lam=0.9, rate=1e-3),
         TrainingSpec(episodes=1200, validate_every=25),
+        decision=_SURE,
         entropy=0.1,
         final_entropy=0.0,
         biases="hidden",
@@ -292,6 +296,19 @@ def delayed_cue() -> RWTAExperiment:
     return feed_forward.changed({f"network.{name}": value for name, value in recurrent.items()})
 
 
+def t_maze() -> RWTAExperiment:
+    """Bakker's T-maze: walk a corridor, and turn to the side that a sign at its beginning showed.
+
+    As `delayed_cue`, but that walking is learned too: by a discount, so that to arrive sooner is better, and by what
+    walls cost. The agent sees symbols: of Bakker's bits the corridor shows half of each sign, and what hidden neurons
+    keep of one is overwritten at every step (2 of 13 runs learned it so).
+    """
+    maze = {"id": "rwta_sim/TMaze-v0", "kwargs": {"symbols": True}}
+    changes = {"task": "t-maze", "environment": maze, "critic.gamma": 0.95}
+    training = {"episodes": 16_000, "validate_every": 1600, "checkpoint_every": 1600}
+    return delayed_cue().changed({**changes, **{f"training.{name}": value for name, value in training.items()}})
+
+
 #: Task: (one line on it, the experiment).
 PRESETS: dict[str, tuple[str, Callable[[], RWTAExperiment]]] = {
     "cartpole": ("CartPole-v1: balance a pole, return 500 at the most", cartpole),
@@ -305,4 +322,5 @@ PRESETS: dict[str, tuple[str, Callable[[], RWTAExperiment]]] = {
     "digits": ("8x8 digits of scikit-learn: 1 for the right class", digits),
     "cue": ("CueAction-v0: answer each of 4 cues with its action, return 20 at the most", cue),
     "delayed-cue": ("Say which of 2 cues was shown, 5 distractors later: 1 for the right answer", delayed_cue),
+    "t-maze": ("T-maze: turn to the side that a sign 5 moves ago showed: 4 for the right one", t_maze),
 }

@@ -38,17 +38,22 @@ class EpisodeSeeds:
         For the engine.
     choices : Generator
         For the bridge: ties, exploration, controls.
+    purpose : Purpose
+        What the episode is for.
     """
 
     environment: int
     spikes: np.random.SeedSequence
     choices: np.random.Generator
+    purpose: Purpose
 
 
 def episode_seeds(seed: int, purpose: Purpose, episode: int) -> EpisodeSeeds:
     """Seeds of episode number `episode` (0, 1, ...) of a run with `seed`."""
     environment, spikes, choices = np.random.SeedSequence(seed, spawn_key=(purpose, episode)).spawn(3)
-    return EpisodeSeeds(int(environment.generate_state(1)[0]) % 2**31, spikes, np.random.default_rng(choices))
+    return EpisodeSeeds(
+        int(environment.generate_state(1)[0]) % 2**31, spikes, np.random.default_rng(choices), Purpose(purpose)
+    )
 
 
 def critic_seed(seed: int) -> int:

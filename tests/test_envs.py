@@ -244,6 +244,22 @@ class TestTMaze:
             with pytest.raises(gym.error.ResetNeeded, match="call reset"):
                 env.step(turn)
 
+    def test_symbols_stand_for_the_sights(self):
+        bits, symbols = (make("TMaze", corridor=3, symbols=value).unwrapped for value in (False, True))
+        assert symbols.observation_space == gym.spaces.Discrete(4)
+        of = {(0, 1, 1): 0, (1, 1, 0): 1, (1, 0, 1): 2, (0, 1, 0): 3}
+        rng, met = np.random.default_rng(0), set()
+        for seed in range(20):
+            pair, ended = (bits.reset(seed=seed)[0], symbols.reset(seed=seed)[0]), False
+            while not ended:
+                assert of[tuple(pair[0])] == pair[1] and symbols.observation_space.contains(pair[1])
+                met.add(int(pair[1]))
+                action = rng.choice(4, p=[0.1, 0.1, 0.6, 0.2])
+                (one, *told, _), (other, *expected, _) = bits.step(action), symbols.step(action)
+                assert told == expected
+                pair, ended = (one, other), told[1]
+        assert met == {0, 1, 2, 3}
+
     def test_signs_are_uniform_and_lengths_as_documented(self):
         """Chi-square of 3,000 episodes: sign by length (df 5), false alarms 1e-4."""
         env = make("TMaze", corridor=3).unwrapped
@@ -273,7 +289,9 @@ class TestTMaze:
         steps = [env.step(self.BACK) for _ in range(300)]
         assert [step[2:] for step in steps[-2:]] == [(False, cut, {"correct": False}) for cut in (False, True)]
 
-    @pytest.mark.parametrize("kwargs", [{"corridor": 0}, {"corridor": 2.0}, {"corridor": True}, {"shorter": 1}])
+    @pytest.mark.parametrize(
+        "kwargs", [{"corridor": 0}, {"corridor": 2.0}, {"corridor": True}, {"shorter": 1}, {"symbols": 1}]
+    )
     def test_bad_settings(self, kwargs):
         (name,) = kwargs
         with pytest.raises(ValueError, match=f"{name} = .*: expected"):

@@ -15,6 +15,7 @@ from conftest import Loop
 import rwta_sim
 from rwta_sim.agents.rwta import system as system_module
 from rwta_sim.agents.rwta.rate import RateActor
+from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.kernels import Exponential
 from rwta_sim.circuit.meanfield import MeanField, MeanFieldSpec
 from rwta_sim.circuit.spec import BLOCKS, NetworkSpec
@@ -39,7 +40,8 @@ RATE = {"dynamics": "rate", "learning.rule.kind": "mean_field"}
 def actor_for(sd=0.5, n_inputs=3, tolerance=1e-7, **spec):
     network = {"hidden_circuits": 2, "hidden_size": 3, "weight_sd": sd, **spec}
     wiring = Wiring(NetworkSpec(**network), n_inputs, 2)
-    return RateActor(wiring, MeanFieldSpec(iterations=300, tolerance=tolerance), np.random.default_rng(0))
+    spec = MeanFieldSpec(iterations=300, tolerance=tolerance)
+    return RateActor(wiring, spec, DecisionSpec(), np.random.default_rng(0))
 
 
 def learner_for(actor, rule=None, **spec):

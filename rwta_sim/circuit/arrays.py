@@ -95,6 +95,7 @@ class NetworkArrays(Weights):
         self._refractory = network.spec.refractory is not None
         self._q_spike = view("q_spike") if self._refractory else self.q
         self.preference = view("u_seen") if self._refractory else self.q
+        self._gain = view("gain") if "gain" in network.neurons.variables else None
 
     def _view_times(self) -> None:
         """Of each neuron's last spike, and since when traces, eligibilities and noise count."""
@@ -162,6 +163,19 @@ class NetworkArrays(Weights):
                 s = drive.astype(w.dtype, copy=False)
                 few = dark and p.packing is None
                 self._input_current[p.target] += s[lit] @ w[lit] if few else p.forwards(s, w)
+
+    def sharpen(self, gain: float) -> None:
+        """Multiply the potentials of the action circuit by this gain from now on.
+
+        Raises
+        ------
+        ValueError
+            For another gain than 1, if the network was made without.
+        """
+        if self._gain is not None:
+            self._gain[self.network.action] = gain
+        elif gain != 1:
+            raise ValueError(f"gain = {gain}: this network has none; make it with gained = True")
 
     def begin_decision(self) -> None:
         """Start counting spikes, with no eligibility."""
@@ -278,7 +292,7 @@ class NetworkArrays(Weights):
             q = np.where(self.spoke(last) > 0, self._q_spike, q)
             action = self.network.action
             if not q[action].any():
-                u = self.preference[action]
+                u = self.preference[action]  # with its gain
                 q[action] = np.exp(u - u.max())
                 q[action] /= q[action].sum()
         return q

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from rwta_sim.seeding import Purpose
 from rwta_sim.settings import PositiveInt, Settings
 
 __all__ = ["DecisionSpec", "Decoder", "choose_action"]
@@ -15,7 +16,13 @@ Decoder = Literal["last_spike", "most_spikes"]
 
 
 class DecisionSpec(Settings):
-    """How a decision is taken."""
+    """How a decision is taken.
+
+    **gain**: what the potentials of the action circuit are multiplied by in episodes that nothing is learned from, its
+    inverse temperature: the same competition, more certain of what it prefers. Learning needs to explore, and stays at
+    1. What the locus coeruleus is thought to do when an animal exploits what it knows (Aston-Jones and Cohen 2005,
+    Annu. Rev. Neurosci. 28:403).
+    """
 
     steps: PositiveInt = Field(10, le=1_000_000, description="time steps in a decision")
     decoder: Decoder = Field("last_spike", description="last_spike or most_spikes of the action circuit")
@@ -23,9 +30,19 @@ class DecisionSpec(Settings):
         "spikes",
         description="what evaluations and validations act on: the spikes, as in learning, or argmax of q",
     )
+    gain: float = Field(
+        1.0,
+        gt=0,
+        le=1000,
+        description="factor of the action circuit's potentials in evaluations and validations; while learning it is 1",
+    )
     clear: Literal["decision", "episode"] = Field(
         "decision", description="when traces and currents start from zero: at each decision or each episode"
     )
+
+    def gain_for(self, purpose: Purpose) -> float:
+        """The gain in an episode: 1 in those of training."""
+        return 1.0 if purpose is Purpose.TRAINING else self.gain
 
 
 def choose_action(

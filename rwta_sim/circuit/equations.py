@@ -79,6 +79,8 @@ class Details:
     refractory, noise : bool
     input_current : bool
         Inputs are the current I_in.
+    gain : bool
+        Potentials are multiplied by a gain.
     own_kernels : tuple of str
         Constants of the kernel that each neuron has for itself; then its potential is made of its currents from each
         of the projections `currents`. Empty: constants of the namespace, one current.
@@ -88,6 +90,7 @@ class Details:
     refractory: bool = False
     noise: bool = False
     input_current: bool = False
+    gain: bool = False
     own_kernels: tuple[str, ...] = ()
     currents: tuple[str, ...] = ()
 
@@ -126,13 +129,14 @@ INPUT_SEEN = "x_seen = x"
 def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, details: Details = PLAIN) -> str:
     """Hidden and action neurons: current I = sum w (kappa*S), trace x = kappa*S, probability q."""
     parts = ["I", "b", *(["I_in"] if details.input_current else []), *(["eta"] if details.noise else [])]
-    potential = " + ".join(parts)
+    potential = f"gain*({' + '.join(parts)})" if details.gain else " + ".join(parts)
     return f"""
     {details.current(kernel)}
     {kernel.equations("x")}
     x_seen : 1  # trace before this step's spike
     b : 1  # bias
     {_INPUT_CURRENT if details.input_current else ""}
+    {_GAIN if details.gain else ""}
     u = clip({potential}, -U_MAX, U_MAX) : 1
     q : 1  # firing probability within the circuit
     n_spikes : 1  # spikes since the counter was cleared
@@ -146,6 +150,8 @@ def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, det
 
 
 _INPUT_CURRENT = "I_in : 1  # sum w s of the inputs, constant in a decision"
+
+_GAIN = "gain : 1  # inverse temperature"
 
 _NOISE = """
 eta : 1  # noise of this step

@@ -59,6 +59,8 @@ class RWTANetwork(Wiring):
     record_traces : bool
         Whether the history holds traces as they were. If not, they are made from the spikes of each decision: right
         where decisions start without traces and all neurons have the kernel of the spec, and quicker.
+    gained : bool
+        Whether potentials have a gain, ``neurons.gain``, 1 at the start.
     plasticity : PlasticSynapse, optional
         Equations of a learning rule, whose eligibility the synapses then keep: ``synapses["s"].eligibility``.
 
@@ -91,6 +93,7 @@ class RWTANetwork(Wiring):
         record: bool = False,
         history: int = 0,
         record_traces: bool = True,
+        gained: bool = False,
         plasticity: PlasticSynapse | None = None,
     ) -> None:
         super().__init__(spec, n_inputs, n_actions, rng)
@@ -107,6 +110,7 @@ class RWTANetwork(Wiring):
             refractory=spec.refractory is not None,
             noise=spec.noise > 0,
             input_current=spec.inputs == "current",
+            gain=gained,
             own_kernels=own_kernels,
             currents=tuple(p.name for p in self.spiking_projections) if own_kernels else (),
         )
@@ -196,6 +200,8 @@ class RWTANetwork(Wiring):
         )
         self._build_probabilities()
         self.neurons.circuit = self.circuit
+        if details.gain:
+            self.neurons.gain = 1.0
         self.neurons.t_spike = self.long_ago * second
         if details.noise:
             for code, order in ((circuits.NOISE_FIRST, -2), (circuits.NOISE_SECOND, -1)):

@@ -43,6 +43,7 @@ class EventActor(Actor):
 
     def begin_episode(self, seeds: EpisodeSeeds) -> None:
         self.weights.seed(seeds.spikes)
+        self.weights.arrays.gain[self.network.action] = self.spec.gain_for(seeds.purpose)
         self.weights.clear()
 
     def decide(self, drive: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Decision]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rwta_sim.agents.rwta.actor import Actor, Result
+from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.meanfield import MeanField, MeanFieldSpec, RowGenerators
 from rwta_sim.circuit.wiring import Weights, Wiring
 from rwta_sim.learning.decision import Decision
@@ -27,6 +28,8 @@ class RateActor(Actor):
     ----------
     wiring : Wiring
     spec : MeanFieldSpec
+    decision : DecisionSpec
+        Of which it has the gain, in drawing actions: what hidden neurons feel of the action circuit is without.
     rng : numpy.random.Generator, optional
         Draws the initial weights; needed only if ``wiring.spec.weight_sd > 0``.
 
@@ -40,7 +43,9 @@ class RateActor(Actor):
     spikes = False
     joint = True
 
-    def __init__(self, wiring: Wiring, spec: MeanFieldSpec, rng: np.random.Generator | None = None) -> None:
+    def __init__(
+        self, wiring: Wiring, spec: MeanFieldSpec, decision: DecisionSpec, rng: np.random.Generator | None = None
+    ) -> None:
         initial = {name: w.astype(np.float32) for name, w in wiring.initial_weights(rng).items()}
         self.weights = Weights(wiring, initial, np.zeros(wiring.n_neurons, np.float32))
         self.network = wiring
@@ -50,11 +55,13 @@ class RateActor(Actor):
         # A circuit fires at rho_hat whatever its weights: the rate that spikes of these probabilities would have.
         self._rate = float(wiring.spec.circuit_rate) * (len(wiring.starts) - 1) / wiring.n_neurons
         self._noise = np.random.default_rng(0)
+        self._spec, self._gain = decision, 1.0
         self._joined = False
         self._asked = self._answer = np.empty(0)
 
     def begin_episode(self, seeds: EpisodeSeeds) -> None:
         self._noise = np.random.default_rng(seeds.spikes)
+        self._gain = self._spec.gain_for(seeds.purpose)
 
     def decide(self, drive: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Decision]:
         """As `Actor.decide`; yields only after `join`. What a decision says of spikes is what they have in the mean.
@@ -68,7 +75,7 @@ class RateActor(Actor):
             self._infer(drive[None], [self], self._noise)
         q, where = self._answer, self.field.wiring.action
         self._last = q
-        policy = q[where]
+        policy = q[where] if self._gain == 1 else _sharpened(q[where], self._gain)
         entropy = policy_entropy(policy)
         probabilities = policy.astype(float)
         action = int(policy.argmax() if greedy else rng.choice(policy.size, p=probabilities / probabilities.sum()))
@@ -122,3 +129,10 @@ class RateActor(Actor):
 
     def read(self, probe: str) -> np.ndarray:
         return {"q": self._last, "x": self._last}[probe].copy()
+
+
+def _sharpened(policy: np.ndarray, gain: float) -> np.ndarray:
+    """Softmax of potentials times `gain`, from that without."""
+    powers = (policy / policy.max()) ** gain
+    sharper: np.ndarray = powers / powers.sum()
+    return sharper

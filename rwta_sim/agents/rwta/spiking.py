@@ -45,6 +45,7 @@ class SpikingActor(Actor):
 
     def begin_episode(self, seeds: EpisodeSeeds) -> None:
         self.engine.seed(seeds.spikes)
+        self.arrays.sharpen(self.spec.gain_for(seeds.purpose))
         self.arrays.clear()
 
     def decide(self, drive: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Decision]:

@@ -96,7 +96,9 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         experiment, n_inputs = self.experiment, self.encoder.n_inputs
         rng = initial_generator(experiment.seed)
         if experiment.dynamics == "rate":
-            return RateActor(Wiring(experiment.network, n_inputs, n_actions, rng), experiment.mean_field, rng)
+            return RateActor(
+                Wiring(experiment.network, n_inputs, n_actions, rng), experiment.mean_field, experiment.decision, rng
+            )
         if experiment.engine.name == "events":
             wiring = Wiring(experiment.network, n_inputs, n_actions, rng)
             return EventActor(EventNetwork(wiring, rng, experiment.event_credit()), experiment.decision, record)
@@ -111,6 +113,7 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
                     rng=rng,
                     record=record,
                     history=decision.steps if learning.rule.needs_history and plasticity is None else 0,
+                    gained=decision.gain != 1,
                     record_traces=decision.clear == "episode" or not experiment.network.one_trace,
                     plasticity=plasticity,
                 )

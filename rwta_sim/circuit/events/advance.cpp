@@ -31,7 +31,7 @@ struct Network {
     const int32_t *onto;
     const double *b, *current; // current from the inputs, or zeros
     double *x_inputs, *x, *u;  // parts rows each: what is felt, times exp(rate (t - origin))
-    double *t_spike, *eta;
+    double *t_spike, *eta, *gain;
     double *counts, *last, *q, *q_last, *potential, *e_b, *post; // of the decision
 };
 
@@ -150,7 +150,7 @@ struct Run {
         for (int64_t k = low; k < high; k++) {
             double u = n.b[k] + n.current[k];
             for (int64_t part = 0; part < n.parts; part++) u += sign(part) * (n.u[part * n.neurons + k] * scale[part]);
-            n.potential[k] = u + n.eta[k];
+            n.potential[k] = n.gain[k] * (u + n.eta[k]);
         }
     }
 

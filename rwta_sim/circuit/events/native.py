@@ -46,7 +46,7 @@ class _Network(ctypes.Structure):
         *(
             (name, _POINTER)
             for name in (
-                *("b", "current", "x_inputs", "x", "u", "t_spike", "eta"),
+                *("b", "current", "x_inputs", "x", "u", "t_spike", "eta", "gain"),
                 *("counts", "last", "q", "q_last", "potential", "e_b", "post"),
             )
         ),
@@ -139,7 +139,8 @@ class Native:
             onto=self._onto.ctypes.data,
             **numbers,
         )
-        for name in ("current", "x_inputs", "x", "u", "t_spike", "eta", "counts", "last", "q", "q_last", "potential"):
+        of_decision = ("counts", "last", "q", "q_last", "potential")
+        for name in ("current", "x_inputs", "x", "u", "t_spike", "eta", "gain", *of_decision):
             setattr(self._network, name, getattr(arrays, name).ctypes.data)
         self._network.e_b, self._network.post = arrays.e_b.ctypes.data, arrays.post.ctypes.data
         self._decision = _Decision()

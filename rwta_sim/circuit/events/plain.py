@@ -180,7 +180,7 @@ class Plain:
         u = self._weights.b[where] + has.current[where]
         for part, kept in enumerate(self._kept(t)):
             u = u + (-1.0 if part else 1.0) * (has.u[part, where] * kept)
-        has.potential[where] = u + has.eta[where]
+        has.potential[where] = has.gain[where] * (u + has.eta[where])
 
     def _compete(self, barred: np.ndarray, where: slice) -> bool:
         u, free = self._has.potential[where], ~barred

@@ -86,6 +86,8 @@ class Arrays:
         Time of the last spike, counted from the start of the decision.
     eta : ndarray, shape (n_neurons,)
         Noise.
+    gain : ndarray, shape (n_neurons,)
+        What potentials are multiplied by.
     counts, last : ndarray, shape (n_neurons,)
         Spikes in the decision, and 1.0 for who fired last in its circuit.
     q, potential : ndarray, shape (n_neurons,)
@@ -102,6 +104,7 @@ class Arrays:
         self.x, self.u = np.zeros((parts, n)), np.zeros((parts, n))
         self.current, self.eta = np.zeros(n), np.zeros(n)
         self.t_spike = np.full(n, -np.inf)
+        self.gain = np.ones(n)
         self.counts, self.last, self.q, self.q_last = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
         self.potential, self.e_b, self.post = np.zeros(n), np.zeros(n), np.zeros(n)
         self.e: list[np.ndarray] = []
