@@ -234,6 +234,8 @@ def test_a_network_of_several_clocks_has_the_same_code_each_time(monkeypatch):
         with pytest.raises(EngineError, match="not compiled"):
             engine.prepare(network, {})
     assert codes[0] == codes[1] == codes[2] == codes[3]
+    for unused in ("_write_arrays()\n{\n}", "set_variable_by_name(std::string name, std::string s_value) {\n}"):
+        assert f"void {unused}\n" in codes[0]["objects.cpp"]  # a fifth of what there was to compile
 
 
 #: A compiler that notes each library it links; the first call that compiles a network (Brian2 tries flags with it too)

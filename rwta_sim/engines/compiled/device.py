@@ -371,6 +371,12 @@ def _sort_some(lines: list[Any], where: list[int]) -> None:
         lines[i] = line
 
 
+def _emptied(code: str, function: str) -> str:
+    """`code` with nothing in the body of a function without a value; as it is, where the function cannot be found."""
+    head = rf"^void {function}\([^)]*\)\s*{{$"
+    return re.sub(rf"({head}).*?^}}$", r"\1\n}", code, count=1, flags=re.DOTALL | re.MULTILINE)
+
+
 def _text(path: Path) -> str:
     """What Brian2 wrote, with its line ends as they are."""
     with path.open(newline="") as file:
@@ -543,6 +549,10 @@ class CompiledDevice(CPPStandaloneDevice):
         sources["objects.cpp"] = sources["objects.cpp"].replace(
             'open("static_arrays/', 'open(rwta_sim::folder + "/static_arrays/'
         )
+        # Who runs it as a program writes results to files, and sets variables from arguments: here nobody does, and
+        # they are a fifth of what there is to compile.
+        for name in ("_write_arrays", "set_variable_by_name"):
+            sources["objects.cpp"] = _emptied(sources["objects.cpp"], name)
 
     def _library_source(self, network: Network) -> str:
         cases, matrices, empty, free = [], [], [], []
