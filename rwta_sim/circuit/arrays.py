@@ -102,7 +102,7 @@ class NetworkArrays(Weights):
         self._t_spike = view(network.neurons, "t_spike")
         clearing = [*network.synapses.values(), *network.trace_synapses]
         self._t_clear = [view(s, "t_clear") for s in clearing if "t_clear" in s.variables]
-        if network.spec.noise > 0:
+        if network.spec.noise > 0 or network.spec.warm_up is not None:
             self._t_clear.append(view(network.neurons, "t_fresh"))
 
     def _view_plasticity(self, plasticity: PlasticSynapse) -> None:

@@ -76,7 +76,7 @@ class Details:
 
     Attributes
     ----------
-    refractory, noise : bool
+    refractory, noise, warm_up : bool
     input_current : bool
         Inputs are the current I_in.
     own_kernels : tuple of str
@@ -87,9 +87,15 @@ class Details:
 
     refractory: bool = False
     noise: bool = False
+    warm_up: bool = False
     input_current: bool = False
     own_kernels: tuple[str, ...] = ()
     currents: tuple[str, ...] = ()
+
+    @property
+    def clears(self) -> bool:
+        """Whether neurons have to know when traces were cleared."""
+        return self.noise or self.warm_up
 
     def constants(self) -> str:
         """Equations of the kernel's constants."""
@@ -127,6 +133,8 @@ def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, det
     """Hidden and action neurons: current I = sum w (kappa*S), trace x = kappa*S, probability q."""
     parts = ["I", "b", *(["I_in"] if details.input_current else []), *(["eta"] if details.noise else [])]
     potential = " + ".join(parts)
+    if details.warm_up:
+        potential = f"warm*({potential})"
     return f"""
     {details.current(kernel)}
     {kernel.equations("x")}
@@ -140,18 +148,23 @@ def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, det
     circuit : integer (constant)
     {_SHARED[inhibition, firing]}
     {details.constants()}
+    {_FRESH if details.clears else ""}
     {_NOISE if details.noise else ""}
+    {_WARM if details.warm_up else ""}
     {_REFRACTORY if details.refractory else ""}
     """
 
 
 _INPUT_CURRENT = "I_in : 1  # sum w s of the inputs, constant in a decision"
 
+_FRESH = "t_fresh : second (shared)  # first step after the last clearing"
+
 _NOISE = """
 eta : 1  # noise of this step
 uniform : 1
-t_fresh : second (shared)  # first step after the last clearing
 """
+
+_WARM = "warm = int(t - t_fresh > warm_up) : 1 (shared)  # whether potentials count"
 
 #: The two uniform random numbers of a normal one (Box and Muller 1958) are drawn in two passes: then every code
 #: generation target gives the same numbers to the same neurons.

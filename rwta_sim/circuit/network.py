@@ -103,6 +103,7 @@ class RWTANetwork(Wiring):
         self._details = circuits.Details(
             refractory=spec.refractory is not None,
             noise=spec.noise > 0,
+            warm_up=spec.warm_up is not None,
             input_current=spec.inputs == "current",
             own_kernels=own_kernels,
             currents=tuple(p.name for p in self.spiking_projections) if own_kernels else (),
@@ -159,6 +160,8 @@ class RWTANetwork(Wiring):
         if spec.refractory is not None:
             # Half a step more, because times are multiples of dt only up to rounding.
             constants |= {**circuits.BARRED_CONSTANTS, "refractory_time": spec.refractory + 0.5 * spec.dt}
+        if spec.warm_up is not None:
+            constants["warm_up"] = spec.warm_up - 0.5 * spec.dt
         if details.noise:
             kept = 0.0 if spec.noise_tau is None else np.exp(-float(spec.dt) / float(spec.noise_tau))
             constants |= {"noise_sd": spec.noise, "noise_kept": kept}
