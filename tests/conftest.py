@@ -78,11 +78,12 @@ class Loop:
         seed: int = 0,
         history: int = 0,
         engine: Engine | None = None,
+        faults: bool = False,
     ) -> None:
         self.engine = engine or RuntimeEngine("numpy")
         with self.engine.building():
             rng = np.random.default_rng(seed)
-            self.network = RWTANetwork(spec, n_inputs, n_actions, rng=rng, record=True, history=history)
+            self.network = RWTANetwork(spec, n_inputs, n_actions, rng=rng, record=True, history=history, faults=faults)
         self.engine.prepare(self.network.network)
         self.engine.seed(np.random.SeedSequence(seed))
         self.arrays = NetworkArrays(self.network, self.engine)

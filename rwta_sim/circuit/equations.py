@@ -30,6 +30,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from rwta_sim.circuit.faults import EQUATIONS as FAULTS
 from rwta_sim.circuit.kernels import Kernel
 
 __all__ = [
@@ -76,7 +77,7 @@ class Details:
 
     Attributes
     ----------
-    refractory, noise, warm_up : bool
+    refractory, noise, warm_up, faults : bool
     input_current : bool
         Inputs are the current I_in.
     own_kernels : tuple of str
@@ -88,6 +89,7 @@ class Details:
     refractory: bool = False
     noise: bool = False
     warm_up: bool = False
+    faults: bool = False
     input_current: bool = False
     own_kernels: tuple[str, ...] = ()
     currents: tuple[str, ...] = ()
@@ -121,6 +123,7 @@ def input_equations(kernel: Kernel, details: Details = PLAIN) -> str:
     {kernel.equations("x")}
     x_seen : 1  # trace before this step's spike
     {details.constants()}
+    {FAULTS if details.faults else ""}
     """
 
 
@@ -151,6 +154,7 @@ def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, det
     {_FRESH if details.clears else ""}
     {_NOISE if details.noise else ""}
     {_WARM if details.warm_up else ""}
+    {FAULTS if details.faults else ""}
     {_REFRACTORY if details.refractory else ""}
     """
 
@@ -241,7 +245,7 @@ COMPETE = "competed = compete(N)"
 
 #: Run at a spike, with the jump of the trace.
 COUNT_SPIKES = """
-n_spikes += 1
+n_spikes += {spikes}
 t_spike = t
 """
 
