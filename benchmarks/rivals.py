@@ -5,7 +5,8 @@
 
 Every run trains a preset and plays its best validation's weights: 100 episodes, of `digits` every test pattern once.
 Those of `ppo` are played as spikes too (`--dynamics spiking`), which is the row `converted`. Beside the best actions
-there are those drawn from the policy. What has been made is kept in rivals.json, and not made again.
+there are those drawn from the policy. What has been made is kept in rivals.json, and not made again; with `--runs
+FOLDER` run folders are kept too, as FOLDER/TASK-MODEL-SEED.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -53,14 +55,16 @@ DRAWS = ("ppo", "bptt")
 ROWS = [f"{p.task}/{p.model}" for p in tasks() if p.model in MODELS and p.task in TASKS]
 
 
-def trained(task: str, model: str, seed: int) -> dict[str, Any]:
-    """Train one agent, and test it in all its dynamics."""
+def trained(task: str, model: str, seed: int, runs: Path | None) -> dict[str, Any]:
+    """Train one agent, and test it in all its dynamics; the run stays in `runs`."""
     began, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         train(preset(task, model).changed(seed=seed), folder)
         used, seconds = time.process_time() - cpu, time.perf_counter() - began
         decisions = int(RunFolder.open(folder).metrics()["decisions"].sum())
         scores = {name: tested(folder, task, dynamics) for name, dynamics in MODELS[model].items()}
+        if runs is not None:
+            shutil.copytree(folder, runs / f"{task}-{model}-{seed}", dirs_exist_ok=True)
     row = {"task": task, "model": model, "seed": seed, "scores": scores, "decisions": decisions}
     return {**row, "seconds": seconds, "cpu_seconds": used}
 
@@ -140,6 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="*", default=[], choices=ROWS, metavar="TASK/MODEL", help=", ".join(ROWS))
     parser.add_argument("--seeds", type=int, default=10, help="seeds 0 ... N-1")
+    parser.add_argument("--runs", type=Path, help="where run folders are kept")
     parser.add_argument("--load", default="One run at a time", help="what else the machine did, for the table")
     parser.add_argument("--render", action="store_true", help="write the pages anew, without any run")
     arguments = parser.parse_args()
@@ -147,7 +152,7 @@ def main() -> None:
     for seed in range(arguments.seeds):
         for task, model in (row.split("/") for row in arguments.rows):
             if (task, model, seed) not in {(r["task"], r["model"], r["seed"]) for r in table["runs"]}:
-                table["runs"].append(trained(task, model, seed))
+                table["runs"].append(trained(task, model, seed, arguments.runs))
                 libraries = ("torch", "stable-baselines3", "snntorch")
                 table.update(machine=machine(), versions=versions(*libraries), load=arguments.load)
                 save(table)

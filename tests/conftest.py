@@ -22,7 +22,7 @@ from rwta_sim.circuit.arrays import NetworkArrays
 from rwta_sim.circuit.kernels import Exponential
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.spec import NetworkSpec
-from rwta_sim.engines import RuntimeEngine
+from rwta_sim.engines import Engine, RuntimeEngine
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A compiler at a time for each worker: parts of a network that are compiled side by side read the same headers.
@@ -68,15 +68,22 @@ def poisson_spec(**changes: Any) -> NetworkSpec:
 
 
 class Loop:
-    """A network on a NumPy runtime engine, with its arrays."""
+    """A network with its arrays, on an engine: by default a NumPy runtime engine."""
 
     def __init__(
-        self, spec: NetworkSpec, n_inputs: int = 3, n_actions: int = 2, seed: int = 0, history: int = 0
+        self,
+        spec: NetworkSpec,
+        n_inputs: int = 3,
+        n_actions: int = 2,
+        seed: int = 0,
+        history: int = 0,
+        engine: Engine | None = None,
+        faults: bool = False,
     ) -> None:
-        self.engine = RuntimeEngine("numpy")
+        self.engine = engine or RuntimeEngine("numpy")
         with self.engine.building():
             rng = np.random.default_rng(seed)
-            self.network = RWTANetwork(spec, n_inputs, n_actions, rng=rng, record=True, history=history)
+            self.network = RWTANetwork(spec, n_inputs, n_actions, rng=rng, record=True, history=history, faults=faults)
         self.engine.prepare(self.network.network)
         self.engine.seed(np.random.SeedSequence(seed))
         self.arrays = NetworkArrays(self.network, self.engine)

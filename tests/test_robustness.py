@@ -19,7 +19,7 @@ import rwta_sim
 from rwta_sim import cli
 from rwta_sim.analysis.robustness import Curve, area, curve_of
 from rwta_sim.errors import ConfigError, RunError
-from rwta_sim.lab.robustness import Family, Row, Suite, Table, families_of, read_rows, robustness
+from rwta_sim.lab.robustness import Family, Row, Suite, Table, families_of, read_rows, robustness, surrogate
 from rwta_sim.lab.robustness.table import UNPERTURBED, locked
 
 NUMPY = {"engine.name": "runtime", "engine.target": "numpy"}
@@ -43,12 +43,15 @@ def command(*arguments):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "least"), [("cartpole", 25), ("digits", 22), ("cue", 15)])
-def test_the_normal_level_of_every_family_is_the_unperturbed_agent(task, least):
+def test_the_normal_level_of_every_family_is_the_unperturbed_agent(task, least, monkeypatch):
     """The same episodes, choice by choice, and parameters to the last bit; at the last level of the grid something else
-    happens in most families, after which the agent is as it was."""
+    happens in most families, after which the agent is as it was. A surrogate is of few decisions, and episodes are
+    short, as what they are made of does not matter here."""
     if task == "digits":
         pytest.importorskip("sklearn")
-    experiment = rwta_sim.preset(task, "svpg-lockstep").changed(NUMPY)
+    monkeypatch.setattr(surrogate, "_DECISIONS", 20)
+    kwargs = {"max_episode_steps": 10} if task == "cartpole" else {}
+    experiment = rwta_sim.preset(task, "svpg-lockstep").changed({**NUMPY, "environment.kwargs": kwargs})
     with rwta_sim.Agent(experiment) as agent:
         agent.perturb("gaussian-noise", "weights:1", seed=5)
         start = {name: array.copy() for name, array in agent.system.state().items()}
@@ -150,39 +153,44 @@ def test_a_table_that_was_cut_anywhere_has_its_finished_cells(tmp_path):
         assert table.path.read_bytes() == whole[: max([first, *sizes[:finished]])]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.nightly), 2])
-def test_killed_at_any_moment_nothing_is_lost_or_repeated(jobs, tmp_path):
-    """By SIGKILL, twice; then the table has what one that was never killed has, each cell once, and no process
-    is left behind."""
-    run = trained(tmp_path)
-    suite = ("--families", "connections-sa,weights-gaussian", "--levels", "0.1,0.2,0.3,0.4", "--seeds", "6")
-    line = [sys.executable, "-m", "rwta_sim", "robustness", str(run), *suite, "--episodes", "2", "--jobs", str(jobs)]
+@pytest.mark.parametrize(
+    ("jobs", "kills"),
+    [(2, [1]), pytest.param(1, [1, 9], marks=pytest.mark.nightly), pytest.param(2, [1, 9], marks=pytest.mark.nightly)],
+)
+def test_killed_at_any_moment_nothing_is_lost_or_repeated(jobs, kills, tmp_path):
+    """By SIGKILL, once there are so many cells; then the table has what one that was never killed has, each cell once,
+    and no process is left behind."""
+    rwta_sim.train(rwta_sim.preset("cue", "linear").changed({"training.episodes": 2}), run := tmp_path / "run")
+    families, levels = ("connections-sa", "weights-gaussian"), (0.1, 0.2, 0.3, 0.4)
+    suite = Suite(families=families, levels=levels, seeds=6, episodes=25)
+    line = [sys.executable, "-m", "rwta_sim", "robustness", str(run), "--families", ",".join(families), "--levels"]
+    line += [",".join(map(str, levels)), "--seeds", "6", "--episodes", "25", "--jobs", str(jobs)]
     path, before = run / "robustness/robustness.csv", b""
-    for number in (1, 9):
-        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 120
-        while not path.exists() or len(read_rows(path)[0]) < 2 * number:
-            assert time.monotonic() < deadline and process.poll() is None
-            time.sleep(0.005)
-        children = _children(process.pid)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        while any(map(_alive, children)):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    for number in kills:
+        _killed(line, path, 25 * number)
         kept = path.read_bytes()
         assert kept.startswith(before)
-        before = b"".join(kept.splitlines(keepends=True)[: 1 + 2 * number])
-    subprocess.run(line, check=True, capture_output=True)
+        before = b"".join(kept.splitlines(keepends=True)[: 1 + 25 * number])
+    robustness(run, suite)
     assert path.read_bytes().startswith(before)
     rows = read_rows(path)[0]
-    undisturbed, _ = robustness(
-        run,
-        Suite(families=("connections-sa", "weights-gaussian"), levels=(0.1, 0.2, 0.3, 0.4), seeds=6, episodes=2),
-        tmp_path / "undisturbed",
-    )
-    assert len(rows) == 2 * 54 and sorted(rows, key=str) == sorted(read_rows(undisturbed)[0], key=str)
+    undisturbed, _ = robustness(run, suite, tmp_path / "undisturbed")
+    assert len(rows) == 25 * 54 and sorted(rows, key=str) == sorted(read_rows(undisturbed)[0], key=str)
+
+
+def _killed(line, path, rows):
+    """Start a suite, kill it once its table has so many rows, and wait until its processes have ended."""
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not path.exists() or len(read_rows(path)[0]) < rows:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.005)
+    children = _children(process.pid)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    while any(map(_alive, children)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _children(pid):
@@ -201,9 +209,8 @@ def _alive(pid):
 def test_two_processes_on_one_table(tmp_path):
     run = trained(tmp_path)
     with locked(run / "robustness"):
-        code = f"from rwta_sim.cli import main; import sys; sys.argv[1:] = ['robustness', {str(run)!r}]; main()"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 1 and "is being filled by another process" in done.stderr
+        result = command(run)
+    assert result.exit_code == 1 and "is being filled by another process" in str(result.exception)
     assert not (run / "robustness/robustness.csv").exists()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import rwta_sim
 from rwta_sim.errors import ConfigError
 from rwta_sim.lab.robustness import Suite, families, families_of
+from rwta_sim.lab.robustness import surrogate as surrogate_module
 from rwta_sim.lab.robustness.surrogate import Surrogate
 from rwta_sim.loop.encoders import Scaled
 
@@ -50,11 +53,22 @@ TWO = np.array([[1.0, -1.0], [-2.0, 2.0], [0.5, -0.5]])
 THREE = np.array([[1.0, -1.0, 0.0], [-2.0, 2.0, 1.0], [0.5, -0.5, 1.0]])
 
 
-@pytest.mark.parametrize("w", [TWO, THREE], ids=["two answers", "three"])
-def test_the_direction_is_that_of_the_loss(w):
+@cache
+def surrogate_of(answers: int) -> Surrogate:
+    with linear_agent({2: TWO, 3: THREE}[answers]) as agent:
+        return Surrogate(agent)
+
+
+@pytest.fixture
+def soon_fitted(monkeypatch):
+    """A surrogate of few decisions, where it does not matter how good it is."""
+    monkeypatch.setattr(surrogate_module, "_DECISIONS", 100)
+
+
+@pytest.mark.parametrize("answers", [2, 3])
+def test_the_direction_is_that_of_the_loss(answers):
     """Against differences of -ln p of the answer in units of the environment, as scikit-learn computes p."""
-    with linear_agent(w) as agent:
-        surrogate = Surrogate(agent)
+    surrogate = surrogate_of(answers)
     assert surrogate.agreement > 0.97
     rng = np.random.default_rng(0)
 
@@ -75,8 +89,7 @@ def test_the_direction_is_that_of_the_loss(w):
 def test_the_step_misleads_a_linear_agent_as_its_own_gradient_would():
     """A step of .3 units from where the margin is ``x @ (w_0 - w_1)`` takes ``.3 |unit * (w_0 - w_1)|_1`` from it; the
     surrogate finds the signs of w in nearly all places."""
-    with linear_agent(TWO) as agent:
-        surrogate = Surrogate(agent)
+    surrogate = surrogate_of(2)
     margin = TWO[:, 0] - TWO[:, 1]
     x = np.random.default_rng(1).uniform(-1, 1, (200, 3))
     best = -np.sign(x @ margin)[:, None] * np.sign(margin)
@@ -88,7 +101,7 @@ def test_the_step_misleads_a_linear_agent_as_its_own_gradient_would():
     assert flipped > 0.9 * np.mean(np.abs(x @ margin) < reach)
 
 
-def test_the_family_changes_what_is_seen_and_nothing_else():
+def test_the_family_changes_what_is_seen_and_nothing_else(soon_fitted):
     with linear_agent(TWO) as agent:
         before = agent.play(3, observations=True)
         family = families_of(agent)["input-fgsm"]
@@ -107,7 +120,7 @@ def test_the_family_changes_what_is_seen_and_nothing_else():
         assert [e.actions for e in agent.play(3)] == [e.actions for e in before]
 
 
-def test_the_same_run_has_the_same_surrogate_and_one_answer_has_no_direction():
+def test_the_same_run_has_the_same_surrogate_and_one_answer_has_no_direction(soon_fitted):
     found = []
     for _ in range(2):
         with linear_agent(THREE) as agent:

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from rwta_sim.circuit.evidence import Eligibility, History
+from rwta_sim.circuit.faults import WAITING, Faults
 from rwta_sim.circuit.history import HistoryRecorder
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.plasticity import PlasticSynapse
@@ -56,6 +57,8 @@ class NetworkArrays(Weights):
         self._view_inputs()
         self._view_neurons()
         self._view_times()
+        if network.faults:
+            self._view_faults()
         self._start = 0
         self._history: dict[str, np.ndarray] = {}
         if network.history is not None:
@@ -65,10 +68,11 @@ class NetworkArrays(Weights):
             self._view_plasticity(network.plasticity)
         self._steps: list[np.ndarray] | None = None
         self._poisson = network.spec.firing == "poisson"
+        self._each_step = not (self._poisson or network.faults)  # whether every circuit sends one spike in each
         self._everyone = np.ones(network.n_neurons)
         self._everyone.flags.writeable = False
         doubles = [self._t_spike, self._n_spikes, self.q, self._seen, self._input_seen]
-        self._reader = NativeReader.made(network.starts, None if self._poisson else self._spikes, doubles)
+        self._reader = NativeReader.made(network.starts, self._spikes if self._each_step else None, doubles)
 
     def _view_inputs(self) -> None:
         network, view = self.network, self._engine.view
@@ -103,8 +107,15 @@ class NetworkArrays(Weights):
         self._t_spike = view(network.neurons, "t_spike")
         clearing = [*network.synapses.values(), *network.trace_synapses]
         self._t_clear = [view(s, "t_clear") for s in clearing if "t_clear" in s.variables]
-        if network.spec.noise > 0:
+        if network.spec.noise > 0 or network.spec.warm_up is not None:
             self._t_clear.append(view(network.neurons, "t_fresh"))
+
+    def _view_faults(self) -> None:
+        self._faults = []
+        for group in filter(None, (self.network.inputs, self.network.neurons)):
+            view = partial(self._engine.view, group)
+            self._faults.append([view(name) for name in ("p_lost", "p_extra", "most_late")])
+            self._felt += [view(name) for name in WAITING]  # on its way is as good as felt
 
     def _view_plasticity(self, plasticity: PlasticSynapse) -> None:
         network, view = self.network, self._engine.view
@@ -147,6 +158,22 @@ class NetworkArrays(Weights):
             now = self._engine.steps_done * self._dt
             for t_clear in self._t_clear:
                 t_clear[...] = now
+
+    def set_faults(self, faults: Faults) -> None:
+        """What becomes of spikes from now on.
+
+        Raises
+        ------
+        ValueError
+            If the network was not made for faults, or its spikes cannot be late.
+        """
+        if not self.network.faults:
+            raise ValueError("this network has no faults: make it with faults = True")
+        if faults.late and not self.network.may_be_late:
+            raise ValueError(f"late = {faults.late}: not with a kernel that ends by itself, or a delay")
+        for views in self._faults:
+            for view, value in zip(views, faults, strict=True):
+                view[...] = value
 
     def drive_inputs(self, drive: np.ndarray) -> None:
         """Drive the inputs, shape (n_inputs,), in [0, 1]: what they spike with, or send as a current, from now on."""
@@ -267,7 +294,7 @@ class NetworkArrays(Weights):
         One-hot per circuit. Neurons that share the last step share the one; a circuit that stayed silent
         has zeros.
         """
-        if not self._poisson:
+        if self._each_step:
             return self.fired()
         latest = np.maximum.reduceat(self._t_spike, self.network.starts[:-1])[self.network.circuit]
         last = ((self._t_spike == latest) & (latest > (self._start - 0.5) * self._dt)).astype(float)
@@ -276,7 +303,7 @@ class NetworkArrays(Weights):
 
     def spoke(self, last: np.ndarray) -> np.ndarray:
         """1.0 for the neurons of circuits with a spike in `last`; shape (n_neurons,), not to be changed."""
-        if not self._poisson:
+        if self._each_step:
             return self._everyone
         return (self.network.circuit_sum(last) > 0).astype(float)
 

@@ -30,6 +30,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from rwta_sim.circuit.faults import EQUATIONS as FAULTS
 from rwta_sim.circuit.kernels import Kernel
 
 __all__ = [
@@ -76,7 +77,7 @@ class Details:
 
     Attributes
     ----------
-    refractory, noise : bool
+    refractory, noise, warm_up, faults : bool
     input_current : bool
         Inputs are the current I_in.
     gain : bool
@@ -89,10 +90,17 @@ class Details:
 
     refractory: bool = False
     noise: bool = False
+    warm_up: bool = False
+    faults: bool = False
     input_current: bool = False
     gain: bool = False
     own_kernels: tuple[str, ...] = ()
     currents: tuple[str, ...] = ()
+
+    @property
+    def clears(self) -> bool:
+        """Whether neurons have to know when traces were cleared."""
+        return self.noise or self.warm_up
 
     def constants(self) -> str:
         """Equations of the kernel's constants."""
@@ -118,6 +126,7 @@ def input_equations(kernel: Kernel, details: Details = PLAIN) -> str:
     {kernel.equations("x")}
     x_seen : 1  # trace before this step's spike
     {details.constants()}
+    {FAULTS if details.faults else ""}
     """
 
 
@@ -129,7 +138,10 @@ INPUT_SEEN = "x_seen = x"
 def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, details: Details = PLAIN) -> str:
     """Hidden and action neurons: current I = sum w (kappa*S), trace x = kappa*S, probability q."""
     parts = ["I", "b", *(["I_in"] if details.input_current else []), *(["eta"] if details.noise else [])]
-    potential = f"gain*({' + '.join(parts)})" if details.gain else " + ".join(parts)
+    potential = " + ".join(parts)
+    for factor, there in (("gain", details.gain), ("warm", details.warm_up)):
+        if there:
+            potential = f"{factor}*({potential})"
     return f"""
     {details.current(kernel)}
     {kernel.equations("x")}
@@ -144,7 +156,10 @@ def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, det
     circuit : integer (constant)
     {_SHARED[inhibition, firing]}
     {details.constants()}
+    {_FRESH if details.clears else ""}
     {_NOISE if details.noise else ""}
+    {_WARM if details.warm_up else ""}
+    {FAULTS if details.faults else ""}
     {_REFRACTORY if details.refractory else ""}
     """
 
@@ -153,11 +168,14 @@ _INPUT_CURRENT = "I_in : 1  # sum w s of the inputs, constant in a decision"
 
 _GAIN = "gain : 1  # inverse temperature"
 
+_FRESH = "t_fresh : second (shared)  # first step after the last clearing"
+
 _NOISE = """
 eta : 1  # noise of this step
 uniform : 1
-t_fresh : second (shared)  # first step after the last clearing
 """
+
+_WARM = "warm = int(t - t_fresh > warm_up) : 1 (shared)  # whether potentials count"
 
 #: The two uniform random numbers of a normal one (Box and Muller 1958) are drawn in two passes: then every code
 #: generation target gives the same numbers to the same neurons.
@@ -234,7 +252,7 @@ COMPETE = "competed = compete(N)"
 
 #: Run at a spike, with the jump of the trace.
 COUNT_SPIKES = """
-n_spikes += 1
+n_spikes += {spikes}
 t_spike = t
 """
 

@@ -100,10 +100,12 @@ def _of_network(spec: str) -> tuple[Names, Names, Names, Names]:
     """
     network = NetworkSpec.model_validate_json(spec)
     kernel = network.kernel
-    details = circuits.Details(refractory=network.refractory is not None, noise=network.noise > 0)
+    details = circuits.Details(network.refractory is not None, network.noise > 0, network.warm_up is not None)
     constants = {"rho_hat", "kappa_0", *circuits.CONSTANTS, *kernel.namespace()}
     if details.refractory:
         constants |= {"refractory_time", *circuits.BARRED_CONSTANTS}
+    if details.warm_up:
+        constants.add("warm_up")
     if details.noise:
         constants |= {"noise_sd", "noise_kept"}
     if kernel.off_delay is not None:

@@ -19,6 +19,7 @@ from brian2.core.base import BrianObject
 
 from rwta_sim.circuit import equations as circuits
 from rwta_sim.circuit.competition import competition, fires
+from rwta_sim.circuit.faults import ARRIVED, PASSES
 from rwta_sim.circuit.history import HistoryRecorder
 from rwta_sim.circuit.plasticity import GATE, LAST_STEP, PlasticSynapse
 from rwta_sim.circuit.projection import Origin, Projection
@@ -63,6 +64,8 @@ class RWTANetwork(Wiring):
         Whether potentials have a gain, ``neurons.gain``, 1 at the start.
     plasticity : PlasticSynapse, optional
         Equations of a learning rule, whose eligibility the synapses then keep: ``synapses["s"].eligibility``.
+    faults : bool
+        Let spikes be lost, late and added, as `NetworkArrays.set_faults` says; see `rwta_sim.circuit.faults`.
 
     Attributes
     ----------
@@ -70,6 +73,7 @@ class RWTANetwork(Wiring):
     inputs, neurons, inhibition : NeuronGroup
         Inputs, all competing neurons (hidden circuits, then the action circuit), inhibitory units. `inputs` is None
         where they are currents: then ``neurons.I_in`` holds what they send.
+    faults : bool
     synapses : dict of Synapses
         Of each projection that carries spikes, by name: ``synapses["s"].w`` are its weights, see `Projection`.
     current_weights : dict of ndarray
@@ -95,6 +99,7 @@ class RWTANetwork(Wiring):
         record_traces: bool = True,
         gained: bool = False,
         plasticity: PlasticSynapse | None = None,
+        faults: bool = False,
     ) -> None:
         super().__init__(spec, n_inputs, n_actions, rng)
         if not record_traces and not spec.one_trace:
@@ -109,11 +114,14 @@ class RWTANetwork(Wiring):
         self._details = circuits.Details(
             refractory=spec.refractory is not None,
             noise=spec.noise > 0,
+            warm_up=spec.warm_up is not None,
+            faults=faults,
             input_current=spec.inputs == "current",
             gain=gained,
             own_kernels=own_kernels,
             currents=tuple(p.name for p in self.spiking_projections) if own_kernels else (),
         )
+        self.faults = faults
         self._namespace = self._constants()
         self._float = np.float32 if spec.precision == "single" else np.float64
         self.clock = Clock(dt=spec.dt, name="rwta_clock")
@@ -166,6 +174,8 @@ class RWTANetwork(Wiring):
         if spec.refractory is not None:
             # Half a step more, because times are multiples of dt only up to rounding.
             constants |= {**circuits.BARRED_CONSTANTS, "refractory_time": spec.refractory + 0.5 * spec.dt}
+        if spec.warm_up is not None:
+            constants["warm_up"] = spec.warm_up - 0.5 * spec.dt
         if details.noise:
             kept = 0.0 if spec.noise_tau is None else np.exp(-float(spec.dt) / float(spec.noise_tau))
             constants |= {"noise_sd": spec.noise, "noise_kept": kept}
@@ -180,7 +190,7 @@ class RWTANetwork(Wiring):
 
     def _build_neurons(self) -> None:
         kernel, details = self.spec.kernel, self._details
-        trace = kernel.jump("x", "kappa_0")
+        trace = kernel.jump("x", "kappa_0*arrived" if self.may_be_late else "kappa_0")
         input_late, *late = (delay > 0 for delay in self.spec.delays)
         self.inputs: NeuronGroup | None = None
         if not details.input_current:
@@ -188,7 +198,7 @@ class RWTANetwork(Wiring):
                 self.n_inputs,
                 circuits.input_equations(kernel, details),
                 "rwta_inputs",
-                threshold=circuits.INPUT_THRESHOLD,
+                threshold=ARRIVED if details.faults else circuits.INPUT_THRESHOLD,
                 reset=None if input_late else trace,
             )
         currents = [] if details.own_kernels else kernel.variables("I")
@@ -210,19 +220,19 @@ class RWTANetwork(Wiring):
                 )
         if details.own_kernels:
             self._stretch_kernels()
+        if details.faults:
+            self._spoil()
         if self.plasticity is not None:
             self._account(self.plasticity)
 
     def _neuron_code(self, trace: str) -> dict[str, Any]:
         """Equations, threshold, reset and events of the neurons; `trace` is the jump of a trace at a spike."""
         spec, details, plasticity = self.spec, self._details, self.plasticity
-        threshold = circuits.NEURON_THRESHOLD[spec.inhibition, spec.firing]
-        if details.refractory and (spec.firing, spec.inhibition) == ("one_hot", "equations"):
-            threshold = circuits.NEURON_THRESHOLD_REFRACTORY
+        threshold = ARRIVED if details.faults else self._fires()
         code: dict[str, Any] = {
             "model": circuits.neuron_equations(spec.kernel, spec.firing, spec.inhibition, details),
             "threshold": threshold,
-            "reset": trace + circuits.COUNT_SPIKES,
+            "reset": trace + circuits.COUNT_SPIKES.format(spikes="arrived" if self.may_be_late else "1"),
         }
         if plasticity is not None:
             code["model"] += f"{GATE}\n{plasticity.neuron or ''}"
@@ -230,6 +240,32 @@ class RWTANetwork(Wiring):
             if plasticity.settle:
                 code["events"] = {"settle": " or ".join(filter(None, [LAST_STEP, plasticity.large]))}
         return code
+
+    def _fires(self) -> str:
+        """The condition on which a neuron fires."""
+        firing, inhibition = self.spec.firing, self.spec.inhibition
+        if self._details.refractory and (firing, inhibition) == ("one_hot", "equations"):
+            return circuits.NEURON_THRESHOLD_REFRACTORY
+        return circuits.NEURON_THRESHOLD[inhibition, firing]
+
+    @property
+    def may_be_late(self) -> bool:
+        """Whether spikes may be late, and several of a neuron come at once: where each is felt from its arrival on and
+        nothing is taken back later, for which their number would have to be remembered."""
+        return self.faults and self.spec.kernel.off_delay is None and self.spec.delay is None
+
+    def _spoil(self) -> None:
+        """Between the competition and the thresholds: what becomes of the spikes that are meant."""
+        conditions = {"inputs": circuits.INPUT_THRESHOLD, "neurons": self._fires()}
+        for population, group in self._populations.items():
+            for order, code in enumerate(PASSES, 10):  # after the sums and draws of the competition
+                group.run_regularly(
+                    code.replace("{fires}", conditions[population]),
+                    clock=self.clock,
+                    when=circuits.WHEN_INHIBIT,
+                    order=order,
+                    name=f"{group.name}_faults{order - 10}",
+                )
 
     def _build_probabilities(self) -> None:
         """In each step, before thresholds: q of the neurons, and the traces that were seen."""
@@ -385,7 +421,8 @@ class RWTANetwork(Wiring):
             if self.spec.kernel.off_delay is not None:
                 model += f"\nfelt = 1{_since_cleared('off_delay')} : 1"
         name, lag = f"rwta_{projection.name}", self.spec.delay_of(projection.name)
-        return self._events(pre, self.neurons, model, name, "I", "jump*w", lag, plasticity=self.plasticity, dtype=dtype)
+        amount = "jump*w*arrived_pre" if self.may_be_late else "jump*w"
+        return self._events(pre, self.neurons, model, name, "I", amount, lag, plasticity=self.plasticity, dtype=dtype)
 
     def _summing(self, projection: Projection, pre: NeuronGroup) -> Synapses:
         """Synapses whose targets sum up the traces, times the weights, in every step."""

@@ -87,6 +87,10 @@ class NetworkSpec(Settings):
       estimates s_i. "current": it sends s_i itself, a constant current through the same weights for all of a decision,
       felt from its first step on (no kernel, no delay): the mean of the other, without its noise, at the price of one
       product of a vector and a matrix per decision. Its presynaptic factor is s_i. For images, whose pixels are many.
+    * **warm_up**: for this time after traces were cleared potentials are 0, so that every circuit fires evenly,
+      whatever its inputs, weights and biases. With a kernel that is as long, potentials begin from traces of even
+      firing, as the mean field begins from an even q, and not from none: in SVPG's own spiking version (T = 42, L = 40
+      on the pendulum) only the last few steps of a decision ask for q.
     * **published_code**: the published code's spiking network forgets to double the drive among hidden and action
       neurons that its version without spikes doubles, so the two have different fixed points. With it, these weights
       count half here: u = b + W_s x_s + W x / 2.
@@ -133,6 +137,9 @@ class NetworkSpec(Settings):
     )
     noise: float = Field(0.0, ge=0, le=1e4, description="standard deviation of the noise in potentials (nats)")
     noise_tau: Time | None = Field(None, description="correlation time of the noise; white without it")
+    warm_up: Time | None = Field(
+        None, description="time after traces are cleared in which circuits fire evenly, a multiple of dt"
+    )
     published_code: bool = Field(
         False,
         description="with the slip of SVPG's spiking code: half the drive among hidden and action neurons",
@@ -186,8 +193,9 @@ class NetworkSpec(Settings):
         for size in self.hidden_sizes:
             self.check_refractory("hidden_size", size)
         self._check_signs()
-        if self.refractory is not None:
-            whole_steps("refractory", self.refractory, self.dt)
+        for name in ("refractory", "warm_up"):
+            if (time := getattr(self, name)) is not None:
+                whole_steps(name, time, self.dt)
         self._check_delays()
         if self.noise_tau is not None and self.noise == 0:
             raise ValueError("noise_tau is the correlation time of the noise: set noise too, or leave noise_tau out")

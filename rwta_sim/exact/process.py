@@ -61,7 +61,7 @@ class ExactProcess:
         decoder: Decoder = "last_spike",
     ) -> None:
         spec = wiring.spec
-        details = ("refractory", "delay", "noise", "tau_spread", "published_code")
+        details = ("refractory", "delay", "noise", "tau_spread", "warm_up", "published_code")
         if given := [name for name in details if getattr(spec, name)]:
             raise ValueError(f"network.{given[0]} = {getattr(spec, given[0])} is not enumerated here: leave it out")
         self.wiring, self.steps, self.decoder = wiring, steps, decoder

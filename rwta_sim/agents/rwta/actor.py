@@ -155,6 +155,10 @@ class Actor(ABC):
         """Every spike since it was built, if they are recorded."""
         return {}
 
+    def faults(self) -> dict[str, str]:
+        """What can go wrong with its spikes, by name, with a description of targets; see `with_fault`."""
+        return {}
+
     def probes(self) -> dict[str, Probe]:
         """What can be watched, by name; read by `read` at the end of a decision."""
         n = (self.network.n_neurons,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from brian2 import second
+from brian2 import Quantity, second
 from pydantic import Field, model_validator
 
 from rwta_sim.circuit.decision import DecisionSpec
@@ -137,6 +137,8 @@ class RWTAExperiment(Experiment):
                 "network.refractory needs decision.decoder = 'last_spike': the firing probabilities that the "
                 "learning rule reads are those of a spike, not of a majority"
             )
+        if network.warm_up is not None:
+            self._warm_up_fits(network.warm_up)
         if decision.clear == "decision" and (longest := max(network.delays)) > 0:
             if round(longest / float(network.dt)) >= decision.steps - 1:
                 raise ValueError(
@@ -145,6 +147,19 @@ class RWTAExperiment(Experiment):
                     "shorten it, raise decision.steps, or set decision.clear = 'episode'"
                 )
         return self
+
+    def _warm_up_fits(self, time: Quantity) -> None:
+        decision, rule = self.decision.steps * self.network.dt, self.learning.rule
+        if float(time) > float(decision - 0.5 * self.network.dt):
+            raise ValueError(
+                f"network.warm_up = {format_quantity(time)} leaves nothing of a decision ({self.decision.steps} steps "
+                f"of {format_quantity(self.network.dt)}): shorten it, or raise decision.steps"
+            )
+        if rule.dynamics == "spiking":
+            raise ValueError(
+                f"network.warm_up: learning.rule.kind = {rule.kind!r} would credit weights with spikes in which they "
+                "have no part: set dynamics = 'rate' and learning.rule.kind = 'mean_field', or leave it out"
+            )
 
     @model_validator(mode="after")
     def _kernel_fits(self) -> RWTAExperiment:

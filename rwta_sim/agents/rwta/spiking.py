@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from rwta_sim.agents.rwta.actor import Actor, decided
+from rwta_sim.agents.rwta.spike_faults import FAULTS, LATE
 from rwta_sim.circuit.arrays import NetworkArrays
 from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.network import RWTANetwork
@@ -78,6 +79,10 @@ class SpikingActor(Actor):
             if self.weights.weights[name] is not weights:
                 np.copyto(self.weights.weights[name], weights)
         np.copyto(self.weights.b, other.weights.b)
+
+    def faults(self) -> dict[str, str]:
+        late = self.network.spec.delay is None and self.network.spec.kernel.off_delay is None
+        return {name: text for name, text in FAULTS.items() if late or name != LATE}
 
     def activity(self) -> np.ndarray:
         return self.arrays.spike_counts()

@@ -16,8 +16,10 @@ from rwta_sim.agents.rwta.needs import network_needs, training_needs
 from rwta_sim.agents.rwta.packed_checkpoints import with_packed_weights
 from rwta_sim.agents.rwta.perturb import PERTURBATIONS, perturb
 from rwta_sim.agents.rwta.rate import RateActor
+from rwta_sim.agents.rwta.spike_faults import with_fault
 from rwta_sim.agents.rwta.spiking import SpikingActor
 from rwta_sim.circuit.events import EventNetwork
+from rwta_sim.circuit.faults import Faults
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.plasticity import explained
 from rwta_sim.circuit.spec import NetworkSpec
@@ -84,15 +86,19 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         self._hz = 1 / float(steps * network.dt) if spiking else float(network.circuit_rate)
         reckon = training_needs if trains else network_needs
         require(reckon(experiment, self.encoder.n_inputs, spaces.n_actions))
-        self.actor = self._make_actor(spaces.n_actions, record)
+        self._record = record
+        self.actor = self._sound = self._make_actor(spaces.n_actions)
         self.network: Wiring = self.actor.network
+        #: What goes wrong with spikes, and who acts while it does.
+        self._faults = Faults()
+        self._faulty: SpikingActor | None = None
         self.learner: LearnerBase | None = None
         self._before: Any = None
         self._early_rule: Rule | None = None
 
     # -- building ------------------------------------------------------------------------------------
 
-    def _make_actor(self, n_actions: int, record: bool) -> Actor:
+    def _make_actor(self, n_actions: int) -> Actor:
         experiment, n_inputs = self.experiment, self.encoder.n_inputs
         rng = initial_generator(experiment.seed)
         if experiment.dynamics == "rate":
@@ -101,9 +107,15 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
             )
         if experiment.engine.name == "events":
             wiring = Wiring(experiment.network, n_inputs, n_actions, rng)
-            return EventActor(EventNetwork(wiring, rng, experiment.event_credit()), experiment.decision, record)
-        engine, learning, decision = make_engine(experiment.engine), experiment.learning, experiment.decision
-        plasticity = learning.plasticity(experiment.network)
+            return EventActor(EventNetwork(wiring, rng, experiment.event_credit()), experiment.decision, self._record)
+        return self._spiking_actor(n_actions, rng)
+
+    def _spiking_actor(self, n_actions: int, rng: np.random.Generator, faults: bool = False) -> SpikingActor:
+        """One on an engine; with faults it only acts, and keeps nothing to learn from."""
+        experiment, decision, learning = self.experiment, self.experiment.decision, self.experiment.learning
+        engine, n_inputs = make_engine(experiment.engine), self.encoder.n_inputs
+        plasticity = None if faults else learning.plasticity(experiment.network)
+        recalls = learning.rule.needs_history and plasticity is None and not faults
         with explained(learning.equations):
             with engine.building():
                 network = RWTANetwork(
@@ -111,11 +123,12 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
                     n_inputs,
                     n_actions,
                     rng=rng,
-                    record=record,
-                    history=decision.steps if learning.rule.needs_history and plasticity is None else 0,
+                    record=self._record,
+                    history=decision.steps if recalls else 0,
                     gained=decision.gain != 1,
                     record_traces=decision.clear == "episode" or not experiment.network.one_trace,
                     plasticity=plasticity,
+                    faults=faults,
                 )
             engine.prepare(network.network, namespace={})
         actor = SpikingActor(network, engine, decision)
@@ -273,6 +286,7 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         return {**{_WEIGHT + name: w for name, w in arrays.weights.items()}, "bias": arrays.b, **encoder}
 
     def set_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
+        self.actor, self._faults = self._sound, Faults()
         super().set_state(with_packed_weights(self.network, arrays), name)
         self.actor.weights_changed()
 
@@ -300,6 +314,29 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
 
     def free_blocks(self) -> list[Block]:
         return free_blocks(self.actor.weights)
+
+    def perturbations(self) -> dict[str, str]:
+        return {**super().perturbations(), **self._sound.faults()}
+
+    def perturb(self, name: str, target: str, seed: int = 0) -> None:
+        if name in self._sound.faults():
+            self._spoil(name, target)
+        else:
+            super().perturb(name, target, seed)
+
+    def _spoil(self, name: str, target: str) -> None:
+        """One more fault of spikes: from the first one on another network, with the same weights, acts. What becomes of
+        a spike follows from the seed of the episode, as spikes do."""
+        assert isinstance(self._sound, SpikingActor)  # which alone has faults
+        self._faults = with_fault(self._faults, name, target, self._sound.network)
+        if self.actor is self._sound and self._faults == Faults():
+            return
+        if self._faulty is None:
+            self._faulty = self._spiking_actor(self.network.n_actions, initial_generator(self.experiment.seed), True)
+        if self.actor is self._sound:
+            self._faulty.follow(self._sound)
+            self.actor = self._faulty
+        self._faulty.arrays.set_faults(self._faults)
 
     def lesion(self, name: str, target: str, rng: np.random.Generator) -> None:
         perturb(self.actor.weights, name, target, rng)

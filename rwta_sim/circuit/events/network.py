@@ -40,6 +40,8 @@ def check_events(spec: NetworkSpec) -> None:
             f"{why}, and network.firing = {spec.firing!r} is one spike in each: set network.firing = 'poisson' and "
             "network.rho_hat"
         )
+    if spec.warm_up is not None:
+        raise ValueError(f"{why}, and network.warm_up is told in steps: leave it out, or set engine.name = 'compiled'")
     if spec.tau_spread > 0:
         raise ValueError(
             f"engine.name = 'events' keeps one decay for all traces, and network.tau_spread = {spec.tau_spread} gives "

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import gymnasium as gym
 import numpy as np
 
+from rwta_sim.circuit.faults import MOST_LATE
 from rwta_sim.envs.changes import Change, changes_of, grid
 from rwta_sim.errors import ConfigError
 from rwta_sim.lab.agent import Agent
@@ -226,6 +227,17 @@ def _of_systems() -> list[Family]:
     found.append(Family("neurons-silent", "neurons that never fire", "share", tenths, target=silent, most=1))
     stuck = "drive circuits:{level}"
     found.append(Family("circuits-stuck", "circuits of which one neuron fires", "share", tenths, target=stuck, most=1))
+    for name, text, unit, most in (
+        ("lost", "spikes lost", "share", 1),
+        ("extra", "spikes of nobody's", "x rate of a circuit", 1),
+        ("late", "spikes late, by up to so many steps", "time steps", MOST_LATE),
+    ):
+        whole = name == "late"
+        levels = (
+            (*map(float, range(0, 21, 2)),) if whole else grid(0, 0.9, 0.1) if name == "lost" else grid(0, 0.5, 0.05)
+        )
+        target = f"{name}-spikes spikes:{{level}}"
+        found.append(Family(f"spikes-{name}", text, unit, levels, target=target, most=most, whole=whole))
     target = "quantise weights:{level}"
     found.append(
         Family("weights-bits", "weights of few bits", "bits", bits, math.inf, target=target, most=32, whole=True)
