@@ -318,6 +318,36 @@ def test_weights_change_by_credit_times_td_error_times_score(credit, lam, slips)
         np.testing.assert_allclose(after[name], expected, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.parametrize("task", ["inverted-pendulum", "gridworld"])
+@pytest.mark.parametrize("start", [0.0, None])
+def test_where_values_start_decides_what_is_learned_before_anything_has_happened(task, start):
+    """The critic's start is the preset's or 0; a neutral reward (1 a step, or 0) follows a first decision.
+
+    Of the pendulum: with V = 0 all that was done is strengthened, with the reward's own value nothing changes. Of the
+    gridworld: with V = 0 nothing is learned until the goal is found, with hope what was done is weakened.
+    """
+    experiment = coagents(task, **{} if start is None else {"critic.start": start})
+    reward = {"inverted-pendulum": 1.0, "gridworld": 0.0}[task]
+    with rwta_sim.Agent(experiment) as agent:
+        system, seeds = agent.system, episode_seeds(0, Purpose.TRAINING, 0)
+        seen = system.perceive({"inverted-pendulum": np.zeros(4), "gridworld": 0}[task])
+
+        def session():
+            system.begin(seeds)
+            system.begin_episode(seen)
+            choice = yield from system.decide(seen, False, seeds.choices)
+            system.learn(choice, reward, seen, False, seeds.choices)
+            return choice
+
+        choice = system.run(session())
+        bias, fired = system.parameters.bias.reshape(3, -1), choice.evidence.votes
+    # Weights and biases of outputs begin with 0, so p is 1/2 and the score y: a sign for each output.
+    expected = {("inverted-pendulum", 0.0): 1, ("inverted-pendulum", None): 0, ("gridworld", 0.0): 0}.get(
+        (task, start), -1
+    )
+    np.testing.assert_array_equal(np.sign(np.round(bias, 5)), expected * fired)
+
+
 def score_of(y, z, slips):
     """As published, of one neuron; or as the public script for mountain car has it."""
     return y if "spike_score" in slips else 2 * y / (1 + np.exp(2 * y * z))

@@ -74,6 +74,29 @@ def test_single_precision():
     assert np.abs(single.values - double.values).max() > 0
 
 
+def test_draws_in_blocks_and_single_synapses_are_brian2s_bit_for_bit():
+    """More neurons than a block has, in an odd number; a synapse each, from a part of them, later than the spike."""
+    results = []
+    for engine in (CompiledEngine(), CompiledEngine(fast=False)):
+        with engine.building():
+            coins = NeuronGroup(601, "p : 1\ny : 1", threshold="y > 0", reset="", name="coins")
+            counts = NeuronGroup(7, "v : 1", name="counts")
+            coins.run_regularly("p = 0.9*p + 0.05\ny = int(rand() < p)", name="toss")
+            counts.run_regularly("v += 0.1*rand() + rand()", name="two_draws")
+            single = Synapses(coins[50:550], counts, "w : 1", on_pre="v_post += w", delay=0.2 * ms, name="single")
+            single.connect(i=np.arange(500), j=np.arange(500) % 7)
+            single.w = "0.1*i"
+            network = BrianNetwork(coins, counts, single, name="coins_network")
+        engine.prepare(network)
+        engine.seed(np.random.SeedSequence(1))
+        engine.advance(20)
+        results.append([np.array(engine.view(*what)) for what in ((coins, "y"), (coins, "p"), (counts, "v"))])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert 0 < results[0][0].mean() < 1
+    assert (results[0][2] > 100).all()
+
+
 def awkward_network():
     """Rows that may not be taken as independent, or are none: what must be left to the general loops."""
     model = "v : 1\nn : 1\np : 1 (constant)"

@@ -21,7 +21,7 @@ from rwta_sim.errors import ConfigError, RwtaSimError
 from rwta_sim.exact import ExactProcess
 from rwta_sim.lab.runs import RunFolder
 from rwta_sim.lab.training import Trainer
-from rwta_sim.learning.critics import CriticInputs, Fourier, Network, Rates, Tabular, Transitions
+from rwta_sim.learning.critics import Constant, CriticInputs, Fourier, Linear, Network, Rates, Tabular, Transitions
 from rwta_sim.learning.critics import network as network_module
 from rwta_sim.learning.critics.base import advantages
 from rwta_sim.learning.modulation import EpisodeAdvantage, Scale
@@ -508,3 +508,37 @@ def test_scaled_advantages_do_not_depend_on_the_unit_of_reward():
         ends.append(loop.arrays.b.copy())
     np.testing.assert_allclose(ends[0], ends[1], rtol=1e-9)
     assert advantages(np.ones(2), 0.5)[0] == 1.5 and ends[0].any()
+
+
+# -- where values start --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "inputs"),
+    [
+        (Constant(start=4.0, gamma=0.75), CriticInputs(3)),
+        (Linear(start=4.0, gamma=0.75), CriticInputs(3)),
+        (Fourier(start=4.0, gamma=0.75, order=2), CriticInputs(3)),
+        (Fourier(start=4.0, gamma=0.75, order=2, coupled=False), CriticInputs(3)),
+        (Tabular(start=4.0, gamma=0.75), CriticInputs(3, discrete=True)),
+    ],
+)
+def test_rewards_that_never_cease_surprise_no_critic_that_starts_with_their_value(settings, inputs):
+    """V = r/(1 - gamma) everywhere: TD errors are 0, until an episode ends and with it all that was expected."""
+    critic, seen = settings.make(inputs), np.eye(3) if inputs.discrete else np.random.default_rng(0).random((3, 3))
+    before = critic.theta.copy()
+    critic.begin_episode(seen[0])
+    assert [critic.value(s) for s in seen] == pytest.approx([4.0] * 3)
+    assert [critic.td_error(1.0, s, False) for s in seen[1:]] == pytest.approx([0.0] * 2, abs=1e-12)
+    np.testing.assert_allclose(critic.theta, before, atol=1e-12)
+    assert critic.td_error(1.0, seen[0], True) == pytest.approx(1.0 - 4.0)
+
+
+def test_a_critic_of_rates_starts_with_a_value_too():
+    critic = Rates(start=4.0, gamma=0.75).make(CriticInputs(1, n_hidden=2))
+    assert critic.value(np.random.default_rng(0).random(3)) == 4.0
+
+
+def test_a_value_to_start_with_is_a_number():
+    with pytest.raises(ConfigError, match=r"critic\.start"):
+        rwta_sim.preset("cartpole").changed({"critic.start": "nan"})

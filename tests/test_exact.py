@@ -362,7 +362,7 @@ def test_who_follows_the_gradient_in_poisson_firing():
 
 def updater(wiring, rule):
     """A learner for its `gradient`, which lays out factors as weights; its critic and weights do not matter."""
-    critic = LinearTD(Fourier(), lambda features: features, np.zeros(1))
+    critic = LinearTD(Fourier(), lambda features: features, np.zeros(1), np.ones(1))
     weights = Weights(wiring, {p.name: np.zeros(p.shape) for p in wiring.projections}, np.zeros(wiring.n_neurons))
     return Learner(LearningSpec(), critic, weights, rule)
 

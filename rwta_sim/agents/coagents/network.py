@@ -97,6 +97,7 @@ class CoagentNetwork:
         engine.advance(0)  # the runtime engine compiles when it first runs
         self.hidden, self.outputs = (Layer(engine.view, group) for group in (hidden, outputs))
         self.weights, self._rest = engine.view(synapses, "w"), engine.view(outputs, "rest")
+        self._by_output = self.weights.reshape(n_outputs, -1)
 
     def fall_silent(self) -> None:
         """An episode begins: nobody fired in the step before."""
@@ -105,7 +106,7 @@ class CoagentNetwork:
 
     def rest_at(self, bias: np.ndarray) -> None:
         """Let outputs rest at what their biases, shape (n_outputs,), and the weights now say."""
-        np.subtract(bias, self.weights.reshape(self.n_outputs, -1).sum(axis=1), out=self._rest)
+        np.subtract(bias, np.add.reduce(self._by_output, axis=1), out=self._rest)
 
 
 def _group(name: str, n: int, model: str, spec: CoagentNetworkSpec, clock: Clock) -> NeuronGroup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -142,7 +143,7 @@ class CoagentSystem(EncodedSystem, PerturbableSystem):
             np.dot(x, weights, out=z)
         if before is not None:
             z += self.parameters.heard(before)
-        if not np.isfinite(np.add.reduce(z)):
+        if not math.isfinite(np.add.reduce(z)):  # of one number quicker than np.isfinite
             raise DivergenceError(f"inputs of hidden neurons became {z[~np.isfinite(z)][0]}: lower learning.rate")
 
     def _elect(self, total: Sequence[float], rng: np.random.Generator) -> int:

@@ -148,12 +148,16 @@ struct Run {
 };
 struct Rows {
     bool contiguous = false, uniform = true;  // uniform: every source has the same targets, in one run, or none
+    bool single = false;  // every source has one synapse, of its own number: the queue holds synapses, as Brian2's
     int32_t pre = 0;
     std::vector<Run> runs;
     std::vector<int32_t> begin{0};  // of each source's runs, and the end of the last
     template <class Queue> void prepare(const Queue& queue, const std::vector<int32_t>& targets) {
         contiguous = queue.scalar_delay && !targets.empty();
         pre = queue.source_start;
+        single = queue.scalar_delay && !targets.empty();
+        for (size_t i = 0; i < queue.synapses.size() && single; i++)
+            single = queue.synapses[i].size() == 1 && queue.synapses[i][0] == int32_t(i);
         const Run* common = nullptr;
         for (const auto& row : queue.synapses) {
             for (size_t k = 0; k < row.size() && contiguous; k++) {
@@ -180,8 +184,15 @@ struct Rows {
     static constexpr size_t SHORTEST = 4;
     template <class Queue> void push(Queue& queue, const int32_t* spikes, int32_t count) const {
         auto& events = queue.queue[(queue.offset + queue.delays[0]) % queue.queue.size()];
-        for (const int32_t* spike = std::lower_bound(spikes, spikes + count, queue.source_start);
-             spike < spikes + count && *spike < queue.source_end; spike++)
+        const int32_t* spike = std::lower_bound(spikes, spikes + count, queue.source_start);
+        const int32_t* const end = std::lower_bound(spike, spikes + count, queue.source_end);
+        if (single) {
+            const size_t before = events.size();
+            events.resize(before + (end - spike));
+            for (int32_t* event = events.data() + before; spike < end; spike++) *event++ = *spike - pre;
+            return;
+        }
+        for (; spike < end; spike++)
             if (*spike >= pre && !empty(*spike - pre)) events.push_back(*spike - pre);
     }
 };

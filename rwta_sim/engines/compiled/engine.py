@@ -68,8 +68,9 @@ class CompiledEngine(BrianEngine):
     Parameters
     ----------
     fast : bool
-        Use faster loops than Brian2's where they give the same numbers: thresholds in blocks, and synapses as rows
-        where those of each source are contiguous and have one delay (all-to-all connections, for example).
+        Use faster loops than Brian2's where they give the same numbers: thresholds and draws in blocks, and
+        synapses as rows where those of each source are contiguous and have one delay (all-to-all connections, for
+        example), or where each source has one.
 
     Raises
     ------

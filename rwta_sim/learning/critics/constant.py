@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 
 from rwta_sim.learning.critics.base import CriticInputs
-from rwta_sim.learning.critics.linear import LinearTD, TDSettings
+from rwta_sim.learning.critics.linear import LinearTD, LinearTDSettings
 
 __all__ = ["Constant"]
 
 
-class Constant(TDSettings):
+class Constant(LinearTDSettings):
     """V(s) = theta for every s: a running mean, the baseline of REINFORCE (Williams 1992)."""
 
     kind: Literal["constant"] = "constant"
@@ -20,4 +20,4 @@ class Constant(TDSettings):
     def make(self, inputs: CriticInputs) -> LinearTD:
         """The critic, for any observations."""
         one = np.ones(1)
-        return LinearTD(self, lambda features: one, np.full(1, self.rate))
+        return LinearTD(self, lambda features: one, np.full(1, self.rate), one)

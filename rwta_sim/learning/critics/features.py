@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 
 from rwta_sim.learning.critics.base import CriticInputs
-from rwta_sim.learning.critics.linear import LinearTD, TDSettings
+from rwta_sim.learning.critics.linear import LinearTD, LinearTDSettings
 
 __all__ = ["Linear"]
 
 
-class Linear(TDSettings):
+class Linear(LinearTDSettings):
     """V(s) = theta_0 + sum_i theta_i s_i over the features s_i in [0, 1] of the observation, such as its pixels.
 
     ``rate`` times ``1 + sum_i s_i**2``, of an image a number of hundreds, has to stay well below 2.
@@ -22,4 +22,6 @@ class Linear(TDSettings):
 
     def make(self, inputs: CriticInputs) -> LinearTD:
         """The critic, for any observations."""
-        return LinearTD(self, lambda features: np.append(features, 1.0), np.full(inputs.n_features + 1, self.rate))
+        n = inputs.n_features + 1
+        one = np.eye(1, n, n - 1)[0]
+        return LinearTD(self, lambda features: np.append(features, 1.0), np.full(n, self.rate), one)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.learning.critics.base import CriticInputs
-from rwta_sim.learning.critics.linear import LinearTD, TDSettings
+from rwta_sim.learning.critics.linear import LinearTD, LinearTDSettings
 from rwta_sim.memory import Need, require
 
 __all__ = ["Fourier"]
@@ -20,7 +20,7 @@ __all__ = ["Fourier"]
 _MOST = 20_000
 
 
-class Fourier(TDSettings):
+class Fourier(LinearTDSettings):
     """V(s) = sum_c theta_c cos(pi c.s), c in {0, ..., order}^d, s in [0, 1]^d.
 
     Konidaris, Osentoski and Thomas (AAAI 2011), with their rates ``rate / |c|`` (``rate`` for c = 0).
@@ -53,6 +53,7 @@ class Fourier(TDSettings):
         else:
             frequencies = np.array(list(itertools.product(range(self.order + 1), repeat=n_features)), dtype=float)
         norms = np.linalg.norm(frequencies, axis=1)
-        norms[norms == 0] = 1.0
+        one = np.where(norms == 0, 1.0, 0.0)  # cos(0)
+        norms += one
         angular = np.pi * frequencies
-        return LinearTD(self, lambda features: np.cos(angular @ features), self.rate / norms)
+        return LinearTD(self, lambda features: np.cos(angular @ features), self.rate / norms, one)

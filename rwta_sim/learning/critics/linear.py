@@ -12,7 +12,7 @@ from rwta_sim.learning.critics.base import Critic, Transitions
 from rwta_sim.learning.critics.settings import CriticSettings
 from rwta_sim.settings import Fraction
 
-__all__ = ["LinearTD", "TDSettings"]
+__all__ = ["LinearTD", "LinearTDSettings", "TDSettings"]
 
 
 class TDSettings(CriticSettings):
@@ -23,6 +23,17 @@ class TDSettings(CriticSettings):
     lam: Fraction = Field(0.8, description="lambda of the eligibility trace of the critic")
 
 
+class LinearTDSettings(TDSettings):
+    """Settings of TD(lambda) for a value that is linear in features."""
+
+    start: float = Field(
+        0.0,
+        allow_inf_nan=False,
+        description="V of all that is seen, before it learns: where rewards never cease, r/(1 - gamma) surprises "
+        "nobody until something ends; above what can be had, whatever was tried disappoints, so that all is tried",
+    )
+
+
 class LinearTD(Critic):
     """V(s) = theta . phi(s), learned by TD(lambda) with accumulating traces.
 
@@ -30,19 +41,27 @@ class LinearTD(Critic):
 
     Parameters
     ----------
-    settings : TDSettings
+    settings : LinearTDSettings
     basis : callable
         phi: features in [0, 1] of shape (n_features,) to shape (n_basis,).
     rates : ndarray, shape (n_basis,)
         Learning rate of each weight.
+    one : ndarray, shape (n_basis,)
+        Weights with which V = 1 whatever is seen.
     """
 
-    def __init__(self, settings: TDSettings, basis: Callable[[np.ndarray], np.ndarray], rates: np.ndarray) -> None:
+    def __init__(
+        self,
+        settings: LinearTDSettings,
+        basis: Callable[[np.ndarray], np.ndarray],
+        rates: np.ndarray,
+        one: np.ndarray,
+    ) -> None:
         self.gamma = settings.gamma
         self._decay = settings.gamma * settings.lam
         self._basis = basis
         self._rates = rates
-        self.theta = np.zeros(rates.size)
+        self.theta = settings.start * one
         self._eligibility = np.zeros(rates.size)
         self._phi = np.zeros(rates.size)
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from rwta_sim.errors import RwtaSimError
 from rwta_sim.learning.critics.base import Critic, CriticInputs, Transitions
-from rwta_sim.learning.critics.linear import LinearTD, TDSettings
+from rwta_sim.learning.critics.linear import LinearTD, LinearTDSettings
 
 __all__ = ["Rates", "RatesTD"]
 
 
-class Rates(TDSettings):
+class Rates(LinearTDSettings):
     """V(s_t) = theta_0 + sum_j theta_j r_j, r_j the firing rate of hidden neuron j in decision t.
 
     One linear unit reads the spikes of the network itself. Its weights change by the broadcast TD error times a trace
@@ -57,15 +57,17 @@ class RatesTD(Critic):
 
     Parameters
     ----------
-    settings : TDSettings
+    settings : LinearTDSettings
     n_hidden : int
         Hidden neurons, the first of all.
     """
 
-    def __init__(self, settings: TDSettings, n_hidden: int) -> None:
+    def __init__(self, settings: LinearTDSettings, n_hidden: int) -> None:
         self.gamma = settings.gamma
+        n = n_hidden + 1
+        one = np.eye(1, n, n - 1)[0]
         self._reader = LinearTD(
-            settings, lambda rates: np.append(rates[:n_hidden], 1.0), np.full(n_hidden + 1, settings.rate)
+            settings, lambda rates: np.append(rates[:n_hidden], 1.0), np.full(n, settings.rate), one
         )
 
     def value(self, rates: np.ndarray) -> float:

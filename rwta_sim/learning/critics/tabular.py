@@ -8,12 +8,12 @@ import numpy as np
 
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.learning.critics.base import CriticInputs
-from rwta_sim.learning.critics.linear import LinearTD, TDSettings
+from rwta_sim.learning.critics.linear import LinearTD, LinearTDSettings
 
 __all__ = ["Tabular"]
 
 
-class Tabular(TDSettings):
+class Tabular(LinearTDSettings):
     """V(s) = theta_s: linear in one-hot features, so the same TD(lambda)."""
 
     kind: Literal["tabular"] = "tabular"
@@ -30,4 +30,5 @@ class Tabular(TDSettings):
             raise EnvironmentFailure(
                 "critic.kind = 'tabular' needs a Discrete observation space: use critic.kind = 'fourier'"
             )
-        return LinearTD(self, lambda features: features, np.full(inputs.n_features, self.rate))
+        one = np.ones(inputs.n_features)
+        return LinearTD(self, lambda features: features, self.rate * one, one)

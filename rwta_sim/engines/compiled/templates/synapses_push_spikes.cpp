@@ -21,7 +21,7 @@
     {% set _eventspace = get_array_name(eventspace_variable) %}
     {{owner.name}}.advance();
     {% if owner.prepost == 'pre' %}
-    if(rwta_sim::rows_{{owner.name}}.contiguous)
+    if(rwta_sim::rows_{{owner.name}}.contiguous || rwta_sim::rows_{{owner.name}}.single)
     {
         rwta_sim::rows_{{owner.name}}.push(*{{owner.name}}.queue[0], {{_eventspace}},
                                            {{_eventspace}}[_num{{eventspace_variable.name}}-1]);
