@@ -12,7 +12,7 @@ import numpy as np
 
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
 from rwta_sim.circuit.wiring import Weights
-from rwta_sim.native import native_function
+from rwta_sim.native import address, native_function
 
 __all__ = ["Native"]
 
@@ -57,6 +57,7 @@ class _Decision(ctypes.Structure):
 
     _fields_: ClassVar = [
         ("end", _REAL),
+        ("afresh", _NUMBER),
         *((name, _POINTER) for name in ("drive", "next_input", "input_state", "next_circuit", "circuit_state")),
         ("tau_e", _REAL),
         ("since", _REAL),
@@ -143,7 +144,8 @@ class Native:
         self._decision = _Decision()
         self._past = _POINTER()
         functions.new(ctypes.addressof(self._past))
-        self._streams: tuple[Any, ...] = ()
+        self._span: Span | None = None
+        self._where = ctypes.addressof(self._network), ctypes.addressof(self._decision), self._past.value
         self._end = weakref.finalize(self, functions.free, self._past.value)
         self.point()
 
@@ -188,19 +190,32 @@ class Native:
     def clear(self) -> None:
         self._call.clear(self._past)
 
-    def advance(self, span: Span) -> None:
-        """Go through a decision."""
+    def advance(self, span: Span, drive: np.ndarray | None, afresh: bool) -> None:
+        """Go through a decision.
+
+        Parameters
+        ----------
+        span : Span
+        drive : ndarray of float, shape (n_inputs,), in C order, or None
+            What the inputs spike with, in units of rho_hat; None if they do not spike.
+        afresh : bool
+            Whether it starts with nothing felt, nobody refractory, no spike under way.
+        """
         decision = self._decision
-        if self._streams != (span.for_inputs, span.for_circuits):
-            self._streams = span.for_inputs, span.for_circuits
-            decision.next_input, decision.input_state = _stream(span.for_inputs)
-            decision.next_circuit, decision.circuit_state = _stream(span.for_circuits)
+        if span is not self._span:
+            self._ask(span)
+        decision.drive = None if drive is None else address(drive)
+        decision.afresh = afresh
+        self._call.advance(*self._where)
+
+    def _ask(self, span: Span) -> None:
+        decision, self._span = self._decision, span
+        decision.next_input, decision.input_state = _stream(span.for_inputs)
+        decision.next_circuit, decision.circuit_state = _stream(span.for_circuits)
         decision.end = span.end
-        decision.drive = None if span.drive is None else span.drive.ctypes.data
         self._network.credits = span.credits
         decision.tau_e, decision.since = span.tau_e, span.since
         decision.causal_hidden, decision.causal_action = span.causal_hidden, span.causal_action
-        self._call.advance(ctypes.addressof(self._network), ctypes.addressof(decision), self._past)
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Times (s) and numbers of the inputs that fired in the last decision, and of the neurons."""

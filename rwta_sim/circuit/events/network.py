@@ -109,6 +109,7 @@ class EventNetwork(Weights):
             self.arrays.credit(wiring.projections)
         self._drive = np.zeros(wiring.n_inputs)
         self._currents = spec.inputs == "current"
+        self._span: Span | None = None
         gains = [self.gain(p) for p in wiring.projections]
         made = Native.made(self, self._constants, self.arrays, gains) if native else None
         self._engine: Native | Plain = made or Plain(self, self._constants, self.arrays, gains)
@@ -120,6 +121,7 @@ class EventNetwork(Weights):
     def seed(self, seed: np.random.SeedSequence) -> None:
         """Draw from here on from two streams of this seed: one for the inputs' spikes, one for the circuits'."""
         self._for_inputs, self._for_circuits = (np.random.Generator(np.random.PCG64(s)) for s in seed.spawn(2))
+        self._span = None
 
     def clear(self) -> None:
         """Forget every spike; and draw the noise anew."""
@@ -130,7 +132,8 @@ class EventNetwork(Weights):
 
     def drive(self, drive: np.ndarray) -> None:
         """Drive the inputs, shape (n_inputs,): what they spike with in units of rho_hat, or send as currents."""
-        self._drive = np.ascontiguousarray(drive, dtype=float)
+        sound = drive.dtype == np.float64 and drive.flags.c_contiguous
+        self._drive = drive if sound else np.ascontiguousarray(drive, dtype=float)
         if self._currents:
             self.arrays.current.fill(0.0)
             for p in self.network.projections:
@@ -138,22 +141,25 @@ class EventNetwork(Weights):
                     w = self.weights[p.name]
                     self.arrays.current[p.target] += p.forwards(self._drive[p.source].astype(w.dtype, copy=False), w)
 
-    def advance(self, time: float) -> None:
-        """Go on for this time (s), and begin to count spikes and eligibilities anew."""
-        self.arrays.begin()
+    def advance(self, time: float, afresh: bool = False) -> None:
+        """Go on for this time (s), and begin to count spikes and eligibilities anew; `afresh`: as after `clear`."""
+        if afresh and self._constants.noise > 0:
+            self.clear()
+        if self._span is None or self._span.end != time:
+            self._span = self._span_of(time)
+        self._engine.advance(self._span, None if self._currents else self._drive, afresh)
+
+    def _span_of(self, time: float) -> Span:
         credit = self._credit or EventCredit()
-        self._engine.advance(
-            Span(
-                end=time,
-                drive=None if self._currents else self._drive,
-                for_inputs=self._for_inputs,
-                for_circuits=self._for_circuits,
-                credits=self._credit is not None,
-                tau_e=credit.tau_e,
-                since=time - credit.window,
-                causal_hidden=credit.causal_hidden,
-                causal_action=credit.causal_action,
-            )
+        return Span(
+            end=time,
+            for_inputs=self._for_inputs,
+            for_circuits=self._for_circuits,
+            credits=self._credit is not None,
+            tau_e=credit.tau_e,
+            since=time - credit.window,
+            causal_hidden=credit.causal_hidden,
+            causal_action=credit.causal_action,
         )
 
     # -- what came of it -----------------------------------------------------------------------------

@@ -122,14 +122,12 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Span:
-    """What is asked of a decision.
+    """What is asked of decisions.
 
     Attributes
     ----------
     end : float
         Its length (s).
-    drive : ndarray, shape (n_inputs,), or None
-        What the inputs spike with, in units of rho_hat; None if they do not spike.
     for_inputs, for_circuits : numpy.random.Generator
     credits : bool
         Whether eligibilities are kept.
@@ -140,7 +138,6 @@ class Span:
     """
 
     end: float
-    drive: np.ndarray | None
     for_inputs: np.random.Generator
     for_circuits: np.random.Generator
     credits: bool
