@@ -30,7 +30,8 @@ struct Network {
     const int64_t *outgoing;  // projections of sender i: `onto` from outgoing[i] to outgoing[i + 1]
     const int32_t *onto;
     const double *b, *current; // current from the inputs, or zeros
-    double *x_inputs, *x, *u;  // parts rows each: what is felt, times exp(rate (t - origin))
+    double *x_inputs, *x;      // parts rows each: what is felt, times exp(rate (t - origin))
+    void *u;                   // the same, in the precision of the weights
     double *t_spike, *eta;
     double *counts, *last, *q, *q_last, *potential, *e_b, *post; // of the decision
 };
@@ -149,10 +150,10 @@ struct Run {
     }
 
     // Nothing has happened in the decision; and nothing is felt, if it starts afresh.
-    void begin() {
+    template <class T> void begin() {
         if (d.afresh) {
             std::fill_n(n.x_inputs, n.parts * n.inputs, 0.0);
-            std::fill_n(n.x, n.parts * n.neurons, 0.0), std::fill_n(n.u, n.parts * n.neurons, 0.0);
+            std::fill_n(n.x, n.parts * n.neurons, 0.0), std::fill_n(felt<T>(0), n.parts * n.neurons, T(0));
             std::fill_n(n.t_spike, n.neurons, -INFINITY);
             past.late.clear(), past.ending.clear();
         }
@@ -181,6 +182,8 @@ struct Run {
         }
     }
 
+    template <class T> T *felt(int64_t part) const { return static_cast<T *>(n.u) + part * n.neurons; }
+
     // Sender i (inputs first, then neurons) is felt from t on by `amount`.
     template <class T> void feel(double t, int32_t i, double amount) {
         const bool input = i < n.inputs;
@@ -206,14 +209,13 @@ struct Run {
         const T *__restrict a = static_cast<const T *>(rows.row[0]), *__restrict b = static_cast<const T *>(rows.row[1]);
         const T *__restrict c = static_cast<const T *>(rows.row[2]), *__restrict e = static_cast<const T *>(rows.row[3]);
         for (int64_t part = 0; part < n.parts; part++) {
-            double *__restrict u = n.u + part * n.neurons + p.target;
-            const double f = rows.by[part][0], g = rows.by[part][1], h = rows.by[part][2], i = rows.by[part][3];
+            T *__restrict u = felt<T>(part) + p.target;
+            const T f = T(rows.by[part][0]), g = T(rows.by[part][1]), h = T(rows.by[part][2]), i = T(rows.by[part][3]);
             if (p.targets)
                 for (int64_t m = 0; m < p.n_target; m++)
-                    u[p.targets[m]] += (double(a[m]) * f + double(b[m]) * g) + (double(c[m]) * h + double(e[m]) * i);
+                    u[p.targets[m]] += (a[m] * f + b[m] * g) + (c[m] * h + e[m] * i);
             else
-                for (int64_t m = 0; m < p.n_target; m++)
-                    u[m] += (double(a[m]) * f + double(b[m]) * g) + (double(c[m]) * h + double(e[m]) * i);
+                for (int64_t m = 0; m < p.n_target; m++) u[m] += (a[m] * f + b[m] * g) + (c[m] * h + e[m] * i);
         }
         rows.count = 0;
     }
@@ -226,12 +228,12 @@ struct Run {
             for (int64_t k = 0; k < rows.count; k++) {
                 const T *__restrict w = static_cast<const T *>(rows.row[k]);
                 for (int64_t part = 0; part < n.parts; part++) {
-                    double *__restrict u = n.u + part * n.neurons + p.target;
-                    const double by = rows.by[part][k];
+                    T *__restrict u = felt<T>(part) + p.target;
+                    const T by = T(rows.by[part][k]);
                     if (p.targets)
-                        for (int64_t m = 0; m < p.n_target; m++) u[p.targets[m]] += double(w[m]) * by;
+                        for (int64_t m = 0; m < p.n_target; m++) u[p.targets[m]] += w[m] * by;
                     else
-                        for (int64_t m = 0; m < p.n_target; m++) u[m] += double(w[m]) * by;
+                        for (int64_t m = 0; m < p.n_target; m++) u[m] += w[m] * by;
                 }
             }
             rows.count = 0;
@@ -254,23 +256,25 @@ struct Run {
         for (int64_t part = 0; part < n.parts; part++) {
             for (int64_t i = 0; i < n.inputs; i++) n.x_inputs[part * n.inputs + i] *= left[part];
             for (int64_t i = 0; i < n.neurons; i++) n.x[part * n.neurons + i] *= left[part];
-            for (int64_t i = 0; i < n.neurons; i++) n.u[part * n.neurons + i] *= left[part];
+            for (int64_t i = 0; i < n.neurons; i++) felt<T>(part)[i] *= T(left[part]);
         }
         origin = t;
         kept_t = NAN;
     }
 
     template <class T> void in_range(double t) {
-        if (std::max(n.rate[0], n.parts > 1 ? n.rate[1] : 0.0) * (t - origin) > 200.0) rebase<T>(t);
+        if (std::max(n.rate[0], n.parts > 1 ? n.rate[1] : 0.0) * (t - origin) > (sizeof(T) == 4 ? 40.0 : 200.0))
+            rebase<T>(t);
     }
 
     // Potentials of the neurons from `low` to `high`, into n.potential; no row may wait.
-    void potentials(double t, int64_t low, int64_t high) {
+    template <class T> void potentials(double t, int64_t low, int64_t high) {
         const double *left = kept(t), first = left[0], second = n.parts > 1 ? left[1] : 0.0;
         const double *__restrict b = n.b, *__restrict current = n.current, *__restrict eta = n.eta;
-        const double *__restrict u = n.u, *__restrict v = n.u + (n.parts - 1) * n.neurons;
+        const T *__restrict u = felt<T>(0), *__restrict v = felt<T>(n.parts - 1);
         double *__restrict out = n.potential;
-        for (int64_t k = low; k < high; k++) out[k] = ((b[k] + current[k]) + (u[k] * first - v[k] * second)) + eta[k];
+        for (int64_t k = low; k < high; k++)
+            out[k] = ((b[k] + current[k]) + (double(u[k]) * first - double(v[k]) * second)) + eta[k];
     }
 
     bool barred(double t, int64_t k) const { return n.refractory > 0.0 && t - n.t_spike[k] < n.refractory; }
@@ -358,7 +362,7 @@ struct Run {
         const int64_t low = n.starts[c], high = n.starts[c + 1];
         noise(t, low, high);
         settle<T>();
-        potentials(t, low, high);
+        potentials<T>(t, low, high);
         if (!compete(t, low, high, true)) { // all are barred
             past.fired.push_back(-1);
             return;
@@ -394,7 +398,7 @@ struct Run {
     }
 
     template <class T> void run() {
-        begin();
+        begin<T>();
         draw();
         double last_action = INFINITY; // an action that no spike made is drawn at the end
         for (size_t k = 0; k < past.circuit_t.size(); k++)
@@ -417,7 +421,7 @@ struct Run {
     template <class T> void finish() {
         rebase<T>(d.end);
         noise(d.end, 0, n.neurons);
-        potentials(d.end, 0, n.neurons);
+        potentials<T>(d.end, 0, n.neurons);
         for (int64_t c = 0; c < n.circuits; c++) {
             const int64_t low = n.starts[c], high = n.starts[c + 1];
             double spoke = 0.0;

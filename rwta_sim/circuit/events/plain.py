@@ -14,8 +14,8 @@ from rwta_sim.circuit.wiring import Weights
 
 __all__ = ["Plain"]
 
-#: Factors of traces beyond exp of this would overflow before long.
-_SPAN = 200.0
+#: Factors of traces beyond exp of this would overflow before long, in the bytes of a number.
+_SPAN = {4: 40.0, 8: 200.0}
 
 
 class Plain:
@@ -134,7 +134,7 @@ class Plain:
                     continue
                 group, targets, row = found
                 rows = self._waiting.setdefault((number, group), [])
-                rows.append((row.astype(float), [gain * by for by in scaled]))
+                rows.append((row.copy(), [gain * by for by in scaled]))
                 if len(rows) == 4:
                     self._add_four(p, targets, rows)
 
@@ -172,7 +172,7 @@ class Plain:
             self._feel(t, i, 1.0 if first else -1.0)
 
     def _in_range(self, t: float) -> None:
-        if max(self._is.rates) * (t - self._origin) > _SPAN:
+        if max(self._is.rates) * (t - self._origin) > _SPAN[self._has.u.itemsize]:
             self._rebase(t)
 
     def _rebase(self, t: float) -> None:
@@ -207,7 +207,9 @@ class Plain:
     def _potentials(self, t: float, where: slice) -> None:
         has = self._has
         kept = self._kept(t)
-        felt = has.u[0, where] * kept[0] - (has.u[1, where] * kept[1] if len(kept) > 1 else 0.0)
+        felt = has.u[0, where].astype(float) * kept[0]
+        if len(kept) > 1:
+            felt = felt - has.u[1, where].astype(float) * kept[1]
         has.potential[where] = ((self._weights.b[where] + has.current[where]) + felt) + has.eta[where]
 
     def _compete(self, barred: np.ndarray, where: slice) -> bool:

@@ -97,7 +97,8 @@ class Arrays:
     def __init__(self, wiring: Wiring, parts: int) -> None:
         n = wiring.n_neurons
         self.x_inputs = np.zeros((parts, wiring.n_inputs))
-        self.x, self.u = np.zeros((parts, n)), np.zeros((parts, n))
+        self.x = np.zeros((parts, n))
+        self.u = np.zeros((parts, n), np.float32 if wiring.spec.precision == "single" else np.float64)
         self.current, self.eta = np.zeros(n), np.zeros(n)
         self.t_spike = np.full(n, -np.inf)
         self.counts, self.last, self.q, self.q_last = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
