@@ -241,6 +241,15 @@ struct Run {
         past.unfinished.clear();
     }
 
+    // Have the weights of a sender at hand soon.
+    template <class T> void fetch(int32_t i) const {
+        for (int64_t k = n.outgoing[i]; k < n.outgoing[i + 1]; k++) {
+            const Projection &p = n.projection[n.onto[k]];
+            const char *row = reinterpret_cast<const char *>(static_cast<const T *>(p.w) + (i - p.source) * p.n_target);
+            for (int64_t at = 0; at < p.n_target * int64_t(sizeof(T)); at += 64) __builtin_prefetch(row + at);
+        }
+    }
+
     template <class T> void spike(double t, int32_t i) {
         if (n.delay > 0.0)
             past.late.push(t + n.delay, i);
@@ -409,8 +418,10 @@ struct Run {
             const double t = input ? past.input_t[i] : past.circuit_t[k];
             deliver<T>(t);
             in_range<T>(t);
-            if (input)
+            if (input) {
+                if (i + 2 < past.input_i.size()) fetch<T>(past.input_i[i + 2]);
                 spike<T>(t, past.input_i[i++]);
+            }
             else
                 fire<T>(t, past.circuit_i[k++], last_action);
         }
