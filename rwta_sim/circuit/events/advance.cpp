@@ -18,7 +18,6 @@ struct Projection {
     const int32_t *targets; // from `target` on, ascending; null: all of them
     double gain;
     const void *w; // (n_source, n_target)
-    double *e;     // eligibility, the same shape
 };
 
 struct Network {
@@ -33,7 +32,7 @@ struct Network {
     double *x_inputs, *x;      // parts rows each: what is felt, times exp(rate (t - origin))
     void *u;                   // the same, in the precision of the weights
     double *t_spike, *eta;
-    double *counts, *last, *q, *q_last, *potential, *e_b, *post; // of the decision
+    double *counts, *last, *q, *q_last, *potential; // of the decision
 };
 
 struct Decision {
@@ -43,6 +42,7 @@ struct Decision {
     Stream for_inputs, for_circuits;
     double tau_e, since;    // eligibilities fade with tau_e (0: they do not), and begin at `since`
     int64_t causal_hidden, causal_action; // credit only before the last action spike; only that one
+    int64_t noted, posts;   // told of it: how long its journal is
 };
 
 // Spikes under way: those that are still to be felt, and those that are to be taken back.
@@ -70,6 +70,8 @@ struct Past {
     Queue late, ending;
     std::vector<double> input_t, circuit_t; // of this decision
     std::vector<int32_t> input_i, circuit_i, fired;
+    std::vector<double> noted_t, posts; // the journal of this decision, see journal.py
+    std::vector<int32_t> noted;
     std::vector<double> upto;               // sums of the drive
     std::vector<int32_t> guide;             // where in `upto` to begin to look
     std::vector<double> grown, sums;        // of a circuit that competes: exp(u), and sums of it
@@ -158,12 +160,7 @@ struct Run {
             past.late.clear(), past.ending.clear();
         }
         std::fill_n(n.counts, n.neurons, 0.0), std::fill_n(n.last, n.neurons, 0.0);
-        std::fill_n(n.e_b, n.neurons, 0.0);
-        if (n.credits)
-            for (int64_t k = 0; k < n.projections; k++) {
-                const Projection &p = n.projection[k];
-                std::fill_n(p.e, p.n_source * p.n_target, 0.0);
-            }
+        past.noted_t.clear(), past.noted.clear(), past.posts.clear();
     }
 
     void draw() {
@@ -188,6 +185,7 @@ struct Run {
     template <class T> void feel(double t, int32_t i, double amount) {
         const bool input = i < n.inputs;
         const int64_t j = input ? i : i - n.inputs;
+        if (n.credits) note(t, amount > 0.0 ? i : -i - 1);
         double scaled[2];
         const double *left = kept(t);
         for (int64_t part = 0; part < n.parts; part++) {
@@ -340,32 +338,15 @@ struct Run {
         return r * std::cos(6.283185307179586 * d.for_circuits.next(d.for_circuits.state));
     }
 
-    void credit(double t, int64_t low, int64_t high) {
+    // Note what each neuron of circuit c is credited with for its spike at t: times the trace of whoever is felt.
+    void credit(double t, int64_t c, int64_t winner) {
         const double weight = d.tau_e > 0.0 ? std::exp((t - d.end) / d.tau_e) : 1.0;
-        for (int64_t k = low; k < high; k++) n.e_b[k] += n.post[k] = weight * n.post[k];
-        const double *scale = kept(t);
-        for (int64_t l = 0; l < n.projections; l++) {
-            const Projection &p = n.projection[l];
-            // Which of its targets are in the circuit: neighbours, in either layout.
-            int64_t from = std::max(low - p.target, int64_t(0)), to = std::min(high - p.target, p.n_target);
-            if (p.targets) {
-                from = std::lower_bound(p.targets, p.targets + p.n_target, low - p.target) - p.targets;
-                to = std::lower_bound(p.targets, p.targets + p.n_target, high - p.target) - p.targets;
-            }
-            if (from >= to || (p.from_inputs && !d.drive)) continue; // currents: what they credit is the sum of posts
-            const double *x = p.from_inputs ? n.x_inputs : n.x;
-            const int64_t width = p.from_inputs ? n.inputs : n.neurons;
-            for (int64_t j = 0; j < p.n_source; j++) {
-                double pre = 0.0;
-                for (int64_t part = 0; part < n.parts; part++)
-                    pre += sign(part) * (x[part * width + p.source + j] * scale[part]);
-                if (pre == 0.0) continue;
-                double *__restrict e = p.e + j * p.n_target;
-                const double *__restrict post = n.post + p.target + (p.targets ? p.targets[from] - from : 0);
-                for (int64_t k = from; k < to; k++) e[k] += pre * post[k];
-            }
-        }
+        note(t, n.inputs + n.neurons + c);
+        for (int64_t k = n.starts[c]; k < n.starts[c + 1]; k++)
+            past.posts.push_back(weight * (double(k == winner) - n.q[k]));
     }
+
+    void note(double t, int64_t what) { past.noted_t.push_back(t), past.noted.push_back(int32_t(what)); }
 
     template <class T> void fire(double t, int32_t c, double last_action) {
         const int64_t low = n.starts[c], high = n.starts[c + 1];
@@ -382,10 +363,7 @@ struct Run {
         while (n.q[winner] == 0.0 && winner > low) winner--;
         const bool action = c == n.circuits - 1;
         const bool counts = action ? !d.causal_action || t >= last_action : !d.causal_hidden || t < last_action;
-        if (n.credits && counts && t >= d.since) {
-            for (int64_t k = low; k < high; k++) n.post[k] = double(k == winner) - n.q[k];
-            credit(t, low, high);
-        }
+        if (n.credits && counts && t >= d.since) credit(t, c, winner);
         for (int64_t k = low; k < high; k++) n.last[k] = 0.0, n.q_last[k] = n.q[k];
         n.last[winner] = 1.0;
         n.counts[winner] += 1.0;
@@ -445,6 +423,7 @@ struct Run {
         }
         for (int64_t k = 0; k < n.neurons; k++) n.t_spike[k] -= d.end;
         past.late.shift(d.end), past.ending.shift(d.end);
+        d.noted = int64_t(past.noted.size()), d.posts = int64_t(past.posts.size());
     }
 };
 
@@ -471,4 +450,10 @@ extern "C" void events_copy(Past *past, double *input_t, int32_t *input_i, doubl
     std::copy(past->input_i.begin(), past->input_i.end(), input_i);
     std::copy(past->circuit_t.begin(), past->circuit_t.end(), circuit_t);
     std::copy(past->fired.begin(), past->fired.end(), fired);
+}
+// The journal of the last decision, into arrays as long as it told.
+extern "C" void events_journal(Past *past, double *t, int32_t *what, double *posts) {
+    std::copy(past->noted_t.begin(), past->noted_t.end(), t);
+    std::copy(past->noted.begin(), past->noted.end(), what);
+    std::copy(past->posts.begin(), past->posts.end(), posts);
 }

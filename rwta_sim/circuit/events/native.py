@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from rwta_sim.circuit.events.journal import groups_of, senders_of
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
 from rwta_sim.circuit.wiring import Weights
 from rwta_sim.native import address, native_function
@@ -27,7 +28,6 @@ class _Projection(ctypes.Structure):
         ("targets", _POINTER),
         ("gain", _REAL),
         ("w", _POINTER),
-        ("e", _POINTER),
     ]
 
 
@@ -46,7 +46,7 @@ class _Network(ctypes.Structure):
             (name, _POINTER)
             for name in (
                 *("b", "current", "x_inputs", "x", "u", "t_spike", "eta"),
-                *("counts", "last", "q", "q_last", "potential", "e_b", "post"),
+                *("counts", "last", "q", "q_last", "potential"),
             )
         ),
     ]
@@ -63,6 +63,8 @@ class _Decision(ctypes.Structure):
         ("since", _REAL),
         ("causal_hidden", _NUMBER),
         ("causal_action", _NUMBER),
+        ("noted", _NUMBER),
+        ("posts", _NUMBER),
     ]
 
 
@@ -73,6 +75,7 @@ class _Functions(NamedTuple):
     advance: Any
     counts: Any
     copy: Any
+    journal: Any
 
 
 @functools.cache
@@ -86,6 +89,7 @@ def _functions() -> _Functions | None:
         "advance": [_POINTER] * 3,
         "counts": [_POINTER] * 2,
         "copy": [_POINTER] * 5,
+        "journal": [_POINTER] * 4,
     }
     found = {}
     for name, kinds in arguments.items():
@@ -114,13 +118,9 @@ class Native:
         self._call = functions
         self._weights, self._arrays, self._gains = weights, arrays, gains
         network = weights.network
-        self._groups = [
-            (k, rows, targets)
-            for k, p in enumerate(network.projections)
-            for rows, targets in ([(slice(0, p.shape[0]), None)] if p.packing is None else p.packing.reached())
-        ]
+        self._groups = groups_of(network)
         self._projections = (_Projection * len(self._groups))()
-        self._outgoing, self._onto = self._senders()
+        self._outgoing, self._onto = senders_of(network, self._groups)
         numbers = {
             name: getattr(constants, name)
             for name in ("rho_hat", "jump", "delay", "duration", "refractory", "noise", "noise_rate")
@@ -140,7 +140,6 @@ class Native:
         )
         for name in ("current", "x_inputs", "x", "u", "t_spike", "eta", "counts", "last", "q", "q_last", "potential"):
             setattr(self._network, name, getattr(arrays, name).ctypes.data)
-        self._network.e_b, self._network.post = arrays.e_b.ctypes.data, arrays.post.ctypes.data
         self._decision = _Decision()
         self._past = _POINTER()
         functions.new(ctypes.addressof(self._past))
@@ -155,15 +154,13 @@ class Native:
         return None if _functions() is None else cls(weights, constants, arrays, gains)
 
     def point(self) -> None:
-        """Look at the weights and eligibilities as they are now: others may have been put in their place."""
-        weights, arrays = self._weights, self._arrays
+        """Look at the weights as they are now: others may have been put in their place."""
+        weights = self._weights
         projections = weights.network.projections
         matrices = []
-        for k, p in enumerate(projections):
-            w = weights.weights[p.name]
-            credited = arrays.e[k] if arrays.e else w
-            matrices += [(part, e) for (_, part), (_, e) in zip(p.parts(w), p.parts(credited), strict=True)]
-        for described, (k, rows, targets), (w, e) in zip(self._projections, self._groups, matrices, strict=True):
+        for p in projections:
+            matrices += [part for _, part in p.parts(weights.weights[p.name])]
+        for described, (k, rows, targets), w in zip(self._projections, self._groups, matrices, strict=True):
             p = projections[k]
             assert w.flags.c_contiguous
             described.from_inputs, described.gain = p.origin == "inputs", self._gains[k]
@@ -171,21 +168,8 @@ class Native:
             described.target, described.n_target = p.target.start, w.shape[1]
             described.targets = None if targets is None else targets.ctypes.data
             described.w = w.ctypes.data
-            described.e = e.ctypes.data if arrays.e else None
         self._network.single = next(iter(weights.weights.values())).dtype == np.float32
         self._network.b = weights.b.ctypes.data
-
-    def _senders(self) -> tuple[np.ndarray, np.ndarray]:
-        """For each sender, inputs first, which of the groups are of its connections."""
-        network = self._weights.network
-        onto: list[list[int]] = [[] for _ in range(network.n_inputs + network.n_neurons)]
-        for number, (k, rows, _) in enumerate(self._groups):
-            p = network.projections[k]
-            first = p.source.start + (0 if p.origin == "inputs" else network.n_inputs)
-            for i in range(first + rows.start, first + rows.stop):
-                onto[i].append(number)
-        outgoing = np.cumsum([0, *map(len, onto)], dtype=np.int64)
-        return outgoing, np.array([number for numbers in onto for number in numbers], dtype=np.int32)
 
     def clear(self) -> None:
         self._call.clear(self._past)
@@ -216,6 +200,13 @@ class Native:
         self._network.credits = span.credits
         decision.tau_e, decision.since = span.tau_e, span.since
         decision.causal_hidden, decision.causal_action = span.causal_hidden, span.causal_action
+
+    def journal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the last decision; see `Journal`."""
+        decision = self._decision
+        t, what, posts = np.empty(decision.noted), np.empty(decision.noted, np.int32), np.empty(decision.posts)
+        self._call.journal(self._past, address(t), address(what), address(posts))
+        return t, what, posts
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Times (s) and numbers of the inputs that fired in the last decision, and of the neurons."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rwta_sim.circuit.events.journal import Creditor, EventEligibility, Journal
 from rwta_sim.circuit.events.native import Native
 from rwta_sim.circuit.events.plain import Plain
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
-from rwta_sim.circuit.evidence import Eligibility
 from rwta_sim.circuit.projection import Projection
 from rwta_sim.circuit.readout import Readout
 from rwta_sim.circuit.spec import NetworkSpec
@@ -105,8 +105,8 @@ class EventNetwork(Weights):
         self.arrays = Arrays(wiring, len(self._constants.rates))
         self._credit = credit
         self.keeps_eligibilities = credit is not None
-        if credit is not None:
-            self.arrays.credit(wiring.projections)
+        self._creditor = None if credit is None else Creditor(wiring, self._constants, kind, native)
+        self._before: tuple[np.ndarray, np.ndarray] | None = None
         self._drive = np.zeros(wiring.n_inputs)
         self._currents = spec.inputs == "current"
         self._span: Span | None = None
@@ -145,6 +145,9 @@ class EventNetwork(Weights):
         """Go on for this time (s), and begin to count spikes and eligibilities anew; `afresh`: as after `clear`."""
         if afresh and self._constants.noise > 0:
             self.clear()
+        if self._creditor is not None:
+            arrays = self.arrays
+            self._before = None if afresh else (arrays.x_inputs.copy(), arrays.x.copy())
         if self._span is None or self._span.end != time:
             self._span = self._span_of(time)
         self._engine.advance(self._span, None if self._currents else self._drive, afresh)
@@ -190,17 +193,15 @@ class EventNetwork(Weights):
         trace: np.ndarray = parts[0] - parts[1] if len(parts) > 1 else parts[0].copy()
         return trace
 
-    def eligibility(self) -> Eligibility | None:
-        """Copies of the eligibilities of the decision, or None where none are kept."""
-        if self._credit is None:
+    def eligibility(self) -> EventEligibility | None:
+        """Of the decision, or None where none are kept."""
+        if self._creditor is None:
             return None
-        arrays, weights = self.arrays, []
-        for p, e in zip(self.network.projections, self.arrays.e, strict=True):
-            kept = e.copy()
-            if p.origin == "inputs" and self._currents:  # the same in all of a decision
-                p.add_outer(self._drive[p.source], arrays.e_b[p.target], kept)
-            weights.append(kept)
-        return Eligibility(weights, arrays.e_b.copy(), arrays.counts.copy(), arrays.last.copy())
+        arrays, before = self.arrays, self._before or (None, None)
+        assert self._span is not None  # of `advance`
+        drive = self._drive if self._currents else None
+        journal = Journal(*self._engine.journal(), *before, self._span.end, drive)
+        return EventEligibility(self._creditor, ((journal, 1.0),), arrays.counts.copy(), arrays.last.copy())
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Of the last decision: times (s, from its start) and numbers of the inputs that fired, and of the neurons."""

@@ -38,6 +38,8 @@ class Plain:
         self._waiting: dict[tuple[int, int], list[tuple[np.ndarray, list[float]]]] = {}
         self._late: deque[tuple[float, int]] = deque()
         self._ending: deque[tuple[float, int]] = deque()
+        self._noted: list[tuple[float, int]] = []
+        self._posts: list[float] = []
         self._spikes: tuple[np.ndarray, ...] = ()
         self._origin = self._eta_t = 0.0
 
@@ -60,6 +62,8 @@ class Plain:
             self._has.forget()
             self.clear()
         self._has.begin()
+        self._noted.clear()
+        self._posts.clear()
         self._span, self._drive, self._origin, self._eta_t = span, drive, 0.0, 0.0
         inputs, events, fired = self._inputs(), self._circuits(), []
         actions = [t for t, c in events if c == len(self._network.starts) - 2]
@@ -124,6 +128,8 @@ class Plain:
         network, has = self._network, self._has
         input_ = i < network.n_inputs
         j = i if input_ else i - network.n_inputs
+        if self._span.credits:
+            self._noted.append((t, i if amount > 0 else -i - 1))
         scaled = [amount * self._is.jump / kept for kept in self._kept(t)]
         for part, by in enumerate(scaled):
             (has.x_inputs if input_ else has.x)[part, j] += by
@@ -238,9 +244,7 @@ class Plain:
         action = c == len(network.starts) - 2
         counts = (not span.causal_action or t >= last_action) if action else (not span.causal_hidden or t < last_action)
         if span.credits and counts and t >= span.since:
-            has.post[where] = -has.q[where]
-            has.post[winner] = 1.0 - has.q[winner]
-            self._credit(t, where)
+            self._credit(t, c, winner)
         has.last[where], has.q_last[where] = 0.0, has.q[where]
         has.last[winner] = 1.0
         has.counts[winner] += 1.0
@@ -248,26 +252,18 @@ class Plain:
         self._spike(t, network.n_inputs + winner)
         return winner
 
-    def _credit(self, t: float, where: slice) -> None:
-        has, span = self._has, self._span
-        has.post[where] *= math.exp((t - span.end) / span.tau_e) if span.tau_e > 0 else 1.0
-        has.e_b[where] += has.post[where]
-        kept = self._kept(t)
-        for p, e in zip(self._network.projections, has.e, strict=True):
-            low, high = max(where.start, p.target.start), min(where.stop, p.target.stop)
-            if low >= high or (p.origin == "inputs" and self._drive is None):
-                continue
-            x = has.x_inputs if p.origin == "inputs" else has.x
-            pre = np.zeros(p.shape[0])
-            for part, scale in enumerate(kept):
-                pre += (-1.0 if part else 1.0) * (x[part, p.source] * scale)
-            inside = slice(low - p.target.start, high - p.target.start)
-            if p.packing is None:
-                e[:, inside] += pre[:, None] * has.post[low:high]
-                continue
-            for rows, targets, group in p.packing.groups(e):
-                mine = (targets >= inside.start) & (targets < inside.stop)
-                group[:, mine] += pre[rows, None] * has.post[p.target][targets[mine]]
+    def _credit(self, t: float, c: int, winner: int) -> None:
+        """Note what the neurons of a circuit are credited with for a spike."""
+        network, span = self._network, self._span
+        weight = math.exp((t - span.end) / span.tau_e) if span.tau_e > 0 else 1.0
+        where = range(int(network.starts[c]), int(network.starts[c + 1]))
+        self._noted.append((t, network.n_inputs + network.n_neurons + c))
+        self._posts += [weight * (float(k == winner) - float(self._has.q[k])) for k in where]
+
+    def journal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the last decision; see `Journal`."""
+        times, what = zip(*self._noted, strict=True) if self._noted else ((), ())
+        return np.array(times, float), np.array(what, np.int32), np.array(self._posts, float)
 
     def _finish(self) -> None:
         has, network, end = self._has, self._network, self._span.end
