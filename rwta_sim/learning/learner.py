@@ -142,9 +142,9 @@ def joined(factors: Sequence[Factors | Eligibilities]) -> Factors | Eligibilitie
     """The rows of several decisions in one; or the sum of their eligibilities."""
     if len(factors) == 1:
         return factors[0]
-    first, *others = [e for e in factors if not isinstance(e, Factors)] or [None]
-    if first is not None:
-        return first.joined(others)
+    eligibilities = [e for e in factors if not isinstance(e, Factors)]
+    if eligibilities:
+        return eligibilities[0].joined(eligibilities[1:])
     rows = [f for f in factors if isinstance(f, Factors)]
     return _joined_rows(rows)
 

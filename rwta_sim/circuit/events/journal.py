@@ -195,8 +195,7 @@ class _Backwards:
             return
         felt = np.concatenate([journal.x_inputs, journal.x], axis=1)
         for i in np.flatnonzero(felt[0]).tolist():
-            grown = self._grown(0.0)
-            self._add(i, [float(x) * g for x, g in zip(felt[:, i], grown, strict=True)])
+            self._add(i, [float(x) * g for x, g in zip(felt[:, i], self._grown(0.0), strict=True)])
 
     def _add(self, i: int, by: list[float]) -> None:
         """The row of a sender grows by what has been credited later."""
@@ -295,8 +294,9 @@ class _Compiled:
         told = self._journal
         told.events, told.posts, told.end = len(journal.t), len(journal.posts), journal.end
         told.t, told.what, told.post = address(journal.t), address(journal.what), address(journal.posts)
-        none = journal.x is None or journal.x_inputs is None
-        told.x_inputs, told.x = (None, None) if none else (address(journal.x_inputs), address(journal.x))
+        told.x_inputs = told.x = None
+        if journal.x is not None and journal.x_inputs is not None:
+            told.x_inputs, told.x = address(journal.x_inputs), address(journal.x)
         self._function(self._at, self._journal_at, scale, address(bias))
 
     def _aim(self, weights: Sequence[np.ndarray]) -> None:

@@ -197,10 +197,10 @@ class EventNetwork(Weights):
         """Of the decision, or None where none are kept."""
         if self._creditor is None:
             return None
-        arrays, before = self.arrays, self._before or (None, None)
+        arrays, (x_inputs, x) = self.arrays, self._before or (None, None)
         assert self._span is not None  # of `advance`
         drive = self._drive if self._currents else None
-        journal = Journal(*self._engine.journal(), *before, self._span.end, drive)
+        journal = Journal(*self._engine.journal(), x_inputs, x, self._span.end, drive)
         return EventEligibility(self._creditor, ((journal, 1.0),), arrays.counts.copy(), arrays.last.copy())
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
