@@ -105,7 +105,7 @@ def write(table: dict) -> None:
         events, compiled = table["speed"]["events"], table["speed"]["compiled"]
         lines += ["", "## Speed", "", "Command: `python benchmarks/cartpole_events.py --speed`", ""]
         lines += [
-            f"CPU microseconds of a training decision, everything in it (environment, critic, learning), in {len(SEEDS)} "
+            f"CPU microseconds of a training decision and all in it (environment, critic, learning), in {len(SEEDS)} "
             f"trainings of {DECISIONS:,} decisions, seeds {SEEDS[0]}-{SEEDS[-1]}, the engines in turns.",
             "",
             "| engine | median | lowest |",
