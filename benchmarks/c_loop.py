@@ -21,8 +21,8 @@ SOURCE = Path(__file__).with_name("c_loop.c")
 LANES, MASK, MAX_EVENTS = 16, 32, 8
 
 
-def load() -> ctypes.CDLL:
-    """Compile c_loop.c for this processor and load it."""
+def load(source: Path = SOURCE) -> ctypes.CDLL:
+    """Compile a C file for this processor and load it."""
     names = filter(None, (os.environ.get("CC"), "cc", "gcc", "clang"))
     compiler = next((path for path in map(shutil.which, names) if path), None)
     if compiler is None:
@@ -30,9 +30,9 @@ def load() -> ctypes.CDLL:
     with tempfile.TemporaryDirectory(prefix="c_loop-") as folder:
         built, library = f"{folder}/c_loop.o", f"{folder}/c_loop.so"
         flags = ["-O3", "-march=native", "-ffast-math", "-fPIC"]
-        subprocess.run([compiler, *flags, "-c", str(SOURCE), "-o", built], check=True)
+        subprocess.run([compiler, *flags, "-c", str(source), "-o", built], check=True)
         # Not with -ffast-math here: linked so, a library switches the whole process to flush denormals.
-        subprocess.run([compiler, "-shared", built, "-o", library], check=True)
+        subprocess.run([compiler, "-shared", built, "-lm", "-o", library], check=True)
         return ctypes.CDLL(library)
 
 
@@ -86,7 +86,7 @@ class CLoop:
             "rate": aligned(inputs, np.uint16),
             "w_inputs": aligned((network.n_inputs, row), np.float32),
             "w_neurons": aligned((network.n_neurons, row), np.float32),
-            "b": aligned(row, np.float32),
+            "b": aligned(row + LANES, np.float32),
             "nothing": aligned(row, np.float32),
             "events": _thresholds(float(spec.circuit_rate * spec.dt)),
             **{name: aligned(row + LANES, np.float32) for name in ("I", "u", "q", "x")},
@@ -121,6 +121,9 @@ class CLoop:
         )
         self._set_weights(network.weights())
         self._pointer = ctypes.byref(self._network)
+        self._load()
+
+    def _load(self) -> None:
         library = load()
         self._run, self._learn = library.c_loop_run, library.c_loop_learn
         self._run.argtypes, self._run.restype = [ctypes.c_void_p, ctypes.c_int64], None
@@ -168,7 +171,7 @@ class CLoop:
 
     def recorded(self) -> dict[str, np.ndarray]:
         """S - q of every step, shape (steps, n_neurons), and spikes of inputs and neurons, (steps, n)."""
-        steps, row = int(self._network.step), self._arrays["b"].size
+        steps, row = int(self._network.step), self._arrays["nothing"].size
         found = {"factors": self._arrays["factors"][:steps, : self._n_neurons].copy()}
         for name, matrix, n in (("in", "w_inputs", self._n_inputs), ("", "w_neurons", self._n_neurons)):
             suffix = f"_{name}" if name else ""

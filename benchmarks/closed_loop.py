@@ -2,9 +2,10 @@
 
     python benchmarks/closed_loop.py --write
     python benchmarks/closed_loop.py --learning --write
+    python benchmarks/closed_loop.py --events --write
 
 A decision writes the spike probabilities of the inputs, simulates 20 steps and reads q of the action circuit; nothing
-is learned, but with `--learning`. Each path runs in a process of its own, one at a time, in turns: round by round, so
+is learned, but with `--learning`. `--events`: decisions of 100 ms at cortical rates, without a time step and with one. Each path runs in a process of its own, one at a time, in turns: round by round, so
 that a slow moment of the machine falls on all of them. `--quick` measures less; `--check` compares the C loop with the
 compiled engine.
 """
@@ -12,6 +13,7 @@ compiled engine.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -21,8 +23,9 @@ from typing import Any
 
 from brian2 import BrianLogger
 from c_check import Agreement, compare
+from event_loop import events
 from loop_cases import MODES, NETWORKS, STEPS, Case
-from loop_paths import LEARNING_PATHS, PATHS, RULES, Precision
+from loop_paths import LEARNING_PATHS, PATHS, RULES, Precision, make_path
 from loop_table import write_section
 from loop_worker import Worker
 from machine import ONE_THREAD, machine
@@ -47,7 +50,8 @@ def say(text: str) -> None:
 
 def measure(case: Case, paths: list[str], precision: Precision, rounds: int, seconds: float) -> list[dict[str, Any]]:
     """One row per path."""
-    workers = [Worker(name, case, precision, seconds) for name in paths]  # they build at the same time ...
+    make = functools.partial(make_path, precision=precision)
+    workers = [Worker(name, case, seconds, make) for name in paths]  # they build at the same time ...
     for worker in workers:
         say(f"{case.network} {case.mode}: {worker.name} is ready, {worker.ready()} decisions a round")
     times: dict[str, list[float]] = {name: [] for name in paths}
@@ -146,6 +150,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument("--write", action="store_true", help="check, and write closed_loop.json and closed_loop.md")
     parser.add_argument("--learning", action="store_true", help="measure the paths that learn, instead")
+    parser.add_argument("--events", action="store_true", help="measure decisions without a time step, instead")
     parser.add_argument("--check", action="store_true", help="only check the C loop; exit status 1 if it disagrees")
     arguments = parser.parse_args()
     BrianLogger.suppress_name("unused_brian_object")  # the C loop only reads weights from a network
@@ -166,6 +171,13 @@ def main() -> int:
             print(json.dumps(section["rows"]))
         if arguments.write:
             write_section("learning", section)
+        return 0
+    if arguments.events:
+        section = {**made_by, **events(arguments.networks, rounds, seconds)}
+        if arguments.json:
+            print(json.dumps(section["rows"]))
+        if arguments.write:
+            write_section("events", section)
         return 0
     began, rows = time.perf_counter(), []
     for case in [Case(network, mode) for network in arguments.networks for mode in arguments.modes]:

@@ -88,6 +88,17 @@ def _learning(section: dict[str, Any]) -> list[str]:
     )
 
 
+def _events(section: dict[str, Any]) -> list[str]:
+    lines = ["## Without a time step: microseconds of a decision", *_origin(section), *section["text"], ""]
+    return lines + _rows(
+        ["network", "path", "µs, lowest", "µs, median", "time relative to the C event loop"],
+        (
+            [r["network"], r["path"], _figure(r["us"]), _figure(r["us_median"]), _figure(r["relative_to_c"])]
+            for r in section["rows"]
+        ),
+    )
+
+
 def _training(section: dict[str, Any]) -> list[str]:
     lines = ["## Training on CartPole-v1: start and speed", *_origin(section), *section["text"], ""]
     return lines + _rows(
@@ -109,5 +120,6 @@ PEER = [
 SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "loop": _loop,
     "learning": _learning,
+    "events": _events,
     "training": _training,
 }

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import Any, Protocol
 
 from brian2 import BrianLogger
-from loop_cases import Case
-from loop_paths import Precision, make_path
 
 __all__ = ["Worker"]
 
 
-def _serve(ends: tuple[Connection, Connection], name: str, case: Case, precision: Precision, seconds: float) -> None:
+class Timed(Protocol):
+    """What a path can do."""
+
+    def time(self, decisions: int) -> float:
+        """Seconds that so many decisions take."""
+
+
+def _serve(
+    ends: tuple[Connection, Connection], name: str, case: Any, seconds: float, make: Callable[[str, Any], Timed]
+) -> None:
     """Build the path, say how many decisions a round has, then time a round for each message."""
     connection, parents = ends
     parents.close()  # so that the parent's death ends this process too
     os.dup2(2, 1)  # standard output is for the results
     BrianLogger.suppress_name("unused_brian_object")  # the C loop only reads weights from a network
-    path = make_path(name, case, precision)
+    path = make(name, case)
     path.time(3)  # generates or loads code, and fills the traces
     decisions = 1
     while (took := path.time(decisions)) < seconds / 2:
@@ -36,18 +45,19 @@ class Worker:
     ----------
     name : str
         Of the path.
-    case : Case
-    precision : {"single", "double"}
-        Of the path `compiled`.
+    case : object
+        What it is built for.
     seconds : float
         About how long a round shall take.
+    make : callable
+        Builds the path of a name and a case.
     """
 
-    def __init__(self, name: str, case: Case, precision: Precision, seconds: float) -> None:
+    def __init__(self, name: str, case: Any, seconds: float, make: Callable[[str, Any], Timed]) -> None:
         self.name = name
         context = multiprocessing.get_context("fork")  # everything is imported already
         self._connection, other = context.Pipe()
-        arguments = ((other, self._connection), name, case, precision, seconds)
+        arguments = ((other, self._connection), name, case, seconds, make)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         other.close()

@@ -74,13 +74,15 @@ def test_compiled_code_gives_the_numbers_of_python(name):
             network.drive(np.random.default_rng(seed).random(5))
             network.advance(TIME)
         one, other = (network.arrays for network in both)
-        for array in ("x_inputs", "x", "u", "q", "potential", "counts", "last", "t_spike", "eta", "e_b"):
+        for array in ("x_inputs", "x", "u", "q", "potential", "counts", "last", "t_spike", "eta"):
             np.testing.assert_array_equal(getattr(one, array), getattr(other, array), err_msg=array)
-        for e, expected in zip(one.e, other.e, strict=True):
-            np.testing.assert_array_equal(e, expected)
+        found, expected = (network.eligibility().times(0.3) for network in both)
+        np.testing.assert_array_equal(found.bias, expected.bias)
+        for e, other_e in zip(found.weights, expected.weights, strict=True):
+            np.testing.assert_array_equal(e, other_e)
         for spikes, expected in zip(*(network.spikes() for network in both), strict=True):
             np.testing.assert_array_equal(spikes, expected)
-    assert one.x.any() and one.e_b.any()
+    assert one.x.any() and found.bias.any() and all(e.any() for e in found.weights)
 
 
 # -- by hand from the list of spikes ---------------------------------------------------------------------

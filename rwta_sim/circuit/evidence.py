@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 
 from rwta_sim.circuit.spikes import SpikeRows
+from rwta_sim.circuit.wiring import Wiring
 
-__all__ = ["Eligibility", "History"]
+__all__ = ["Eligibilities", "Eligibility", "History"]
 
 
 class History(NamedTuple):
@@ -34,8 +36,32 @@ class History(NamedTuple):
     q: np.ndarray
 
 
+class Eligibilities(Protocol):
+    """Eligibilities of one decision, or a sum over several: those of synapses (`Eligibility`), or of events
+    (`rwta_sim.circuit.events.journal.EventEligibility`). Attributes as of `Eligibility`."""
+
+    @property
+    def weights(self) -> list[np.ndarray]: ...
+    @property
+    def bias(self) -> np.ndarray: ...
+    @property
+    def counts(self) -> np.ndarray: ...
+    @property
+    def fired(self) -> np.ndarray: ...
+
+    def times(self, modulation: float) -> Self:
+        """The eligibilities with the third factor."""
+
+    def joined(self, others: Sequence[Self]) -> Self:
+        """The sum of these and others."""
+
+    def with_choice(self, network: Wiring, input_trace: np.ndarray, trace: np.ndarray, post: np.ndarray) -> Self:
+        """These, of one decision, and in them what the choice of its action adds: the outer product of traces at its
+        end with `post`, shape (n_neurons,), which is zero but in the action circuit."""
+
+
 class Eligibility(NamedTuple):
-    """Eligibilities of one decision, or a sum over several.
+    """Eligibilities that synapses have kept, of one decision or a sum over several.
 
     Attributes
     ----------
@@ -54,3 +80,16 @@ class Eligibility(NamedTuple):
     def times(self, modulation: float) -> Eligibility:
         """The eligibilities with the third factor."""
         return self._replace(weights=[modulation * e for e in self.weights], bias=modulation * self.bias)
+
+    def joined(self, others: Sequence[Eligibility]) -> Eligibility:
+        """The sum of these and others."""
+        weights = [np.sum(m, axis=0) for m in zip(self.weights, *(e.weights for e in others), strict=True)]
+        return self._replace(weights=weights, bias=np.sum([self.bias, *(e.bias for e in others)], axis=0))
+
+    def with_choice(self, network: Wiring, input_trace: np.ndarray, trace: np.ndarray, post: np.ndarray) -> Eligibility:
+        """See `Eligibilities.with_choice`; in place."""
+        for p, e in zip(network.projections, self.weights, strict=True):
+            pre = input_trace if p.origin == "inputs" else trace
+            p.add_outer(pre[p.source], post[p.target], e)
+        np.add(self.bias, post, out=self.bias)
+        return self

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from rwta_sim.circuit.evidence import Eligibility
+from rwta_sim.circuit.evidence import Eligibilities
 from rwta_sim.circuit.spikes import SpikeRows
 from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.learning.decision import Factors
@@ -35,7 +35,7 @@ class Batch:
         How many are in it.
     """
 
-    def __init__(self, wiring: Wiring, gradient: Callable[[Factors | Eligibility], Sequence[np.ndarray]]) -> None:
+    def __init__(self, wiring: Wiring, gradient: Callable[[Factors | Eligibilities], Sequence[np.ndarray]]) -> None:
         inputs, neurons = np.zeros(wiring.n_inputs), np.zeros(wiring.n_neurons)
         self._rows = Rows(pre_inputs=inputs, pre_neurons=neurons, post=neurons, bias=neurons)
         self._gradient = gradient
@@ -43,10 +43,10 @@ class Batch:
         self._summed = False
         self.episodes = np.zeros(1, dtype=np.int64)
 
-    def add(self, factors: Factors | Eligibility) -> None:
+    def add(self, factors: Factors | Eligibilities) -> None:
         """Add an episode."""
         self.episodes += 1
-        if isinstance(factors, Eligibility) or not _plain(factors):
+        if not isinstance(factors, Factors) or not _plain(factors):
             self._sum(factors)
             return
         self._rows.extend(len(factors.post), **{**factors._asdict(), "bias": factors.of_biases})
@@ -70,7 +70,7 @@ class Batch:
         self._sum(Factors(**self._rows.state()))
         self._rows.truncate(0)
 
-    def _sum(self, factors: Factors | Eligibility) -> None:
+    def _sum(self, factors: Factors | Eligibilities) -> None:
         gradients = self._gradient(factors)
         if not self._sums:
             self._sums = [np.empty_like(g) for g in gradients]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rwta_sim.circuit.evidence import Eligibility, History
+from rwta_sim.circuit.evidence import Eligibilities, History
 from rwta_sim.circuit.spikes import SpikeRows
 
 __all__ = ["Decision", "Factors"]
@@ -46,8 +46,8 @@ class Decision(NamedTuple):
         read them: what they say of a decision must not depend on the spikes in `v`, which are credited for it.
     history : History or None
         For rules that need it.
-    eligibility : Eligibility or None
-        From the synapses, where they have it.
+    eligibility : Eligibilities or None
+        From the synapses, or from events, where they have it.
     factors : Factors or None
         What the rule makes of the decision, where that is known already.
     """
@@ -64,7 +64,7 @@ class Decision(NamedTuple):
     rate: float = math.nan
     rates: np.ndarray | None = None
     history: History | None = None
-    eligibility: Eligibility | None = None
+    eligibility: Eligibilities | None = None
     factors: Factors | None = None
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rwta_sim.circuit.evidence import Eligibility
+from rwta_sim.circuit.evidence import Eligibilities
 from rwta_sim.circuit.wiring import Weights
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.outer import outer
@@ -56,7 +56,7 @@ class Gradient:
         self.buffers = [np.empty_like(w) for w in self.parameters]
         self._scratch = [np.empty_like(w) for w in self.parameters]
 
-    def __call__(self, factors: Factors | Eligibility) -> list[np.ndarray]:
+    def __call__(self, factors: Factors | Eligibilities) -> list[np.ndarray]:
         """The gradient of factors that are multiplied by the modulation already.
 
         Returns
@@ -66,15 +66,15 @@ class Gradient:
         """
         for i in range(len(self.projections)):
             self._of_projection(factors, i)
-        if isinstance(factors, Eligibility):
-            np.copyto(self.buffers[-1], factors.bias)
-        else:
+        if isinstance(factors, Factors):
             np.sum(factors.of_biases, axis=0, out=self.buffers[-1])
+        else:
+            np.copyto(self.buffers[-1], factors.bias)
         if self.bias_mask is not None:
             self.buffers[-1] *= self.bias_mask
         return self.buffers
 
-    def _of_projection(self, factors: Factors | Eligibility, i: int) -> None:
+    def _of_projection(self, factors: Factors | Eligibilities, i: int) -> None:
         p, g, tmp, mirror = self.projections[i], self.buffers[i], self._scratch[i], self.mirrors[i]
         if mirror is not None and mirror < i:
             self.projections[mirror].transpose(self.buffers[mirror], g)
@@ -93,9 +93,9 @@ class Gradient:
         if self.gains[i] != 1.0:
             g *= self.gains[i]
 
-    def _forwards(self, factors: Factors | Eligibility, i: int, out: np.ndarray) -> None:
+    def _forwards(self, factors: Factors | Eligibilities, i: int, out: np.ndarray) -> None:
         """The sum for projection `i` alone, as without symmetric weights."""
-        if isinstance(factors, Eligibility):
+        if not isinstance(factors, Factors):
             np.copyto(out, factors.weights[i])
             return
         p = self.projections[i]

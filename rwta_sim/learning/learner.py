@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rwta_sim.circuit.evidence import Eligibility
+from rwta_sim.circuit.evidence import Eligibilities
 from rwta_sim.circuit.spikes import SpikeRows
 from rwta_sim.circuit.wiring import Weights
 from rwta_sim.learning.batch import Batch
@@ -51,7 +51,7 @@ class Learner(LearnerBase):
         self._network = weights.network
         self._from_eligibilities = spec.apply == "synapses" or weights.keeps_eligibilities
         #: Decisions that wait for their advantage: factors, and the entropy's part of the modulation.
-        self._waiting: list[tuple[Factors | Eligibility, float]] = []
+        self._waiting: list[tuple[Factors | Eligibilities, float]] = []
         self._batch = None if spec.batch == 1 else Batch(weights.network, self.updater.gradient)
         #: What earlier decisions left to the TD error.
         lasting = rule.carry > 0 and self.credit.online
@@ -97,17 +97,17 @@ class Learner(LearnerBase):
             return True
         return self._follow_batch(self._batch, together)
 
-    def factors(self, decision: Decision) -> Factors | Eligibility:
+    def factors(self, decision: Decision) -> Factors | Eligibilities:
         """What the modulation of `decision` multiplies: factors, or the eligibilities of the synapses."""
         if self._from_eligibilities:
             return synaptic_eligibility(self.rule, self._network, decision)
         return self.rule.factors(decision) if decision.factors is None else decision.factors
 
-    def gradient(self, factors: Factors | Eligibility) -> list[np.ndarray]:
+    def gradient(self, factors: Factors | Eligibilities) -> list[np.ndarray]:
         """See `Gradient`."""
         return self.updater.gradient(factors)
 
-    def _follow_batch(self, batch: Batch, factors: Factors | Eligibility) -> bool:
+    def _follow_batch(self, batch: Batch, factors: Factors | Eligibilities) -> bool:
         """Wait until the batch is complete, and step with its mean gradient."""
         batch.add(factors)
         if batch.episodes[0] < self.spec.batch:
@@ -118,7 +118,7 @@ class Learner(LearnerBase):
         self.updater.step(gradients, self.rate)
         return True
 
-    def _follow_lasting(self, factors: Factors | Eligibility, td_error: float, bonus: float) -> None:
+    def _follow_lasting(self, factors: Factors | Eligibilities, td_error: float, bonus: float) -> None:
         """Apply a TD error to the eligibility of this and earlier decisions, and the entropy bonus to this one's."""
         gradients = self.gradient(factors)
         for g, e in zip(gradients, self._lasting, strict=True):
@@ -138,14 +138,13 @@ class Learner(LearnerBase):
         return {**super().state(), **batch}
 
 
-def joined(factors: Sequence[Factors | Eligibility]) -> Factors | Eligibility:
+def joined(factors: Sequence[Factors | Eligibilities]) -> Factors | Eligibilities:
     """The rows of several decisions in one; or the sum of their eligibilities."""
     if len(factors) == 1:
         return factors[0]
-    eligibilities = [e for e in factors if isinstance(e, Eligibility)]
+    eligibilities = [e for e in factors if not isinstance(e, Factors)]
     if eligibilities:
-        weights = [np.sum(matrices, axis=0) for matrices in zip(*(e.weights for e in eligibilities), strict=True)]
-        return eligibilities[0]._replace(weights=weights, bias=np.sum([e.bias for e in eligibilities], axis=0))
+        return eligibilities[0].joined(eligibilities[1:])
     rows = [f for f in factors if isinstance(f, Factors)]
     return _joined_rows(rows)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from rwta_sim.circuit.evidence import Eligibility
+from rwta_sim.circuit.evidence import Eligibilities
 from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.learning.decision import Decision
 from rwta_sim.learning.rules import Rule
@@ -12,7 +10,7 @@ from rwta_sim.learning.rules import Rule
 __all__ = ["synaptic_eligibility"]
 
 
-def synaptic_eligibility(rule: Rule, network: Wiring, decision: Decision) -> Eligibility:
+def synaptic_eligibility(rule: Rule, network: Wiring, decision: Decision) -> Eligibilities:
     """The eligibilities of a decision, and in them what the choice of its action adds (`Rule.choice`).
 
     Raises
@@ -24,9 +22,4 @@ def synaptic_eligibility(rule: Rule, network: Wiring, decision: Decision) -> Eli
     if eligibility is None:
         raise ValueError("learning.apply = 'synapses' needs a network with plasticity: give it the rule's equations")
     post = rule.choice(decision)
-    if post is not None:
-        for p, e in zip(network.projections, eligibility.weights, strict=True):
-            pre = decision.input_trace if p.origin == "inputs" else decision.trace
-            p.add_outer(pre[p.source], post[p.target], e)
-        np.add(eligibility.bias, post, out=eligibility.bias)
-    return eligibility
+    return eligibility if post is None else eligibility.with_choice(network, decision.input_trace, decision.trace, post)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rwta_sim.circuit.evidence import Eligibility
+from rwta_sim.circuit.evidence import Eligibilities
 from rwta_sim.circuit.wiring import Weights
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.gradient import Gradient
@@ -39,7 +39,7 @@ class Updater:
         """The optimiser's way without a gradient, if it has one; made when first needed: it may have to be compiled."""
         return self._optimiser.shortcut(self.gradient)
 
-    def follow(self, factors: Factors | Eligibility, rate: float, modulation: float = 1.0) -> None:
+    def follow(self, factors: Factors | Eligibilities, rate: float, modulation: float = 1.0) -> None:
         """A step along the gradient of `factors` times their modulation."""
         shortcut = self.shortcut
         if shortcut is not None and isinstance(factors, Factors) and shortcut.can(factors):

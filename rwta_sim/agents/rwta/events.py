@@ -51,9 +51,7 @@ class EventActor(Actor):
         yield from ()
         network = self.weights
         network.drive(drive)
-        if self._each_decision:
-            network.clear()
-        network.advance(self._time)
+        network.advance(self._time, afresh=self._each_decision)
         if self._spikes is not None:
             self._note(self._spikes)
         self._decisions += 1

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 struct Stream {
@@ -17,7 +18,6 @@ struct Projection {
     const int32_t *targets; // from `target` on, ascending; null: all of them
     double gain;
     const void *w; // (n_source, n_target)
-    double *e;     // eligibility, the same shape
 };
 
 struct Network {
@@ -30,17 +30,20 @@ struct Network {
     const int64_t *outgoing;  // projections of sender i: `onto` from outgoing[i] to outgoing[i + 1]
     const int32_t *onto;
     const double *b, *current; // current from the inputs, or zeros
-    double *x_inputs, *x, *u;  // parts rows each: what is felt, times exp(rate (t - origin))
+    double *x_inputs, *x;      // parts rows each: what is felt, times exp(rate (t - origin))
+    void *u;                   // the same, in the precision of the weights
     double *t_spike, *eta, *gain;
-    double *counts, *last, *q, *q_last, *potential, *e_b, *post; // of the decision
+    double *counts, *last, *q, *q_last, *potential; // of the decision
 };
 
 struct Decision {
     double end;             // its length; times count from its start
+    int64_t afresh;         // whether it starts from nothing
     const double *drive;    // of inputs that spike, or null
     Stream for_inputs, for_circuits;
     double tau_e, since;    // eligibilities fade with tau_e (0: they do not), and begin at `since`
     int64_t causal_hidden, causal_action; // credit only before the last action spike; only that one
+    int64_t noted, posts;   // told of it: how long its journal is
 };
 
 // Spikes under way: those that are still to be felt, and those that are to be taken back.
@@ -55,42 +58,125 @@ struct Queue {
         while (at > head && t[at - 1] > time) at--;
         t.insert(t.begin() + at, time), who.insert(who.begin() + at, i);
     }
+    void clear() { t.clear(), who.clear(), head = 0; }
     void shift(double by) {
         t.erase(t.begin(), t.begin() + head), who.erase(who.begin(), who.begin() + head), head = 0;
         for (double &time : t) time -= by;
     }
 };
 
+// Rows of weights that are still to be added to potentials: four at a time, so that these are read and written once.
+struct Waiting {
+    const void *row[4];
+    double by[2][4]; // what each is multiplied by, for each part of the kernel
+    int64_t count = 0;
+};
+
 struct Past {
     Queue late, ending;
     std::vector<double> input_t, circuit_t; // of this decision
     std::vector<int32_t> input_i, circuit_i, fired;
+    std::vector<double> noted_t, posts; // the journal of this decision, see journal.py
+    std::vector<int32_t> noted;
+    std::vector<double> upto;               // sums of the drive
+    std::vector<int32_t> guide;             // where in `upto` to begin to look
+    std::vector<double> grown, sums;        // of a circuit that competes: exp(u), and sums of it
+    std::vector<Waiting> waiting;           // of each projection
+    std::vector<int32_t> unfinished;        // of which some may wait
 };
 
 namespace {
+
+// exp(x), to two units in the last place, for x from -700 to 700; below as of -700. The same operations as in plain.py, and such
+// that the compiler can do several at a time.
+inline double exponential(double x) {
+    x = x < -700.0 ? -700.0 : x;
+    const double shifted = x * 1.4426950408889634 + 6755399441055744.0; // rounds to the nearest integer
+    const double n = shifted - 6755399441055744.0;
+    const double r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
+    const double r2 = r * r, r4 = r2 * r2;
+    const double low = (1.0 + r) + r2 * (0.5 + r * (1.0 / 6));
+    const double middle = (1.0 / 24 + r * (1.0 / 120)) + r2 * (1.0 / 720 + r * (1.0 / 5040));
+    const double high = (1.0 / 40320 + r * (1.0 / 362880)) + r2 * (1.0 / 3628800 + r * (1.0 / 39916800));
+    const double top = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
+    const double p = low + r4 * (middle + r4 * (high + r4 * top));
+    int64_t bits;
+    std::memcpy(&bits, &shifted, sizeof bits);
+    bits = int64_t(uint64_t(bits + 1023) << 52); // what is left of the constant is shifted out
+    double power;
+    std::memcpy(&power, &bits, sizeof power);
+    return p * power;
+}
 
 struct Run {
     Network &n;
     Decision &d;
     Past &past;
     double origin, eta_t;
+    double kept_t, kept_at[2]; // the last time that `kept` was asked for, and what it came to
+    double total;              // of the last competition
 
-    double kept(int64_t part, double t) const { return std::exp(-n.rate[part] * (t - origin)); }
+    Run(Network &n, Decision &d, Past &past) : n(n), d(d), past(past), origin(0.0), eta_t(0.0), kept_t(NAN) {
+        past.waiting.resize(n.projections);
+        int64_t largest = 0;
+        for (int64_t c = 0; c < n.circuits; c++) largest = std::max(largest, n.starts[c + 1] - n.starts[c]);
+        past.grown.resize((largest + 7) / 8 * 8), past.sums.resize(past.grown.size());
+    }
+
+    // What is left at t of each part of a trace since `origin`.
+    const double *kept(double t) {
+        if (t != kept_t) {
+            for (int64_t part = 0; part < n.parts; part++) kept_at[part] = std::exp(-n.rate[part] * (t - origin));
+            kept_t = t;
+        }
+        return kept_at;
+    }
     static double sign(int64_t part) { return part ? -1.0 : 1.0; }
+
+    // Sums of the drive, and for each of as many equal parts of their total as there are inputs, where it begins.
+    double prepare_inputs() {
+        past.upto.resize(n.inputs), past.guide.resize(n.inputs);
+        double total = 0.0;
+        for (int64_t i = 0; i < n.inputs; i++) past.upto[i] = total += d.drive[i];
+        const double part = total / double(n.inputs);
+        int64_t i = 0;
+        for (int64_t k = 0; k < n.inputs; k++) {
+            while (i < n.inputs - 1 && past.upto[i] <= double(k) * part) i++;
+            past.guide[k] = int32_t(i);
+        }
+        return total;
+    }
+
+    // The first input whose sum is above a number drawn between 0 and their total.
+    int32_t input() {
+        const double *upto = past.upto.data(), drawn = d.for_inputs.next(d.for_inputs.state);
+        const double at = drawn * upto[n.inputs - 1];
+        int64_t i = past.guide[std::min(int64_t(drawn * double(n.inputs)), n.inputs - 1)];
+        while (i > 0 && upto[i - 1] > at) i--;
+        while (i < n.inputs - 1 && upto[i] <= at) i++;
+        return int32_t(i);
+    }
+
+    // Nothing has happened in the decision; and nothing is felt, if it starts afresh.
+    template <class T> void begin() {
+        if (d.afresh) {
+            std::fill_n(n.x_inputs, n.parts * n.inputs, 0.0);
+            std::fill_n(n.x, n.parts * n.neurons, 0.0), std::fill_n(felt<T>(0), n.parts * n.neurons, T(0));
+            std::fill_n(n.t_spike, n.neurons, -INFINITY);
+            past.late.clear(), past.ending.clear();
+        }
+        std::fill_n(n.counts, n.neurons, 0.0), std::fill_n(n.last, n.neurons, 0.0);
+        past.noted_t.clear(), past.noted.clear(), past.posts.clear();
+    }
 
     void draw() {
         past.input_t.clear(), past.input_i.clear(), past.circuit_t.clear(), past.circuit_i.clear(), past.fired.clear();
         if (d.drive) {
-            std::vector<double> upto(n.inputs);
-            double total = 0.0;
-            for (int64_t i = 0; i < n.inputs; i++) upto[i] = total += d.drive[i];
+            const double total = prepare_inputs();
             if (total > 0.0)
                 for (double t = d.for_inputs.exponential(n.rho_hat * total); t < d.end;
-                     t += d.for_inputs.exponential(n.rho_hat * total)) {
-                    const double at = d.for_inputs.next(d.for_inputs.state) * total;
-                    const int64_t i = std::upper_bound(upto.begin(), upto.end(), at) - upto.begin();
-                    past.input_t.push_back(t), past.input_i.push_back(int32_t(std::min(i, n.inputs - 1)));
-                }
+                     t += d.for_inputs.exponential(n.rho_hat * total))
+                    past.input_t.push_back(t), past.input_i.push_back(input());
         }
         const double rate = n.rho_hat * double(n.circuits);
         for (double t = d.for_circuits.exponential(rate); t < d.end; t += d.for_circuits.exponential(rate)) {
@@ -99,23 +185,72 @@ struct Run {
         }
     }
 
+    template <class T> T *felt(int64_t part) const { return static_cast<T *>(n.u) + part * n.neurons; }
+
     // Sender i (inputs first, then neurons) is felt from t on by `amount`.
     template <class T> void feel(double t, int32_t i, double amount) {
         const bool input = i < n.inputs;
         const int64_t j = input ? i : i - n.inputs;
+        if (n.credits) note(t, amount > 0.0 ? i : -i - 1);
+        double scaled[2];
+        const double *left = kept(t);
         for (int64_t part = 0; part < n.parts; part++) {
-            const double scaled = amount * n.jump / kept(part, t);
-            (input ? n.x_inputs + part * n.inputs : n.x + part * n.neurons)[j] += scaled;
-            for (int64_t k = n.outgoing[i]; k < n.outgoing[i + 1]; k++) {
-                const Projection &p = n.projection[n.onto[k]];
-                const T *__restrict w = static_cast<const T *>(p.w) + (j - p.source) * p.n_target;
-                double *__restrict u = n.u + part * n.neurons + p.target;
-                const double by = p.gain * scaled;
-                if (p.targets)
-                    for (int64_t m = 0; m < p.n_target; m++) u[p.targets[m]] += double(w[m]) * by;
-                else
-                    for (int64_t m = 0; m < p.n_target; m++) u[m] += double(w[m]) * by;
+            scaled[part] = amount * n.jump / left[part];
+            (input ? n.x_inputs + part * n.inputs : n.x + part * n.neurons)[j] += scaled[part];
+        }
+        for (int64_t k = n.outgoing[i]; k < n.outgoing[i + 1]; k++) {
+            const int32_t number = n.onto[k];
+            const Projection &p = n.projection[number];
+            Waiting &rows = past.waiting[number];
+            if (rows.count == 0) past.unfinished.push_back(number);
+            rows.row[rows.count] = static_cast<const T *>(p.w) + (j - p.source) * p.n_target;
+            for (int64_t part = 0; part < n.parts; part++) rows.by[part][rows.count] = p.gain * scaled[part];
+            if (++rows.count == 4) add_four<T>(p, rows);
+        }
+    }
+
+    template <class T> void add_four(const Projection &p, Waiting &rows) {
+        const T *__restrict a = static_cast<const T *>(rows.row[0]), *__restrict b = static_cast<const T *>(rows.row[1]);
+        const T *__restrict c = static_cast<const T *>(rows.row[2]), *__restrict e = static_cast<const T *>(rows.row[3]);
+        for (int64_t part = 0; part < n.parts; part++) {
+            T *__restrict u = felt<T>(part) + p.target;
+            const T f = T(rows.by[part][0]), g = T(rows.by[part][1]), h = T(rows.by[part][2]), i = T(rows.by[part][3]);
+            if (p.targets)
+                for (int64_t m = 0; m < p.n_target; m++)
+                    u[p.targets[m]] += (a[m] * f + b[m] * g) + (c[m] * h + e[m] * i);
+            else
+                for (int64_t m = 0; m < p.n_target; m++) u[m] += (a[m] * f + b[m] * g) + (c[m] * h + e[m] * i);
+        }
+        rows.count = 0;
+    }
+
+    // Let no row wait.
+    template <class T> void settle() {
+        for (const int32_t number : past.unfinished) {
+            const Projection &p = n.projection[number];
+            Waiting &rows = past.waiting[number];
+            for (int64_t k = 0; k < rows.count; k++) {
+                const T *__restrict w = static_cast<const T *>(rows.row[k]);
+                for (int64_t part = 0; part < n.parts; part++) {
+                    T *__restrict u = felt<T>(part) + p.target;
+                    const T by = T(rows.by[part][k]);
+                    if (p.targets)
+                        for (int64_t m = 0; m < p.n_target; m++) u[p.targets[m]] += w[m] * by;
+                    else
+                        for (int64_t m = 0; m < p.n_target; m++) u[m] += w[m] * by;
+                }
             }
+            rows.count = 0;
+        }
+        past.unfinished.clear();
+    }
+
+    // Have the weights of a sender at hand soon.
+    template <class T> void fetch(int32_t i) const {
+        for (int64_t k = n.outgoing[i]; k < n.outgoing[i + 1]; k++) {
+            const Projection &p = n.projection[n.onto[k]];
+            const char *row = reinterpret_cast<const char *>(static_cast<const T *>(p.w) + (i - p.source) * p.n_target);
+            for (int64_t at = 0; at < p.n_target * int64_t(sizeof(T)); at += 64) __builtin_prefetch(row + at);
         }
     }
 
@@ -129,44 +264,67 @@ struct Run {
     }
 
     // Traces and currents in units of a later time, before their factors overflow.
-    void rebase(double t) {
+    template <class T> void rebase(double t) {
+        settle<T>();
+        const double *left = kept(t);
         for (int64_t part = 0; part < n.parts; part++) {
-            const double kept_ = kept(part, t);
-            for (int64_t i = 0; i < n.inputs; i++) n.x_inputs[part * n.inputs + i] *= kept_;
-            for (int64_t i = 0; i < n.neurons; i++) n.x[part * n.neurons + i] *= kept_;
-            for (int64_t i = 0; i < n.neurons; i++) n.u[part * n.neurons + i] *= kept_;
+            for (int64_t i = 0; i < n.inputs; i++) n.x_inputs[part * n.inputs + i] *= left[part];
+            for (int64_t i = 0; i < n.neurons; i++) n.x[part * n.neurons + i] *= left[part];
+            for (int64_t i = 0; i < n.neurons; i++) felt<T>(part)[i] *= T(left[part]);
         }
         origin = t;
+        kept_t = NAN;
     }
 
-    void in_range(double t) {
-        if (std::max(n.rate[0], n.parts > 1 ? n.rate[1] : 0.0) * (t - origin) > 200.0) rebase(t);
+    template <class T> void in_range(double t) {
+        if (std::max(n.rate[0], n.parts > 1 ? n.rate[1] : 0.0) * (t - origin) > (sizeof(T) == 4 ? 40.0 : 200.0))
+            rebase<T>(t);
     }
 
-    // Potentials of the neurons from `low` to `high`, into n.potential.
-    void potentials(double t, int64_t low, int64_t high) {
-        double scale[2];
-        for (int64_t part = 0; part < n.parts; part++) scale[part] = kept(part, t);
-        for (int64_t k = low; k < high; k++) {
-            double u = n.b[k] + n.current[k];
-            for (int64_t part = 0; part < n.parts; part++) u += sign(part) * (n.u[part * n.neurons + k] * scale[part]);
-            n.potential[k] = n.gain[k] * (u + n.eta[k]);
-        }
+    // Potentials of the neurons from `low` to `high`, into n.potential; no row may wait.
+    template <class T> void potentials(double t, int64_t low, int64_t high) {
+        const double *left = kept(t), first = left[0], second = n.parts > 1 ? left[1] : 0.0;
+        const double *__restrict b = n.b, *__restrict current = n.current, *__restrict eta = n.eta, *__restrict gain = n.gain;
+        const T *__restrict u = felt<T>(0), *__restrict v = felt<T>(n.parts - 1);
+        double *__restrict out = n.potential;
+        for (int64_t k = low; k < high; k++)
+            out[k] = gain[k] * (((b[k] + current[k]) + (double(u[k]) * first - double(v[k]) * second)) + eta[k]);
     }
 
     bool barred(double t, int64_t k) const { return n.refractory > 0.0 && t - n.t_spike[k] < n.refractory; }
 
-    // q of a circuit from its potentials; false if all are barred.
-    bool compete(double t, int64_t low, int64_t high, bool bars, double *q) {
-        double largest = -INFINITY, total = 0.0;
-        for (int64_t k = low; k < high; k++)
-            if (!(bars && barred(t, k))) largest = std::max(largest, n.potential[k]);
-        for (int64_t k = low; k < high; k++) {
-            q[k] = bars && barred(t, k) ? 0.0 : std::exp(n.potential[k] - largest);
-            total += q[k];
+    // q of a circuit from its potentials, and sums; false if all are barred.
+    bool compete(double t, int64_t low, int64_t high, bool bars) {
+        const int64_t size = high - low;
+        if (bars && n.refractory > 0.0)
+            bars = std::any_of(n.t_spike + low, n.t_spike + high, [&](double at) { return t - at < n.refractory; });
+        else
+            bars = false;
+        const double *u = n.potential + low;
+        double *q = n.q + low, *e = past.grown.data(), *sums = past.sums.data();
+        // Potentials are counted from the largest one where they are large.
+        bool small = true;
+        for (int64_t k = 0; k < size; k++) small &= std::fabs(u[k]) < 300.0;
+        double largest = 0.0;
+        if (!small || bars) {
+            largest = -INFINITY;
+            for (int64_t k = 0; k < size; k++)
+                if (!(bars && barred(t, low + k))) largest = std::max(largest, u[k]);
         }
-        if (!(total > 0.0)) return false;
-        for (int64_t k = low; k < high; k++) q[k] /= total;
+        for (int64_t k = 0; k < size; k++) e[k] = u[k] - largest;
+        for (int64_t k = 0; k < size; k += 8)
+            for (int64_t l = 0; l < 8; l++) e[k + l] = exponential(e[k + l]);
+        total = 0.0;
+        for (int64_t k = 0; k < size; k++) {
+            if (bars && barred(t, low + k)) e[k] = 0.0;
+            sums[k] = total += e[k];
+        }
+        if (!(total > 0.0)) {
+            for (int64_t k = 0; k < size; k++) q[k] = e[k];
+            return false;
+        }
+        const double share = 1.0 / total;
+        for (int64_t k = 0; k < size; k++) q[k] = e[k] * share;
         return true;
     }
 
@@ -187,53 +345,32 @@ struct Run {
         return r * std::cos(6.283185307179586 * d.for_circuits.next(d.for_circuits.state));
     }
 
-    void credit(double t, int64_t low, int64_t high) {
+    // Note what each neuron of circuit c is credited with for its spike at t: times the trace of whoever is felt.
+    void credit(double t, int64_t c, int64_t winner) {
         const double weight = d.tau_e > 0.0 ? std::exp((t - d.end) / d.tau_e) : 1.0;
-        for (int64_t k = low; k < high; k++) n.e_b[k] += n.post[k] = weight * n.post[k];
-        double scale[2];
-        for (int64_t part = 0; part < n.parts; part++) scale[part] = kept(part, t);
-        for (int64_t l = 0; l < n.projections; l++) {
-            const Projection &p = n.projection[l];
-            // Which of its targets are in the circuit: neighbours, in either layout.
-            int64_t from = std::max(low - p.target, int64_t(0)), to = std::min(high - p.target, p.n_target);
-            if (p.targets) {
-                from = std::lower_bound(p.targets, p.targets + p.n_target, low - p.target) - p.targets;
-                to = std::lower_bound(p.targets, p.targets + p.n_target, high - p.target) - p.targets;
-            }
-            if (from >= to || (p.from_inputs && !d.drive)) continue; // currents: what they credit is the sum of posts
-            const double *x = p.from_inputs ? n.x_inputs : n.x;
-            const int64_t width = p.from_inputs ? n.inputs : n.neurons;
-            for (int64_t j = 0; j < p.n_source; j++) {
-                double pre = 0.0;
-                for (int64_t part = 0; part < n.parts; part++)
-                    pre += sign(part) * (x[part * width + p.source + j] * scale[part]);
-                if (pre == 0.0) continue;
-                double *__restrict e = p.e + j * p.n_target;
-                const double *__restrict post = n.post + p.target + (p.targets ? p.targets[from] - from : 0);
-                for (int64_t k = from; k < to; k++) e[k] += pre * post[k];
-            }
-        }
+        note(t, n.inputs + n.neurons + c);
+        for (int64_t k = n.starts[c]; k < n.starts[c + 1]; k++)
+            past.posts.push_back(weight * (double(k == winner) - n.q[k]));
     }
+
+    void note(double t, int64_t what) { past.noted_t.push_back(t), past.noted.push_back(int32_t(what)); }
 
     template <class T> void fire(double t, int32_t c, double last_action) {
         const int64_t low = n.starts[c], high = n.starts[c + 1];
         noise(t, low, high);
-        potentials(t, low, high);
-        if (!compete(t, low, high, true, n.q)) { // all are barred
+        settle<T>();
+        potentials<T>(t, low, high);
+        if (!compete(t, low, high, true)) { // all are barred
             past.fired.push_back(-1);
             return;
         }
-        const double at = d.for_circuits.next(d.for_circuits.state);
-        double upto = n.q[low];
+        const double at = d.for_circuits.next(d.for_circuits.state) * total;
         int64_t winner = low;
-        while (at >= upto && winner < high - 1) upto += n.q[++winner];
+        for (int64_t k = 0; k < high - low - 1; k++) winner += past.sums[k] <= at;
         while (n.q[winner] == 0.0 && winner > low) winner--;
         const bool action = c == n.circuits - 1;
         const bool counts = action ? !d.causal_action || t >= last_action : !d.causal_hidden || t < last_action;
-        if (n.credits && counts && t >= d.since) {
-            for (int64_t k = low; k < high; k++) n.post[k] = double(k == winner) - n.q[k];
-            credit(t, low, high);
-        }
+        if (n.credits && counts && t >= d.since) credit(t, c, winner);
         for (int64_t k = low; k < high; k++) n.last[k] = 0.0, n.q_last[k] = n.q[k];
         n.last[winner] = 1.0;
         n.counts[winner] += 1.0;
@@ -248,13 +385,14 @@ struct Run {
             const bool ends = past.ending.due(before);
             const bool begin = late && (!ends || past.late.t[past.late.head] <= past.ending.t[past.ending.head]);
             Queue &queue = begin ? past.late : past.ending;
-            in_range(queue.t[queue.head]);
+            in_range<T>(queue.t[queue.head]);
             feel<T>(queue.t[queue.head], queue.who[queue.head], begin ? 1.0 : -1.0);
             queue.head++;
         }
     }
 
     template <class T> void run() {
+        begin<T>();
         draw();
         double last_action = INFINITY; // an action that no spike made is drawn at the end
         for (size_t k = 0; k < past.circuit_t.size(); k++)
@@ -264,20 +402,22 @@ struct Run {
             const bool input = i < past.input_t.size() && (k == past.circuit_t.size() || past.input_t[i] < past.circuit_t[k]);
             const double t = input ? past.input_t[i] : past.circuit_t[k];
             deliver<T>(t);
-            in_range(t);
-            if (input)
+            in_range<T>(t);
+            if (input) {
+                if (i + 2 < past.input_i.size()) fetch<T>(past.input_i[i + 2]);
                 spike<T>(t, past.input_i[i++]);
+            }
             else
                 fire<T>(t, past.circuit_i[k++], last_action);
         }
         deliver<T>(d.end);
-        finish();
+        finish<T>();
     }
 
-    void finish() {
-        rebase(d.end);
+    template <class T> void finish() {
+        rebase<T>(d.end);
         noise(d.end, 0, n.neurons);
-        potentials(d.end, 0, n.neurons);
+        potentials<T>(d.end, 0, n.neurons);
         for (int64_t c = 0; c < n.circuits; c++) {
             const int64_t low = n.starts[c], high = n.starts[c + 1];
             double spoke = 0.0;
@@ -285,11 +425,12 @@ struct Run {
             // Of neurons that may be barred after it, a spike's own probabilities.
             if (n.refractory > 0.0 && spoke > 0.0)
                 std::copy(n.q_last + low, n.q_last + high, n.q + low);
-            else if (!compete(d.end, low, high, true, n.q))
-                compete(d.end, low, high, false, n.q);
+            else if (!compete(d.end, low, high, true))
+                compete(d.end, low, high, false);
         }
         for (int64_t k = 0; k < n.neurons; k++) n.t_spike[k] -= d.end;
         past.late.shift(d.end), past.ending.shift(d.end);
+        d.noted = int64_t(past.noted.size()), d.posts = int64_t(past.posts.size());
     }
 };
 
@@ -297,10 +438,10 @@ struct Run {
 
 extern "C" void events_new(Past **past) { *past = new Past; }
 extern "C" void events_free(Past *past) { delete past; }
-extern "C" void events_clear(Past *past) { *past = Past(); }
+extern "C" void events_clear(Past *past) { past->late.clear(), past->ending.clear(); }
 
 extern "C" void events_advance(Network *network, Decision *decision, Past *past) {
-    Run run = {*network, *decision, *past, 0.0, 0.0};
+    Run run(*network, *decision, *past);
     if (network->single)
         run.run<float>();
     else
@@ -316,4 +457,10 @@ extern "C" void events_copy(Past *past, double *input_t, int32_t *input_i, doubl
     std::copy(past->input_i.begin(), past->input_i.end(), input_i);
     std::copy(past->circuit_t.begin(), past->circuit_t.end(), circuit_t);
     std::copy(past->fired.begin(), past->fired.end(), fired);
+}
+// The journal of the last decision, into arrays as long as it told.
+extern "C" void events_journal(Past *past, double *t, int32_t *what, double *posts) {
+    std::copy(past->noted_t.begin(), past->noted_t.end(), t);
+    std::copy(past->noted.begin(), past->noted.end(), what);
+    std::copy(past->posts.begin(), past->posts.end(), posts);
 }

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from rwta_sim.circuit.events.journal import groups_of, senders_of
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
 from rwta_sim.circuit.wiring import Weights
-from rwta_sim.native import native_function
+from rwta_sim.native import address, native_function
 
 __all__ = ["Native"]
 
@@ -27,7 +28,6 @@ class _Projection(ctypes.Structure):
         ("targets", _POINTER),
         ("gain", _REAL),
         ("w", _POINTER),
-        ("e", _POINTER),
     ]
 
 
@@ -47,7 +47,7 @@ class _Network(ctypes.Structure):
             (name, _POINTER)
             for name in (
                 *("b", "current", "x_inputs", "x", "u", "t_spike", "eta", "gain"),
-                *("counts", "last", "q", "q_last", "potential", "e_b", "post"),
+                *("counts", "last", "q", "q_last", "potential"),
             )
         ),
     ]
@@ -58,11 +58,14 @@ class _Decision(ctypes.Structure):
 
     _fields_: ClassVar = [
         ("end", _REAL),
+        ("afresh", _NUMBER),
         *((name, _POINTER) for name in ("drive", "next_input", "input_state", "next_circuit", "circuit_state")),
         ("tau_e", _REAL),
         ("since", _REAL),
         ("causal_hidden", _NUMBER),
         ("causal_action", _NUMBER),
+        ("noted", _NUMBER),
+        ("posts", _NUMBER),
     ]
 
 
@@ -73,6 +76,7 @@ class _Functions(NamedTuple):
     advance: Any
     counts: Any
     copy: Any
+    journal: Any
 
 
 @functools.cache
@@ -86,6 +90,7 @@ def _functions() -> _Functions | None:
         "advance": [_POINTER] * 3,
         "counts": [_POINTER] * 2,
         "copy": [_POINTER] * 5,
+        "journal": [_POINTER] * 4,
     }
     found = {}
     for name, kinds in arguments.items():
@@ -114,13 +119,9 @@ class Native:
         self._call = functions
         self._weights, self._arrays, self._gains = weights, arrays, gains
         network = weights.network
-        self._groups = [
-            (k, rows, targets)
-            for k, p in enumerate(network.projections)
-            for rows, targets in ([(slice(0, p.shape[0]), None)] if p.packing is None else p.packing.reached())
-        ]
+        self._groups = groups_of(network)
         self._projections = (_Projection * len(self._groups))()
-        self._outgoing, self._onto = self._senders()
+        self._outgoing, self._onto = senders_of(network, self._groups)
         numbers = {
             name: getattr(constants, name)
             for name in ("rho_hat", "jump", "duration", "refractory", "noise", "noise_rate")
@@ -142,11 +143,11 @@ class Native:
         of_decision = ("counts", "last", "q", "q_last", "potential")
         for name in ("current", "x_inputs", "x", "u", "t_spike", "eta", "gain", *of_decision):
             setattr(self._network, name, getattr(arrays, name).ctypes.data)
-        self._network.e_b, self._network.post = arrays.e_b.ctypes.data, arrays.post.ctypes.data
         self._decision = _Decision()
         self._past = _POINTER()
         functions.new(ctypes.addressof(self._past))
-        self._streams: tuple[Any, ...] = ()
+        self._span: Span | None = None
+        self._where = ctypes.addressof(self._network), ctypes.addressof(self._decision), self._past.value
         self._end = weakref.finalize(self, functions.free, self._past.value)
         self.point()
 
@@ -156,15 +157,13 @@ class Native:
         return None if _functions() is None else cls(weights, constants, arrays, gains)
 
     def point(self) -> None:
-        """Look at the weights and eligibilities as they are now: others may have been put in their place."""
-        weights, arrays = self._weights, self._arrays
+        """Look at the weights as they are now: others may have been put in their place."""
+        weights = self._weights
         projections = weights.network.projections
         matrices = []
-        for k, p in enumerate(projections):
-            w = weights.weights[p.name]
-            credited = arrays.e[k] if arrays.e else w
-            matrices += [(part, e) for (_, part), (_, e) in zip(p.parts(w), p.parts(credited), strict=True)]
-        for described, (k, rows, targets), (w, e) in zip(self._projections, self._groups, matrices, strict=True):
+        for p in projections:
+            matrices += [part for _, part in p.parts(weights.weights[p.name])]
+        for described, (k, rows, targets), w in zip(self._projections, self._groups, matrices, strict=True):
             p = projections[k]
             assert w.flags.c_contiguous
             described.from_inputs, described.gain = p.origin == "inputs", self._gains[k]
@@ -172,38 +171,45 @@ class Native:
             described.target, described.n_target = p.target.start, w.shape[1]
             described.targets = None if targets is None else targets.ctypes.data
             described.w = w.ctypes.data
-            described.e = e.ctypes.data if arrays.e else None
         self._network.single = next(iter(weights.weights.values())).dtype == np.float32
         self._network.b = weights.b.ctypes.data
-
-    def _senders(self) -> tuple[np.ndarray, np.ndarray]:
-        """For each sender, inputs first, which of the groups are of its connections."""
-        network = self._weights.network
-        onto: list[list[int]] = [[] for _ in range(network.n_inputs + network.n_neurons)]
-        for number, (k, rows, _) in enumerate(self._groups):
-            p = network.projections[k]
-            first = p.source.start + (0 if p.origin == "inputs" else network.n_inputs)
-            for i in range(first + rows.start, first + rows.stop):
-                onto[i].append(number)
-        outgoing = np.cumsum([0, *map(len, onto)], dtype=np.int64)
-        return outgoing, np.array([number for numbers in onto for number in numbers], dtype=np.int32)
 
     def clear(self) -> None:
         self._call.clear(self._past)
 
-    def advance(self, span: Span) -> None:
-        """Go through a decision."""
+    def advance(self, span: Span, drive: np.ndarray | None, afresh: bool) -> None:
+        """Go through a decision.
+
+        Parameters
+        ----------
+        span : Span
+        drive : ndarray of float, shape (n_inputs,), in C order, or None
+            What the inputs spike with, in units of rho_hat; None if they do not spike.
+        afresh : bool
+            Whether it starts with nothing felt, nobody refractory, no spike under way.
+        """
         decision = self._decision
-        if self._streams != (span.for_inputs, span.for_circuits):
-            self._streams = span.for_inputs, span.for_circuits
-            decision.next_input, decision.input_state = _stream(span.for_inputs)
-            decision.next_circuit, decision.circuit_state = _stream(span.for_circuits)
+        if span is not self._span:
+            self._ask(span)
+        decision.drive = None if drive is None else address(drive)
+        decision.afresh = afresh
+        self._call.advance(*self._where)
+
+    def _ask(self, span: Span) -> None:
+        decision, self._span = self._decision, span
+        decision.next_input, decision.input_state = _stream(span.for_inputs)
+        decision.next_circuit, decision.circuit_state = _stream(span.for_circuits)
         decision.end = span.end
-        decision.drive = None if span.drive is None else span.drive.ctypes.data
         self._network.credits = span.credits
         decision.tau_e, decision.since = span.tau_e, span.since
         decision.causal_hidden, decision.causal_action = span.causal_hidden, span.causal_action
-        self._call.advance(ctypes.addressof(self._network), ctypes.addressof(decision), self._past)
+
+    def journal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the last decision; see `Journal`."""
+        decision = self._decision
+        t, what, posts = np.empty(decision.noted), np.empty(decision.noted, np.int32), np.empty(decision.posts)
+        self._call.journal(self._past, address(t), address(what), address(posts))
+        return t, what, posts
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Times (s) and numbers of the inputs that fired in the last decision, and of the neurons."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rwta_sim.circuit.events.journal import Creditor, EventEligibility, Journal
 from rwta_sim.circuit.events.native import Native
 from rwta_sim.circuit.events.plain import Plain
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
-from rwta_sim.circuit.evidence import Eligibility
 from rwta_sim.circuit.projection import Projection
 from rwta_sim.circuit.readout import Readout
 from rwta_sim.circuit.spec import NetworkSpec
@@ -107,10 +107,11 @@ class EventNetwork(Weights):
         self.arrays = Arrays(wiring, len(self._constants.rates))
         self._credit = credit
         self.keeps_eligibilities = credit is not None
-        if credit is not None:
-            self.arrays.credit(wiring.projections)
+        self._creditor = None if credit is None else Creditor(wiring, self._constants, kind, native)
+        self._before: tuple[np.ndarray, np.ndarray] | None = None
         self._drive = np.zeros(wiring.n_inputs)
         self._currents = spec.inputs == "current"
+        self._span: Span | None = None
         gains = [self.gain(p) for p in wiring.projections]
         made = Native.made(self, self._constants, self.arrays, gains) if native else None
         self._engine: Native | Plain = made or Plain(self, self._constants, self.arrays, gains)
@@ -122,6 +123,7 @@ class EventNetwork(Weights):
     def seed(self, seed: np.random.SeedSequence) -> None:
         """Draw from here on from two streams of this seed: one for the inputs' spikes, one for the circuits'."""
         self._for_inputs, self._for_circuits = (np.random.Generator(np.random.PCG64(s)) for s in seed.spawn(2))
+        self._span = None
 
     def clear(self) -> None:
         """Forget every spike; and draw the noise anew."""
@@ -132,7 +134,8 @@ class EventNetwork(Weights):
 
     def drive(self, drive: np.ndarray) -> None:
         """Drive the inputs, shape (n_inputs,): what they spike with in units of rho_hat, or send as currents."""
-        self._drive = np.ascontiguousarray(drive, dtype=float)
+        sound = drive.dtype == np.float64 and drive.flags.c_contiguous
+        self._drive = drive if sound else np.ascontiguousarray(drive, dtype=float)
         if self._currents:
             self.arrays.current.fill(0.0)
             for p in self.network.projections:
@@ -140,22 +143,28 @@ class EventNetwork(Weights):
                     w = self.weights[p.name]
                     self.arrays.current[p.target] += p.forwards(self._drive[p.source].astype(w.dtype, copy=False), w)
 
-    def advance(self, time: float) -> None:
-        """Go on for this time (s), and begin to count spikes and eligibilities anew."""
-        self.arrays.begin()
+    def advance(self, time: float, afresh: bool = False) -> None:
+        """Go on for this time (s), and begin to count spikes and eligibilities anew; `afresh`: as after `clear`."""
+        if afresh and self._constants.noise > 0:
+            self.clear()
+        if self._creditor is not None:
+            arrays = self.arrays
+            self._before = None if afresh else (arrays.x_inputs.copy(), arrays.x.copy())
+        if self._span is None or self._span.end != time:
+            self._span = self._span_of(time)
+        self._engine.advance(self._span, None if self._currents else self._drive, afresh)
+
+    def _span_of(self, time: float) -> Span:
         credit = self._credit or EventCredit()
-        self._engine.advance(
-            Span(
-                end=time,
-                drive=None if self._currents else self._drive,
-                for_inputs=self._for_inputs,
-                for_circuits=self._for_circuits,
-                credits=self._credit is not None,
-                tau_e=credit.tau_e,
-                since=time - credit.window,
-                causal_hidden=credit.causal_hidden,
-                causal_action=credit.causal_action,
-            )
+        return Span(
+            end=time,
+            for_inputs=self._for_inputs,
+            for_circuits=self._for_circuits,
+            credits=self._credit is not None,
+            tau_e=credit.tau_e,
+            since=time - credit.window,
+            causal_hidden=credit.causal_hidden,
+            causal_action=credit.causal_action,
         )
 
     # -- what came of it -----------------------------------------------------------------------------
@@ -186,17 +195,15 @@ class EventNetwork(Weights):
         trace: np.ndarray = parts[0] - parts[1] if len(parts) > 1 else parts[0].copy()
         return trace
 
-    def eligibility(self) -> Eligibility | None:
-        """Copies of the eligibilities of the decision, or None where none are kept."""
-        if self._credit is None:
+    def eligibility(self) -> EventEligibility | None:
+        """Of the decision, or None where none are kept."""
+        if self._creditor is None:
             return None
-        arrays, weights = self.arrays, []
-        for p, e in zip(self.network.projections, self.arrays.e, strict=True):
-            kept = e.copy()
-            if p.origin == "inputs" and self._currents:  # the same in all of a decision
-                p.add_outer(self._drive[p.source], arrays.e_b[p.target], kept)
-            weights.append(kept)
-        return Eligibility(weights, arrays.e_b.copy(), arrays.counts.copy(), arrays.last.copy())
+        arrays, (x_inputs, x) = self.arrays, self._before or (None, None)
+        assert self._span is not None  # of `advance`
+        drive = self._drive if self._currents else None
+        journal = Journal(*self._engine.journal(), x_inputs, x, self._span.end, drive)
+        return EventEligibility(self._creditor, ((journal, 1.0),), arrays.counts.copy(), arrays.last.copy())
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Of the last decision: times (s, from its start) and numbers of the inputs that fired, and of the neurons."""

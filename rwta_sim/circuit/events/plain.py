@@ -14,8 +14,8 @@ from rwta_sim.circuit.wiring import Weights
 
 __all__ = ["Plain"]
 
-#: Factors of traces beyond exp of this would overflow before long.
-_SPAN = 200.0
+#: Factors of traces beyond exp of this would overflow before long, in the bytes of a number.
+_SPAN = {4: 40.0, 8: 200.0}
 
 
 class Plain:
@@ -33,8 +33,13 @@ class Plain:
     def __init__(self, weights: Weights, constants: Constants, arrays: Arrays, gains: list[float]) -> None:
         self._weights, self._is, self._has, self._gains = weights, constants, arrays, gains
         self._network = weights.network
+        #: Rows of weights that are to be added to potentials, by projection and group, with their targets and factors:
+        #: four at a time, as in compiled code.
+        self._waiting: dict[tuple[int, int], list[tuple[np.ndarray, list[float]]]] = {}
         self._late: deque[tuple[float, int]] = deque()
         self._ending: deque[tuple[float, int]] = deque()
+        self._noted: list[tuple[float, int]] = []
+        self._posts: list[float] = []
         self._spikes: tuple[np.ndarray, ...] = ()
         self._origin = self._eta_t = 0.0
 
@@ -51,9 +56,15 @@ class Plain:
         spoke = fired >= 0
         return input_t, input_i, circuit_t[spoke], fired[spoke]
 
-    def advance(self, span: Span) -> None:
-        """Go through a decision."""
-        self._span, self._origin, self._eta_t = span, 0.0, 0.0
+    def advance(self, span: Span, drive: np.ndarray | None, afresh: bool) -> None:
+        """Go through a decision; see `Native.advance`."""
+        if afresh:
+            self._has.forget()
+            self.clear()
+        self._has.begin()
+        self._noted.clear()
+        self._posts.clear()
+        self._span, self._drive, self._origin, self._eta_t = span, drive, 0.0, 0.0
         inputs, events, fired = self._inputs(), self._circuits(), []
         actions = [t for t, c in events if c == len(self._network.starts) - 2]
         last_action = actions[-1] if actions else math.inf  # an action that no spike made is drawn at the end
@@ -83,9 +94,9 @@ class Plain:
 
     def _inputs(self) -> list[tuple[float, int]]:
         span, found = self._span, []
-        if span.drive is None:
+        if self._drive is None:
             return []
-        upto = np.cumsum(span.drive).tolist()
+        upto = np.cumsum(self._drive).tolist()
         rate = self._is.rho_hat * upto[-1]
         if rate > 0:
             t = self._wait(span.for_inputs, rate)
@@ -117,13 +128,37 @@ class Plain:
         network, has = self._network, self._has
         input_ = i < network.n_inputs
         j = i if input_ else i - network.n_inputs
-        for part, kept in enumerate(self._kept(t)):
-            scaled = amount * self._is.jump / kept
-            (has.x_inputs if input_ else has.x)[part, j] += scaled
-            for p, gain in zip(network.projections, self._gains, strict=True):
-                if (p.origin == "inputs") == input_ and p.source.start <= j < p.source.stop:
-                    targets, row = _row(p, self._weights.weights[p.name], j - p.source.start)
-                    has.u[part, p.target][targets] += row.astype(float) * (gain * scaled)
+        if self._span.credits:
+            self._noted.append((t, i if amount > 0 else -i - 1))
+        scaled = [amount * self._is.jump / kept for kept in self._kept(t)]
+        for part, by in enumerate(scaled):
+            (has.x_inputs if input_ else has.x)[part, j] += by
+        for number, (p, gain) in enumerate(zip(network.projections, self._gains, strict=True)):
+            if (p.origin == "inputs") == input_ and p.source.start <= j < p.source.stop:
+                found = _row(p, self._weights.weights[p.name], j - p.source.start)
+                if found is None:
+                    continue
+                group, targets, row = found
+                rows = self._waiting.setdefault((number, group), [])
+                rows.append((row.copy(), [gain * by for by in scaled]))
+                if len(rows) == 4:
+                    self._add_four(p, targets, rows)
+
+    def _add_four(self, p: Projection, targets: slice | np.ndarray, rows: list[tuple[np.ndarray, list[float]]]) -> None:
+        for part, u in enumerate(self._has.u):
+            a, b, c, d = (row * by[part] for row, by in rows)
+            u[p.target][targets] += (a + b) + (c + d)
+        rows.clear()
+
+    def _settle(self) -> None:
+        """Let no row wait."""
+        for (number, group), rows in self._waiting.items():
+            p = self._network.projections[number]
+            targets = slice(None) if p.packing is None else list(p.packing.reached())[group][1]
+            for row, by in rows:
+                for part, u in enumerate(self._has.u):
+                    u[p.target][targets] += row * by[part]
+        self._waiting.clear()
 
     def _spike(self, t: float, i: int) -> None:
         network, constants = self._network, self._is
@@ -144,10 +179,11 @@ class Plain:
             self._feel(t, i, 1.0 if first else -1.0)
 
     def _in_range(self, t: float) -> None:
-        if max(self._is.rates) * (t - self._origin) > _SPAN:
+        if max(self._is.rates) * (t - self._origin) > _SPAN[self._has.u.itemsize]:
             self._rebase(t)
 
     def _rebase(self, t: float) -> None:
+        self._settle()
         for part, kept in enumerate(self._kept(t)):
             for values in (self._has.x_inputs, self._has.x, self._has.u):
                 values[part] *= kept
@@ -177,43 +213,40 @@ class Plain:
 
     def _potentials(self, t: float, where: slice) -> None:
         has = self._has
-        u = self._weights.b[where] + has.current[where]
-        for part, kept in enumerate(self._kept(t)):
-            u = u + (-1.0 if part else 1.0) * (has.u[part, where] * kept)
-        has.potential[where] = has.gain[where] * (u + has.eta[where])
+        kept = self._kept(t)
+        felt = has.u[0, where].astype(float) * kept[0]
+        if len(kept) > 1:
+            felt = felt - has.u[1, where].astype(float) * kept[1]
+        u = ((self._weights.b[where] + has.current[where]) + felt) + has.eta[where]
+        has.potential[where] = has.gain[where] * u
 
     def _compete(self, barred: np.ndarray, where: slice) -> bool:
+        """q of a circuit from its potentials, and sums of what it is a share of."""
         u, free = self._has.potential[where], ~barred
-        if not free.any():
-            self._has.q[where] = 0.0
-            return False
-        largest = float(u[free].max())
-        q = [math.exp(x - largest) if may else 0.0 for x, may in zip(u.tolist(), free.tolist(), strict=True)]
-        total = 0.0
-        for value in q:
-            total += value
-        self._has.q[where] = np.array(q) / total
-        return True
+        small = bool((np.abs(u) < 300.0).all()) and not barred.any()
+        largest = 0.0 if small else float(u[free].max(initial=-np.inf))
+        grown = np.where(free, exponential(u - largest), 0.0) if free.any() else np.zeros(u.size)
+        self._sums = np.cumsum(grown)
+        total = float(self._sums[-1])
+        self._has.q[where] = grown if not total > 0.0 else grown * (1.0 / total)
+        return total > 0.0
 
     def _fire(self, t: float, c: int, last_action: float) -> int:
         has, network, span = self._has, self._network, self._span
         where = slice(int(network.starts[c]), int(network.starts[c + 1]))
         self._noise(t, where)
+        self._settle()
         self._potentials(t, where)
         if not self._compete(self._barred(t, where), where):
             return -1
-        at, upto, winner = span.for_circuits.random(), float(has.q[where.start]), where.start
-        while at >= upto and winner < where.stop - 1:
-            winner += 1
-            upto += float(has.q[winner])
+        at = span.for_circuits.random() * float(self._sums[-1])
+        winner = where.start + int((self._sums[:-1] <= at).sum())
         while has.q[winner] == 0 and winner > where.start:
             winner -= 1
         action = c == len(network.starts) - 2
         counts = (not span.causal_action or t >= last_action) if action else (not span.causal_hidden or t < last_action)
         if span.credits and counts and t >= span.since:
-            has.post[where] = -has.q[where]
-            has.post[winner] = 1.0 - has.q[winner]
-            self._credit(t, where)
+            self._credit(t, c, winner)
         has.last[where], has.q_last[where] = 0.0, has.q[where]
         has.last[winner] = 1.0
         has.counts[winner] += 1.0
@@ -221,26 +254,18 @@ class Plain:
         self._spike(t, network.n_inputs + winner)
         return winner
 
-    def _credit(self, t: float, where: slice) -> None:
-        has, span = self._has, self._span
-        has.post[where] *= math.exp((t - span.end) / span.tau_e) if span.tau_e > 0 else 1.0
-        has.e_b[where] += has.post[where]
-        kept = self._kept(t)
-        for p, e in zip(self._network.projections, has.e, strict=True):
-            low, high = max(where.start, p.target.start), min(where.stop, p.target.stop)
-            if low >= high or (p.origin == "inputs" and span.drive is None):
-                continue
-            x = has.x_inputs if p.origin == "inputs" else has.x
-            pre = np.zeros(p.shape[0])
-            for part, scale in enumerate(kept):
-                pre += (-1.0 if part else 1.0) * (x[part, p.source] * scale)
-            inside = slice(low - p.target.start, high - p.target.start)
-            if p.packing is None:
-                e[:, inside] += pre[:, None] * has.post[low:high]
-                continue
-            for rows, targets, group in p.packing.groups(e):
-                mine = (targets >= inside.start) & (targets < inside.stop)
-                group[:, mine] += pre[rows, None] * has.post[p.target][targets[mine]]
+    def _credit(self, t: float, c: int, winner: int) -> None:
+        """Note what the neurons of a circuit are credited with for a spike."""
+        network, span = self._network, self._span
+        weight = math.exp((t - span.end) / span.tau_e) if span.tau_e > 0 else 1.0
+        where = range(int(network.starts[c]), int(network.starts[c + 1]))
+        self._noted.append((t, network.n_inputs + network.n_neurons + c))
+        self._posts += [weight * (float(k == winner) - float(self._has.q[k])) for k in where]
+
+    def journal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the last decision; see `Journal`."""
+        times, what = zip(*self._noted, strict=True) if self._noted else ((), ())
+        return np.array(times, float), np.array(what, np.int32), np.array(self._posts, float)
 
     def _finish(self) -> None:
         has, network, end = self._has, self._network, self._span.end
@@ -267,11 +292,29 @@ def _put(queue: deque[tuple[float, int]], t: float, i: int) -> None:
     queue.insert(at, (t, i))
 
 
-def _row(p: Projection, w: np.ndarray, j: int) -> tuple[slice | np.ndarray, np.ndarray]:
-    """Targets of source j of a projection, counted from its first, and its weights."""
+def exponential(x: np.ndarray) -> np.ndarray:
+    """exp(x), to two units in the last place, for x from -700 to 700; below as of -700. The operations of advance.cpp:
+    a power of two, and the Taylor series of what is left."""
+    x = np.where(x < -700.0, -700.0, x)
+    shifted = x * 1.4426950408889634 + 6755399441055744.0  # rounds to the nearest integer
+    n = shifted - 6755399441055744.0
+    r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10
+    r2 = r * r
+    r4 = r2 * r2
+    low = (1.0 + r) + r2 * (0.5 + r * (1.0 / 6))
+    middle = (1.0 / 24 + r * (1.0 / 120)) + r2 * (1.0 / 720 + r * (1.0 / 5040))
+    high = (1.0 / 40320 + r * (1.0 / 362880)) + r2 * (1.0 / 3628800 + r * (1.0 / 39916800))
+    top = 1.0 / 479001600 + r * (1.0 / 6227020800.0)
+    power = ((shifted.view(np.int64) + 1023) << 52).view(np.float64)
+    result: np.ndarray = (low + r4 * (middle + r4 * (high + r4 * top))) * power
+    return result
+
+
+def _row(p: Projection, w: np.ndarray, j: int) -> tuple[int, slice | np.ndarray, np.ndarray] | None:
+    """Of source j of a projection, counted from its first: its group, its targets, and its weights."""
     if p.packing is None:
-        return slice(None), w[j]
-    for rows, targets, part in p.packing.groups(w):
+        return 0, slice(None), w[j]
+    for group, (rows, targets, part) in enumerate(p.packing.groups(w)):
         if rows.start <= j < rows.stop:
-            return targets, part[j - rows.start]
-    return slice(0), np.empty(0)
+            return group, targets, part[j - rows.start]
+    return None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from rwta_sim.circuit.kernels import DoubleExponential, Kernel, Rectangular
-from rwta_sim.circuit.projection import Projection
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
 
@@ -92,26 +91,18 @@ class Arrays:
         Spikes in the decision, and 1.0 for who fired last in its circuit.
     q, potential : ndarray, shape (n_neurons,)
         At the end of the decision. Of refractory neurons q is that of their circuit's last spike.
-    e : list of ndarray
-        Eligibilities by projection, in the shapes of its weights; empty where nothing is credited.
-    e_b : ndarray, shape (n_neurons,)
-        Of the biases.
     """
 
     def __init__(self, wiring: Wiring, parts: int) -> None:
         n = wiring.n_neurons
         self.x_inputs = np.zeros((parts, wiring.n_inputs))
-        self.x, self.u = np.zeros((parts, n)), np.zeros((parts, n))
+        self.x = np.zeros((parts, n))
+        self.u = np.zeros((parts, n), np.float32 if wiring.spec.precision == "single" else np.float64)
         self.current, self.eta = np.zeros(n), np.zeros(n)
         self.t_spike = np.full(n, -np.inf)
         self.gain = np.ones(n)
         self.counts, self.last, self.q, self.q_last = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
-        self.potential, self.e_b, self.post = np.zeros(n), np.zeros(n), np.zeros(n)
-        self.e: list[np.ndarray] = []
-
-    def credit(self, projections: list[Projection]) -> None:
-        """Make room for eligibilities."""
-        self.e = [np.zeros(p.weights_shape) for p in projections]
+        self.potential = np.zeros(n)
 
     def forget(self) -> None:
         """Nothing is felt, and nobody is refractory."""
@@ -121,23 +112,21 @@ class Arrays:
 
     def begin(self) -> None:
         """Nothing has happened in the decision."""
-        for array in (self.counts, self.last, self.e_b, *self.e):
+        for array in (self.counts, self.last):
             array.fill(0.0)
 
 
 @dataclass(frozen=True)
 class Span:
-    """What is asked of a decision.
+    """What is asked of decisions.
 
     Attributes
     ----------
     end : float
         Its length (s).
-    drive : ndarray, shape (n_inputs,), or None
-        What the inputs spike with, in units of rho_hat; None if they do not spike.
     for_inputs, for_circuits : numpy.random.Generator
     credits : bool
-        Whether eligibilities are kept.
+        Whether a journal is kept.
     tau_e, since : float
         Time constant with which they fade (0: they do not), and when they begin (s).
     causal_hidden, causal_action : bool
@@ -145,7 +134,6 @@ class Span:
     """
 
     end: float
-    drive: np.ndarray | None
     for_inputs: np.random.Generator
     for_circuits: np.random.Generator
     credits: bool
