@@ -7,7 +7,8 @@ What is common to these presets, and differs from the published regime (`svpg_lo
   decision takes 100 ms, in which a circuit fires ten times or so.
 * Inputs reach hidden neurons, and hidden neurons the actions: there is no direct path, and no symmetry. Cut what hidden
   neurons send to the actions (`rwta-sim evaluate RUN --lesion ha`), and what is left is chance. Where a habit would be
-  better than chance (to go right and down in the gridworld), action neurons learn no biases.
+  better than chance (to go right and down in the gridworld, or one force all the time under a gain of 3), action
+  neurons learn no biases.
 * `Feedback` teaches hidden neurons through the weights by which they act.
 * Numbers are told by populations with Gaussian tuning curves, so that a small difference near the goal is a large one
   among the inputs; and a kernel of 20 to 30 ms lets a neuron feel two or three spikes of each circuit at a time.
@@ -143,6 +144,7 @@ def inverted_pendulum() -> RWTAExperiment:
         decision=_SURE,
         entropy=1.0,
         final_entropy=0.0,
+        biases="hidden",
     )
 
 
