@@ -1,6 +1,6 @@
 """Analysis of run folders: rasters, firing rates, learning curves, weights, films. Reads, never trains."""
 
-from rwta_sim.analysis.bootstrap import bootstrap_interval
+from rwta_sim.analysis.bootstrap import bootstrap_interval, difference_interval, effect_size
 from rwta_sim.analysis.comparison import plot_comparison, plot_costs, plot_scores, returns_by_step
 from rwta_sim.analysis.curves import plot_learning_curve
 from rwta_sim.analysis.figures import RASTER_DECISIONS, draw_figures, draw_lesions
@@ -21,9 +21,11 @@ __all__ = [
     "check_film",
     "circuit_rates",
     "curve_of",
+    "difference_interval",
     "draw_figures",
     "draw_lesions",
     "draw_robustness",
+    "effect_size",
     "neuron_rates",
     "plot_comparison",
     "plot_costs",
