@@ -492,6 +492,24 @@ extern "C" void events_copy(Past *past, double *input_t, int32_t *input_i, doubl
     std::copy(past->circuit_t.begin(), past->circuit_t.end(), circuit_t);
     std::copy(past->fired.begin(), past->fired.end(), fired);
 }
+// What the decision came to, as Readout tells it: rows of `neurons` numbers, then the inputs' traces if they have any.
+extern "C" void events_read(const Network *network, int64_t spikes, double steps_but_one, double *out) {
+    const Network &n = *network;
+    double *counts = out, *v = counts + n.neurons, *rates = v + n.neurons, *spoke = rates + n.neurons;
+    double *q = spoke + n.neurons, *trace = q + n.neurons, *input_trace = trace + n.neurons;
+    std::copy(n.counts, n.counts + n.neurons, counts), std::copy(n.last, n.last + n.neurons, v);
+    std::copy(n.q, n.q + n.neurons, q);
+    for (int64_t k = 0; k < n.neurons; k++) rates[k] = (counts[k] - v[k]) / steps_but_one;
+    for (int64_t c = 0; c < n.circuits; c++) {
+        double any = 0.0;
+        for (int64_t k = n.starts[c]; k < n.starts[c + 1]; k++) any += v[k];
+        std::fill(spoke + n.starts[c], spoke + n.starts[c + 1], any);
+    }
+    const double *x = n.x, *y = n.x_inputs;
+    for (int64_t k = 0; k < n.neurons; k++) trace[k] = n.parts > 1 ? x[k] - x[n.neurons + k] : x[k];
+    for (int64_t i = 0; spikes && i < n.inputs; i++) input_trace[i] = n.parts > 1 ? y[i] - y[n.inputs + i] : y[i];
+}
+
 // The journal of the last decision, into arrays as long as it told.
 extern "C" void events_journal(Past *past, double *t, int32_t *what, double *posts) {
     std::copy(past->noted_t.begin(), past->noted_t.end(), t);

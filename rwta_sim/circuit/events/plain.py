@@ -10,6 +10,7 @@ import numpy as np
 
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
 from rwta_sim.circuit.projection import Projection
+from rwta_sim.circuit.readout import Readout
 from rwta_sim.circuit.wiring import Weights
 
 __all__ = ["Plain"]
@@ -262,6 +263,21 @@ class Plain:
         where = range(int(network.starts[c]), int(network.starts[c + 1]))
         self._noted.append((t, network.n_inputs + network.n_neurons + c))
         self._posts += [weight * (float(k == winner) - float(self._has.q[k])) for k in where]
+
+    def read(self, steps: int) -> Readout:
+        """What the decision came to; arrays of their own."""
+        has = self._has
+        counts, last = has.counts.copy(), has.last.copy()
+        trace, input_trace = (x[0] - x[1] if len(x) > 1 else x[0].copy() for x in (has.x, has.x_inputs))
+        return Readout(
+            counts=counts,
+            v=last,
+            rates=(counts - last) / max(steps - 1, 1),
+            spoke=self._network.circuit_sum(last),
+            q=has.q.copy(),
+            trace=trace,
+            input_trace=np.empty(0) if self._network.spec.inputs == "current" else input_trace,
+        )
 
     def journal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the last decision; see `Journal`."""

@@ -94,7 +94,9 @@ class Arrays:
         self.x_inputs = np.zeros((parts, wiring.n_inputs))
         self.x = np.zeros((parts, n))
         kind = np.float32 if wiring.spec.precision == "single" else np.float64
-        behind = int(np.diff(wiring.starts).max()) + 8  # compiled code may look at, and passes over, what comes after it
+        behind = (
+            int(np.diff(wiring.starts).max()) + 8
+        )  # compiled code may look at, and passes over, what comes after it
         self.u = np.zeros(parts * n + behind, kind)[: parts * n].reshape(parts, n)
         self.current, self.eta = np.zeros(n), np.zeros(n)
         self.t_spike = np.full(n, -np.inf)
