@@ -22,7 +22,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Shortcut(Protocol):
-    """A step that needs no gradient, for factors or eligibilities: the same numbers sooner, or the same but for rounding."""
+    """A step that needs no gradient, for some of them: the same numbers sooner, or the same but for rounding."""
 
     def can(self, factors: Factors | Eligibilities) -> bool: ...
 
