@@ -28,6 +28,7 @@ KERNELS = {
     "double": DoubleExponential(tau=20 * ms, tau_rise=3 * ms),
     "rectangle": Rectangular(duration=10 * ms),
 }
+needs_compiler = pytest.mark.skipif(not can_build(), reason="needs a C++ compiler")
 NETWORKS = {
     "exponential": {},
     "double": {"kernel": KERNELS["double"]},
@@ -63,7 +64,7 @@ def network_of(native=True, credit=None, n_inputs=5, seed=3, **changes):
     return network
 
 
-@pytest.mark.skipif(not can_build(), reason="needs a C++ compiler")
+@needs_compiler
 @pytest.mark.parametrize("name", [*NETWORKS, *NOISY])
 def test_compiled_code_gives_the_numbers_of_python(name):
     """Bit for bit: traces, potentials, spikes and eligibilities of twenty decisions."""
@@ -208,6 +209,27 @@ def test_who_fires_is_a_draw_from_the_softmax(name):
     assert np.abs(z).max() < 4.4
 
 
+@pytest.mark.parametrize("native", [pytest.param(True, marks=needs_compiler), False])
+@pytest.mark.parametrize("large", [500.0, 720.0, 1500.0, 3000.0, 5000.0, 20_000.0, 1e6])
+def test_potentials_of_any_size(native, large):
+    """Who has by far the largest potential has q = 1 and every spike, who has by far the smallest none; of two that are
+    close and large, q is the softmax of their difference."""
+    network = network_of(native, sparsity=1.0, input_sparsity=1.0)
+    for bias, expected in (
+        ([1.0, 0.0, large], [0.0, 0.0, 1.0]),
+        ([1.0, 0.0, -large], [1 / (1 + np.exp(-1)), 1 / (1 + np.exp(1)), 0.0]),
+        ([large + 1.0, large, 0.0], [1 / (1 + np.exp(-1)), 1 / (1 + np.exp(1)), 0.0]),
+    ):
+        network.b[:] = 0.0
+        network.b[:3] = bias
+        network.clear()
+        network.drive(np.zeros(5))
+        network.advance(0.2)
+        np.testing.assert_allclose(network.arrays.q[:3], expected, rtol=1e-9, atol=1e-200)
+        assert network.arrays.counts[:3].sum() > 5
+        assert not network.arrays.counts[:3][np.array(expected) == 0].any()
+
+
 def test_circuits_fire_as_poisson_processes():
     """Intervals of each circuit are exponential with rho_hat: Kolmogorov and Smirnov's statistic of 5 times some 20,000
     intervals stays below 1.95/sqrt(n) (false alarm .001 each), whatever the weights."""
@@ -310,7 +332,7 @@ def test_the_score_function_is_the_gradient():
     assert np.abs(slope).max() > 5 * error.max()
 
 
-@pytest.mark.skipif(not can_build(), reason="needs a C++ compiler")
+@needs_compiler
 def test_a_clock_converges_to_it():
     """Spikes of each neuron in a decision of 50 ms from cleared traces: with dt = .2 ms within 4.2 standard errors of
     2,000 decisions for all 15 neurons (false alarm 4e-4), with dt = 5 ms, a quarter of the kernel, far off."""

@@ -52,6 +52,9 @@ class Eligibilities(Protocol):
     def times(self, modulation: float) -> Self:
         """The eligibilities with the third factor."""
 
+    def add_to(self, weights: Sequence[np.ndarray], bias: np.ndarray, scale: float = 1.0) -> None:
+        """Add `scale` times the eligibilities to arrays like `weights` and `bias`."""
+
     def joined(self, others: Sequence[Self]) -> Self:
         """The sum of these and others."""
 
@@ -80,6 +83,12 @@ class Eligibility(NamedTuple):
     def times(self, modulation: float) -> Eligibility:
         """The eligibilities with the third factor."""
         return self._replace(weights=[modulation * e for e in self.weights], bias=modulation * self.bias)
+
+    def add_to(self, weights: Sequence[np.ndarray], bias: np.ndarray, scale: float = 1.0) -> None:
+        """See `Eligibilities.add_to`."""
+        for w, e in zip(weights, self.weights, strict=True):
+            w += (scale * e).astype(w.dtype, copy=False)
+        bias += scale * self.bias
 
     def joined(self, others: Sequence[Eligibility]) -> Eligibility:
         """The sum of these and others."""

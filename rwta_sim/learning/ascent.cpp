@@ -159,3 +159,17 @@ extern "C" void ascend(int64_t single, const Way *ways, int64_t n_ways, const Ro
     else
         ascend(ways, n_ways, sides, kappa, steps, columns, rate, static_cast<double *>(scratch));
 }
+
+// The change that `g` holds, without a gain; of projections without `g` there is none to make.
+extern "C" void ascend_along(int64_t single, const Way *ways, int64_t n_ways) {
+    for (int64_t i = 0; i < n_ways; i++) {
+        const Way &way = ways[i];
+        if (!way.g) continue;
+        if (way.mirrored && way.transposition)
+            (single ? add_transposed<float> : add_transposed<double>)(way);
+        else if (way.mirrored)
+            (single ? add_mirrored<float> : add_mirrored<double>)(way);
+        else
+            (single ? add_masked<float> : add_masked<double>)(way);
+    }
+}

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rwta_sim.circuit.evidence import Eligibilities
 from rwta_sim.circuit.spikes import SpikeRows
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.gradient import Gradient
@@ -53,6 +54,13 @@ def _native() -> Any | None:
     return native_function(Path(__file__).with_name("ascent.cpp"), "ascend", *arguments)
 
 
+@functools.cache
+def _native_along() -> Any:
+    """The compiled function that takes a step along gradients."""
+    number, pointer = ctypes.c_int64, ctypes.c_void_p
+    return native_function(Path(__file__).with_name("ascent.cpp"), "ascend_along", number, pointer, number)
+
+
 class Ascent:
     """Steps ``w += rate * g`` of all projections and biases, g the sum of outer products that factors describe.
 
@@ -66,13 +74,14 @@ class Ascent:
         weights, buffers = gradient.weights, gradient.buffers[:-1]
         network, whole = weights.network, [weights.weights[p.name] for p in gradient.projections]
         self._keep = gradient, [p.mask for p in network.projections]  # their memory is used
-        described = []
+        described, self._grown = [], []
         for p, w, g, gain, mirrored in zip(
             gradient.projections, whole, buffers, gradient.gains, gradient.mirrors, strict=True
         ):
             mirror = mirrored is not None
             assert w.flags.c_contiguous and g.flags.c_contiguous and w.dtype == g.dtype == whole[0].dtype
             direct = not mirror and p.mask is None and gain == 1.0
+            self._grown.append(w if direct else g)
             pointers = {"w": w.ctypes.data, "g": None if direct else g.ctypes.data}
             pointers["mask"] = None if p.mask is None else p.mask.ctypes.data
             where = {"source": p.source.start, "n_source": p.shape[0], "target": p.target.start, "n_target": p.shape[1]}
@@ -86,6 +95,7 @@ class Ascent:
         self._dtype = whole[0].dtype
         self._single = int(self._dtype == np.float32)
         self._n_neurons = network.n_neurons
+        self._bias = weights.b
         self._b = weights.b.ctypes.data
         self._sides = (_Rows * 2)()
         self._sides_at = ctypes.addressof(self._sides)
@@ -97,6 +107,7 @@ class Ascent:
         function = _native()
         assert function is not None  # what `made` has asked
         self._function = function
+        self._along = _native_along()
 
     @classmethod
     def made(cls, gradient: Gradient) -> Ascent | None:
@@ -106,8 +117,10 @@ class Ascent:
             return None
         return cls(gradient)
 
-    def can(self, factors: Factors) -> bool:
-        """Whether these factors are of the kinds it knows: spikes, or traces of one row."""
+    def can(self, factors: Factors | Eligibilities) -> bool:
+        """Whether these are of the kinds it knows: eligibilities, spikes, or traces of one row."""
+        if not isinstance(factors, Factors):
+            return True
         inputs, neurons, post, bias, post_inputs = factors
         if bias is not None or post.dtype != np.float64:
             return False
@@ -115,8 +128,18 @@ class Ascent:
             return False
         return _known(inputs, post if post_inputs is None else post_inputs) and _known(neurons, post)
 
-    def step(self, factors: Factors, rate: float, modulation: float) -> None:
+    def step(self, factors: Factors | Eligibilities, rate: float, modulation: float) -> None:
         """Ascend; `factors` as `can` wants them."""
+        if isinstance(factors, Factors):
+            self._follow(factors, rate, modulation)
+            return
+        for way, g in zip(self._projections, self._grown, strict=True):
+            if way.g is not None:
+                g.fill(0.0)
+        factors.add_to(self._grown, self._bias, rate * modulation)
+        self._along(self._single, *self._fixed)
+
+    def _follow(self, factors: Factors, rate: float, modulation: float) -> None:
         post = factors.post if factors.post.flags.c_contiguous else factors.post.copy()
         post_at = at_inputs = address(post)
         post_inputs = factors.post_inputs

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Protocol
 import numpy as np
 from pydantic import Field
 
+from rwta_sim.circuit.evidence import Eligibilities
 from rwta_sim.learning.ascent import Ascent
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.gradient import Gradient
@@ -21,11 +22,11 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Shortcut(Protocol):
-    """A step that needs no gradient, for some factors: the same numbers sooner, or the same but for rounding."""
+    """A step that needs no gradient, for some of them: the same numbers sooner, or the same but for rounding."""
 
-    def can(self, factors: Factors) -> bool: ...
+    def can(self, factors: Factors | Eligibilities) -> bool: ...
 
-    def step(self, factors: Factors, rate: float, modulation: float) -> None: ...
+    def step(self, factors: Factors | Eligibilities, rate: float, modulation: float) -> None: ...
 
 
 class Optimiser(ABC):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rwta_sim.circuit.evidence import Eligibilities
 from rwta_sim.circuit.projection import Packing
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.gradient import Gradient
@@ -110,14 +111,17 @@ class RMSUpdate:
     def _biases(self, gradient: Gradient, squares: Sequence[np.ndarray]) -> _Outer:
         return _Outer(np.ones(1), self._post, None, None, gradient.bias_mask, gradient.weights.b, squares[-1])
 
-    def can(self, factors: Factors) -> bool:
-        """Whether these factors have one row, of numbers, and none of their own for biases."""
+    def can(self, factors: Factors | Eligibilities) -> bool:
+        """Whether these are factors of one row, of numbers, with none of their own for biases."""
+        if not isinstance(factors, Factors):
+            return False
         inputs, neurons, post, bias, _ = factors
         dense = isinstance(inputs, np.ndarray) and isinstance(neurons, np.ndarray)
         return bias is None and dense and len(inputs) == len(neurons) == len(post) == 1
 
-    def step(self, factors: Factors, rate: float, modulation: float) -> None:
+    def step(self, factors: Factors | Eligibilities, rate: float, modulation: float) -> None:
         """One step; `factors` as `can` wants them."""
+        assert isinstance(factors, Factors)  # what `can` has asked
         self._inputs[:] = factors.pre_inputs[0]  # type: ignore[index]
         self._neurons[:] = factors.pre_neurons[0]  # type: ignore[index]
         np.multiply(factors.post[0], modulation, out=self._post)

@@ -42,7 +42,7 @@ class Updater:
     def follow(self, factors: Factors | Eligibilities, rate: float, modulation: float = 1.0) -> None:
         """A step along the gradient of `factors` times their modulation."""
         shortcut = self.shortcut
-        if shortcut is not None and isinstance(factors, Factors) and shortcut.can(factors):
+        if shortcut is not None and shortcut.can(factors):
             shortcut.step(factors, rate, modulation)
             self._keep_signs()
         else:

@@ -9,7 +9,7 @@
 struct Stream {
     double (*next)(void *); // uniform in [0, 1)
     void *state;
-    double exponential(double rate) { return -std::log(1.0 - next(state)) / rate; }
+    double exponential(double mean) { return -std::log(1.0 - next(state)) * mean; }
 };
 
 // Connections whose weights are a matrix: a projection, or a group of one that is packed.
@@ -31,7 +31,7 @@ struct Network {
     const int32_t *onto;
     const double *b, *current; // current from the inputs, or zeros
     double *x_inputs, *x;      // parts rows each: what is felt, times exp(rate (t - origin))
-    void *u;                   // the same, in the precision of the weights
+    void *u;                   // the same, in the precision of the weights; with room for a circuit behind it
     double *t_spike, *eta, *gain;
     double *counts, *last, *q, *q_last, *potential; // of the decision
 };
@@ -80,17 +80,21 @@ struct Past {
     std::vector<int32_t> noted;
     std::vector<double> upto;               // sums of the drive
     std::vector<int32_t> guide;             // where in `upto` to begin to look
-    std::vector<double> grown, sums;        // of a circuit that competes: exp(u), and sums of it
+    // Of each circuit `slot` numbers, a multiple of 8, which the compiler can take at once: potentials but for what is
+    // felt, exp(u) at its last competition; and of the one that competes sums of these.
+    int64_t slot = 0;
+    std::vector<double> base, grown, sums, totals; // totals: one number each
+    std::vector<int32_t> winner;                   // of each circuit the neuron that fired last, or -1
     std::vector<Waiting> waiting;           // of each projection
     std::vector<int32_t> unfinished;        // of which some may wait
 };
 
 namespace {
 
-// exp(x), to two units in the last place, for x from -700 to 700; below as of -700. The same operations as in plain.py, and such
-// that the compiler can do several at a time.
+// exp(x), to two units in the last place, for x from -700 to 700; beyond as of these. The same operations as in
+// plain.py, and such that the compiler can do several at a time.
 inline double exponential(double x) {
-    x = x < -700.0 ? -700.0 : x;
+    x = x < -700.0 ? -700.0 : x > 700.0 ? 700.0 : x;
     const double shifted = x * 1.4426950408889634 + 6755399441055744.0; // rounds to the nearest integer
     const double n = shifted - 6755399441055744.0;
     const double r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
@@ -114,13 +118,14 @@ struct Run {
     Past &past;
     double origin, eta_t;
     double kept_t, kept_at[2]; // the last time that `kept` was asked for, and what it came to
-    double total;              // of the last competition
 
     Run(Network &n, Decision &d, Past &past) : n(n), d(d), past(past), origin(0.0), eta_t(0.0), kept_t(NAN) {
         past.waiting.resize(n.projections);
         int64_t largest = 0;
         for (int64_t c = 0; c < n.circuits; c++) largest = std::max(largest, n.starts[c + 1] - n.starts[c]);
-        past.grown.resize((largest + 7) / 8 * 8), past.sums.resize(past.grown.size());
+        past.slot = (largest + 7) / 8 * 8;
+        past.base.resize(n.circuits * past.slot), past.grown.resize(past.base.size()), past.sums.resize(past.slot);
+        past.totals.resize(n.circuits), past.winner.resize(n.circuits);
     }
 
     // What is left at t of each part of a trace since `origin`.
@@ -167,6 +172,8 @@ struct Run {
         }
         std::fill_n(n.counts, n.neurons, 0.0), std::fill_n(n.last, n.neurons, 0.0);
         past.noted_t.clear(), past.noted.clear(), past.posts.clear();
+        std::fill(past.winner.begin(), past.winner.end(), -1);
+        for (int64_t c = 0; c < n.circuits; c++) lay(c);
     }
 
     void draw() {
@@ -174,12 +181,12 @@ struct Run {
         if (d.drive) {
             const double total = prepare_inputs();
             if (total > 0.0)
-                for (double t = d.for_inputs.exponential(n.rho_hat * total); t < d.end;
-                     t += d.for_inputs.exponential(n.rho_hat * total))
+                for (double wait = 1.0 / (n.rho_hat * total), t = d.for_inputs.exponential(wait); t < d.end;
+                     t += d.for_inputs.exponential(wait))
                     past.input_t.push_back(t), past.input_i.push_back(input());
         }
-        const double rate = n.rho_hat * double(n.circuits);
-        for (double t = d.for_circuits.exponential(rate); t < d.end; t += d.for_circuits.exponential(rate)) {
+        const double wait = 1.0 / (n.rho_hat * double(n.circuits));
+        for (double t = d.for_circuits.exponential(wait); t < d.end; t += d.for_circuits.exponential(wait)) {
             past.circuit_t.push_back(t);
             past.circuit_i.push_back(int32_t(d.for_circuits.next(d.for_circuits.state) * double(n.circuits)));
         }
@@ -288,44 +295,70 @@ struct Run {
         const T *__restrict u = felt<T>(0), *__restrict v = felt<T>(n.parts - 1);
         double *__restrict out = n.potential;
         for (int64_t k = low; k < high; k++)
-            out[k] = gain[k] * (((b[k] + current[k]) + (double(u[k]) * first - double(v[k]) * second)) + eta[k]);
+            out[k] = gain[k] * (((b[k] + current[k]) + eta[k]) + (double(u[k]) * first - double(v[k]) * second));
     }
 
     bool barred(double t, int64_t k) const { return n.refractory > 0.0 && t - n.t_spike[k] < n.refractory; }
 
-    // q of a circuit from its potentials, and sums; false if all are barred.
-    bool compete(double t, int64_t low, int64_t high, bool bars) {
-        const int64_t size = high - low;
-        if (bars && n.refractory > 0.0)
-            bars = std::any_of(n.t_spike + low, n.t_spike + high, [&](double at) { return t - at < n.refractory; });
-        else
-            bars = false;
-        const double *u = n.potential + low;
-        double *q = n.q + low, *e = past.grown.data(), *sums = past.sums.data();
+    // Potentials but for what is felt, into the slot of circuit c.
+    void lay(int64_t c) {
+        const int64_t low = n.starts[c], size = n.starts[c + 1] - low;
+        double *base = past.base.data() + c * past.slot;
+        for (int64_t k = 0; k < past.slot; k++)
+            base[k] = k < size ? (n.b[low + k] + n.current[low + k]) + n.eta[low + k] : -1e5;
+    }
+
+    // exp(u) of circuit c at t, those barred zero, and their sums; the total is zero if all are barred.
+    template <class T> double compete(double t, int64_t c, bool bars) {
+        const int64_t low = n.starts[c], size = n.starts[c + 1] - low, slot = past.slot;
+        const double *left = kept(t), first = left[0], second = n.parts > 1 ? left[1] : 0.0;
+        const double *__restrict base = past.base.data() + c * slot, gain = n.gain[low]; // one gain in a circuit
+        const T *__restrict u = felt<T>(0) + low, *__restrict v = felt<T>(n.parts - 1) + low; // with room behind them
+        double *__restrict e = past.grown.data() + c * slot;
+        for (int64_t k = 0; k < slot; k += 8)
+            for (int64_t l = k; l < k + 8; l++)
+                e[l] = exponential(gain * (base[l] + (double(u[l]) * first - double(v[l]) * second)));
+        double total = sum(e, size, t, low, bars);
+        if (total > 1e-130 && total < 1e130) return total;
         // Potentials are counted from the largest one where they are large.
-        bool small = true;
-        for (int64_t k = 0; k < size; k++) small &= std::fabs(u[k]) < 300.0;
-        double largest = 0.0;
-        if (!small || bars) {
-            largest = -INFINITY;
-            for (int64_t k = 0; k < size; k++)
-                if (!(bars && barred(t, low + k))) largest = std::max(largest, u[k]);
-        }
-        for (int64_t k = 0; k < size; k++) e[k] = u[k] - largest;
-        for (int64_t k = 0; k < size; k += 8)
-            for (int64_t l = 0; l < 8; l++) e[k + l] = exponential(e[k + l]);
-        total = 0.0;
+        double largest = -INFINITY;
         for (int64_t k = 0; k < size; k++) {
-            if (bars && barred(t, low + k)) e[k] = 0.0;
-            sums[k] = total += e[k];
+            e[k] = gain * (base[k] + (double(u[k]) * first - double(v[k]) * second));
+            if (!(bars && barred(t, low + k))) largest = std::max(largest, e[k]);
         }
-        if (!(total > 0.0)) {
-            for (int64_t k = 0; k < size; k++) q[k] = e[k];
-            return false;
+        for (int64_t k = 0; k < size; k++) e[k] = exponential(e[k] - largest);
+        return sum(e, size, t, low, bars);
+    }
+
+    // Sums of exp(u) so far, by fours; those barred become zero.
+    double sum(double *e, int64_t size, double t, int64_t low, bool bars) {
+        if (bars && n.refractory > 0.0)
+            for (int64_t k = 0; k < size; k++) e[k] = barred(t, low + k) ? 0.0 : e[k];
+        for (int64_t k = size; k < past.slot; k++) e[k] = 0.0;
+        double *sums = past.sums.data(), before = 0.0;
+        for (int64_t k = 0; k < past.slot; k += 4) {
+            const double a = e[k], b = a + e[k + 1], c = b + e[k + 2], d = c + e[k + 3];
+            sums[k] = before + a, sums[k + 1] = before + b, sums[k + 2] = before + c, sums[k + 3] = before + d;
+            before += d;
         }
-        const double share = 1.0 / total;
-        for (int64_t k = 0; k < size; k++) q[k] = e[k] * share;
-        return true;
+        return before;
+    }
+
+    // The first whose sum is above `at`, counted from 0.
+    int64_t chosen(double at, int64_t c) const {
+        int64_t found = 0;
+        for (int64_t k = 0; k < past.slot; k += 8)
+            for (int64_t l = k; l < k + 8; l++) found += past.sums[l] <= at;
+        found = std::min(found, n.starts[c + 1] - n.starts[c] - 1);
+        while (past.grown[c * past.slot + found] == 0.0 && found > 0) found--;
+        return found;
+    }
+
+    // q from exp(u) of circuit c.
+    void share(int64_t c, double total, double *q) const {
+        const int64_t low = n.starts[c], size = n.starts[c + 1] - low;
+        const double *e = past.grown.data() + c * past.slot, share = 1.0 / total;
+        for (int64_t k = 0; k < size; k++) q[low + k] = e[k] * share;
     }
 
     // Noise at t: an Ornstein-Uhlenbeck process seen at the circuits' spikes, or new each time without a time constant.
@@ -346,33 +379,35 @@ struct Run {
     }
 
     // Note what each neuron of circuit c is credited with for its spike at t: times the trace of whoever is felt.
-    void credit(double t, int64_t c, int64_t winner) {
+    void credit(double t, int64_t c, int64_t winner, double total) {
         const double weight = d.tau_e > 0.0 ? std::exp((t - d.end) / d.tau_e) : 1.0;
         note(t, n.inputs + n.neurons + c);
-        for (int64_t k = n.starts[c]; k < n.starts[c + 1]; k++)
-            past.posts.push_back(weight * (double(k == winner) - n.q[k]));
+        const double *e = past.grown.data() + c * past.slot, share = 1.0 / total;
+        const int64_t low = n.starts[c], size = n.starts[c + 1] - low, old = past.posts.size();
+        past.posts.resize(old + size);
+        double *post = past.posts.data() + old;
+        for (int64_t k = 0; k < size; k++) post[k] = weight * (double(low + k == winner) - e[k] * share);
     }
 
     void note(double t, int64_t what) { past.noted_t.push_back(t), past.noted.push_back(int32_t(what)); }
 
     template <class T> void fire(double t, int32_t c, double last_action) {
-        const int64_t low = n.starts[c], high = n.starts[c + 1];
-        noise(t, low, high);
+        if (n.noise > 0.0) {
+            noise(t, n.starts[c], n.starts[c + 1]);
+            lay(c);
+        }
         settle<T>();
-        potentials<T>(t, low, high);
-        if (!compete(t, low, high, true)) { // all are barred
+        const double total = compete<T>(t, c, true);
+        if (total == 0.0) { // all are barred
             past.fired.push_back(-1);
             return;
         }
-        const double at = d.for_circuits.next(d.for_circuits.state) * total;
-        int64_t winner = low;
-        for (int64_t k = 0; k < high - low - 1; k++) winner += past.sums[k] <= at;
-        while (n.q[winner] == 0.0 && winner > low) winner--;
+        const int64_t winner = n.starts[c] + chosen(d.for_circuits.next(d.for_circuits.state) * total, c);
         const bool action = c == n.circuits - 1;
         const bool counts = action ? !d.causal_action || t >= last_action : !d.causal_hidden || t < last_action;
-        if (n.credits && counts && t >= d.since) credit(t, c, winner);
-        for (int64_t k = low; k < high; k++) n.last[k] = 0.0, n.q_last[k] = n.q[k];
-        n.last[winner] = 1.0;
+        if (n.credits && counts && t >= d.since) credit(t, c, winner, total);
+        past.totals[c] = total, past.winner[c] = int32_t(winner);
+        if (n.refractory > 0.0) share(c, total, n.q_last); // later all may be barred, and leave none
         n.counts[winner] += 1.0;
         n.t_spike[winner] = t;
         past.fired.push_back(int32_t(winner));
@@ -419,14 +454,20 @@ struct Run {
         noise(d.end, 0, n.neurons);
         potentials<T>(d.end, 0, n.neurons);
         for (int64_t c = 0; c < n.circuits; c++) {
-            const int64_t low = n.starts[c], high = n.starts[c + 1];
-            double spoke = 0.0;
-            for (int64_t k = low; k < high; k++) spoke += n.last[k];
+            const int32_t winner = past.winner[c];
+            if (winner >= 0) {
+                n.last[winner] = 1.0;
+                if (!(n.refractory > 0.0)) share(c, past.totals[c], n.q_last);
+            }
             // Of neurons that may be barred after it, a spike's own probabilities.
-            if (n.refractory > 0.0 && spoke > 0.0)
-                std::copy(n.q_last + low, n.q_last + high, n.q + low);
-            else if (!compete(d.end, low, high, true))
-                compete(d.end, low, high, false);
+            if (n.refractory > 0.0 && winner >= 0) {
+                std::copy(n.q_last + n.starts[c], n.q_last + n.starts[c + 1], n.q + n.starts[c]);
+                continue;
+            }
+            lay(c);
+            double total = compete<T>(d.end, c, true);
+            if (total == 0.0) total = compete<T>(d.end, c, false);
+            share(c, total, n.q);
         }
         for (int64_t k = 0; k < n.neurons; k++) n.t_spike[k] -= d.end;
         past.late.shift(d.end), past.ending.shift(d.end);
@@ -458,6 +499,24 @@ extern "C" void events_copy(Past *past, double *input_t, int32_t *input_i, doubl
     std::copy(past->circuit_t.begin(), past->circuit_t.end(), circuit_t);
     std::copy(past->fired.begin(), past->fired.end(), fired);
 }
+// What the decision came to, as Readout tells it: rows of `neurons` numbers, then the inputs' traces if they have any.
+extern "C" void events_read(const Network *network, int64_t spikes, double steps_but_one, double *out) {
+    const Network &n = *network;
+    double *counts = out, *v = counts + n.neurons, *rates = v + n.neurons, *spoke = rates + n.neurons;
+    double *q = spoke + n.neurons, *trace = q + n.neurons, *input_trace = trace + n.neurons;
+    std::copy(n.counts, n.counts + n.neurons, counts), std::copy(n.last, n.last + n.neurons, v);
+    std::copy(n.q, n.q + n.neurons, q);
+    for (int64_t k = 0; k < n.neurons; k++) rates[k] = (counts[k] - v[k]) / steps_but_one;
+    for (int64_t c = 0; c < n.circuits; c++) {
+        double any = 0.0;
+        for (int64_t k = n.starts[c]; k < n.starts[c + 1]; k++) any += v[k];
+        std::fill(spoke + n.starts[c], spoke + n.starts[c + 1], any);
+    }
+    const double *x = n.x, *y = n.x_inputs;
+    for (int64_t k = 0; k < n.neurons; k++) trace[k] = n.parts > 1 ? x[k] - x[n.neurons + k] : x[k];
+    for (int64_t i = 0; spikes && i < n.inputs; i++) input_trace[i] = n.parts > 1 ? y[i] - y[n.inputs + i] : y[i];
+}
+
 // The journal of the last decision, into arrays as long as it told.
 extern "C" void events_journal(Past *past, double *t, int32_t *what, double *posts) {
     std::copy(past->noted_t.begin(), past->noted_t.end(), t);

@@ -12,6 +12,7 @@ import numpy as np
 
 from rwta_sim.circuit.events.journal import groups_of, senders_of
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
+from rwta_sim.circuit.readout import Readout
 from rwta_sim.circuit.wiring import Weights
 from rwta_sim.native import address, native_function
 
@@ -77,6 +78,7 @@ class _Functions(NamedTuple):
     counts: Any
     copy: Any
     journal: Any
+    read: Any
 
 
 @functools.cache
@@ -91,6 +93,7 @@ def _functions() -> _Functions | None:
         "counts": [_POINTER] * 2,
         "copy": [_POINTER] * 5,
         "journal": [_POINTER] * 4,
+        "read": [_POINTER, _NUMBER, _REAL, _POINTER],
     }
     found = {}
     for name, kinds in arguments.items():
@@ -147,6 +150,8 @@ class Native:
         self._past = _POINTER()
         functions.new(ctypes.addressof(self._past))
         self._span: Span | None = None
+        self._out = np.zeros(6 * network.n_neurons + (network.spec.inputs == "spikes") * network.n_inputs)
+        self._out_at = address(self._out)
         self._where = ctypes.addressof(self._network), ctypes.addressof(self._decision), self._past.value
         self._end = weakref.finalize(self, functions.free, self._past.value)
         self.point()
@@ -203,6 +208,13 @@ class Native:
         self._network.credits = span.credits
         decision.tau_e, decision.since = span.tau_e, span.since
         decision.causal_hidden, decision.causal_action = span.causal_hidden, span.causal_action
+
+    def read(self, steps: int) -> Readout:
+        """What the decision came to; arrays of their own."""
+        n, spikes = self._weights.network.n_neurons, self._out.size - 6 * self._weights.network.n_neurons
+        self._call.read(self._where[0], spikes, max(steps - 1, 1), self._out_at)
+        out = self._out.copy()
+        return Readout(*(out[k * n : (k + 1) * n] for k in range(6)), out[6 * n :])
 
     def journal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the last decision; see `Journal`."""

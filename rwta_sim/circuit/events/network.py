@@ -171,17 +171,7 @@ class EventNetwork(Weights):
 
     def read(self, steps: int) -> Readout:
         """What the decision came to, as a clocked network of so many steps tells it; arrays of their own."""
-        arrays = self.arrays
-        counts, last = arrays.counts.copy(), arrays.last.copy()
-        return Readout(
-            counts=counts,
-            v=last,
-            rates=(counts - last) / max(steps - 1, 1),
-            spoke=self.network.circuit_sum(last),
-            q=arrays.q.copy(),
-            trace=self.trace(),
-            input_trace=np.empty(0) if self._currents else self.input_trace(),
-        )
+        return self._engine.read(steps)
 
     def trace(self) -> np.ndarray:
         """kappa*S of the neurons at the end of the decision; shape (n_neurons,)."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
 from rwta_sim.circuit.projection import Projection
+from rwta_sim.circuit.readout import Readout
 from rwta_sim.circuit.wiring import Weights
 
 __all__ = ["Plain"]
@@ -117,7 +118,7 @@ class Plain:
 
     @staticmethod
     def _wait(rng: np.random.Generator, rate: float) -> float:
-        return -math.log(1.0 - rng.random()) / rate
+        return -math.log(1.0 - rng.random()) * (1.0 / rate)
 
     # -- what spikes do ------------------------------------------------------------------------------
 
@@ -217,19 +218,22 @@ class Plain:
         felt = has.u[0, where].astype(float) * kept[0]
         if len(kept) > 1:
             felt = felt - has.u[1, where].astype(float) * kept[1]
-        u = ((self._weights.b[where] + has.current[where]) + felt) + has.eta[where]
+        u = ((self._weights.b[where] + has.current[where]) + has.eta[where]) + felt
         has.potential[where] = has.gain[where] * u
 
     def _compete(self, barred: np.ndarray, where: slice) -> bool:
-        """q of a circuit from its potentials, and sums of what it is a share of."""
-        u, free = self._has.potential[where], ~barred
-        small = bool((np.abs(u) < 300.0).all()) and not barred.any()
-        largest = 0.0 if small else float(u[free].max(initial=-np.inf))
-        grown = np.where(free, exponential(u - largest), 0.0) if free.any() else np.zeros(u.size)
-        self._sums = np.cumsum(grown)
+        """q of a circuit from its potentials, and sums of what it is a share of; False if all are barred."""
+        u = self._has.potential[where]
+        grown = np.where(barred, 0.0, exponential(u))
+        self._sums = _sums(grown)
+        if not 1e-130 < self._sums[-1] < 1e130:  # potentials are counted from the largest one where they are large
+            grown = np.where(barred, 0.0, exponential(u - u[~barred].max(initial=-np.inf)))
+            self._sums = _sums(grown)
         total = float(self._sums[-1])
-        self._has.q[where] = grown if not total > 0.0 else grown * (1.0 / total)
-        return total > 0.0
+        if total == 0.0:
+            return False
+        self._has.q[where] = grown * (1.0 / total)
+        return True
 
     def _fire(self, t: float, c: int, last_action: float) -> int:
         has, network, span = self._has, self._network, self._span
@@ -240,7 +244,7 @@ class Plain:
         if not self._compete(self._barred(t, where), where):
             return -1
         at = span.for_circuits.random() * float(self._sums[-1])
-        winner = where.start + int((self._sums[:-1] <= at).sum())
+        winner = min(where.start + int((self._sums <= at).sum()), where.stop - 1)
         while has.q[winner] == 0 and winner > where.start:
             winner -= 1
         action = c == len(network.starts) - 2
@@ -261,6 +265,21 @@ class Plain:
         where = range(int(network.starts[c]), int(network.starts[c + 1]))
         self._noted.append((t, network.n_inputs + network.n_neurons + c))
         self._posts += [weight * (float(k == winner) - float(self._has.q[k])) for k in where]
+
+    def read(self, steps: int) -> Readout:
+        """What the decision came to; arrays of their own."""
+        has = self._has
+        counts, last = has.counts.copy(), has.last.copy()
+        trace, input_trace = (x[0] - x[1] if len(x) > 1 else x[0].copy() for x in (has.x, has.x_inputs))
+        return Readout(
+            counts=counts,
+            v=last,
+            rates=(counts - last) / max(steps - 1, 1),
+            spoke=self._network.circuit_sum(last),
+            q=has.q.copy(),
+            trace=trace,
+            input_trace=np.empty(0) if self._network.spec.inputs == "current" else input_trace,
+        )
 
     def journal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the last decision; see `Journal`."""
@@ -293,9 +312,9 @@ def _put(queue: deque[tuple[float, int]], t: float, i: int) -> None:
 
 
 def exponential(x: np.ndarray) -> np.ndarray:
-    """exp(x), to two units in the last place, for x from -700 to 700; below as of -700. The operations of advance.cpp:
+    """exp(x), to two units in the last place, for x from -700 to 700; beyond as of these. The operations of advance.cpp:
     a power of two, and the Taylor series of what is left."""
-    x = np.where(x < -700.0, -700.0, x)
+    x = np.where(x < -700.0, -700.0, np.where(x > 700.0, 700.0, x))
     shifted = x * 1.4426950408889634 + 6755399441055744.0  # rounds to the nearest integer
     n = shifted - 6755399441055744.0
     r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10
@@ -308,6 +327,14 @@ def exponential(x: np.ndarray) -> np.ndarray:
     power = ((shifted.view(np.int64) + 1023) << 52).view(np.float64)
     result: np.ndarray = (low + r4 * (middle + r4 * (high + r4 * top))) * power
     return result
+
+
+def _sums(values: np.ndarray) -> np.ndarray:
+    """Sums so far, by fours; shape (n,) rounded up to a multiple of eight."""
+    fours = np.append(values, np.zeros(-values.size % 8)).reshape(-1, 4).cumsum(axis=1)
+    before = np.append(0.0, fours[:-1, -1].cumsum())
+    sums: np.ndarray = (before[:, None] + fours).ravel()
+    return sums
 
 
 def _row(p: Projection, w: np.ndarray, j: int) -> tuple[int, slice | np.ndarray, np.ndarray] | None:

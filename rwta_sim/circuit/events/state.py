@@ -97,7 +97,11 @@ class Arrays:
         n = wiring.n_neurons
         self.x_inputs = np.zeros((parts, wiring.n_inputs))
         self.x = np.zeros((parts, n))
-        self.u = np.zeros((parts, n), np.float32 if wiring.spec.precision == "single" else np.float64)
+        kind = np.float32 if wiring.spec.precision == "single" else np.float64
+        behind = (
+            int(np.diff(wiring.starts).max()) + 8
+        )  # compiled code may look at, and passes over, what comes after it
+        self.u = np.zeros(parts * n + behind, kind)[: parts * n].reshape(parts, n)
         self.current, self.eta = np.zeros(n), np.zeros(n)
         self.t_spike = np.full(n, -np.inf)
         self.gain = np.ones(n)
