@@ -1,4 +1,5 @@
-"""The command line: ``rwta-sim train | resume | evaluate | lesions | robustness | watch | figures | tasks | cache``.
+"""The command line: ``rwta-sim train | resume | evaluate | lesions | robustness | watch | record | figures | tasks |
+cache``.
 
 Click builds the options from the settings themselves, so each one is documented where it is defined, and
 suggests the nearest option for a mistyped one.
@@ -43,6 +44,7 @@ from rwta_sim.lab.config import read_toml
 from rwta_sim.lab.display import TrainingDisplay
 from rwta_sim.lab.evaluation import result as evaluation_result
 from rwta_sim.lab.lesions import LesionScore, lesion_curve
+from rwta_sim.lab.record import record
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.robustness import Cell, Family, Row, Suite, read_rows
 from rwta_sim.lab.robustness import robustness as play_suite
@@ -514,6 +516,69 @@ def watch(
     )
     note = ", ".join(f"{name} {target}" for name, target in given)
     click.echo(str(save_film(recording, path, decisions, fps, note=note)))
+
+
+@cli.command("record")
+@_RUN
+@click.option("--episodes", type=click.IntRange(1, 1_000_000), default=20, show_default=True)
+@click.option(
+    "--probe",
+    "probes",
+    multiple=True,
+    metavar="WHAT",
+    help="spikes, hidden.u[0:8], q@decision, sh.w@episode, eligibility, ...; default spikes. --probe help lists them.",
+)
+@click.option("--every", metavar="TIME", help='Between samples of states ("2 ms"); default: each time step.')
+@click.option("--learning", is_flag=True, help="Go on learning from the last checkpoint; nothing of the run changes.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the episodes; default: the run's.")
+@click.option("--first", type=click.IntRange(min=0), help="Number of the first episode.")
+@click.option("--dynamics", type=click.Choice(["spiking", "rate"]), help="Weights as spikes or as their mean field.")
+@click.option("--engine", type=click.Choice(["compiled", "runtime", "events"]), help="Default: that of the training.")
+@click.option("--name", help="Of the recording in RUN/recordings; default recording, recording-2, ...")
+@_TRUST
+@_JSON
+def record_command(
+    run: Path,
+    episodes: int,
+    probes: tuple[str, ...],
+    every: str | None,
+    learning: bool,
+    seed: int | None,
+    first: int | None,
+    dynamics: str | None,
+    engine: str | None,
+    name: str | None,
+    trust: bool,
+    as_json: bool,
+) -> None:
+    """Play episodes of RUN and stream what happens in them to RUN/recordings, whatever their length.
+
+    Observations, actions, rewards, values, TD errors and policies are always recorded. What is on disk stays readable
+    if the command is interrupted or killed.
+    """
+    opened = RunFolder.open(run)
+    if "help" in probes:
+        with Agent.load(opened, trust, dynamics=dynamics, engine=engine) as agent:
+            for known, probe in agent.system.probes().items():
+                unit = "" if probe.unit == "1" else f" ({probe.unit})"
+                moments = ", ".join(f"@{moment}" for moment in probe.moments)
+                click.echo(f"{known:22} {list(probe.shape)!s:12} {moments:20} {probe.description}{unit}")
+        return
+    how: dict[str, Any] = {"learning": learning, "seed": seed, "first": first, "dynamics": dynamics, "engine": engine}
+    made = record(opened, episodes, probes or ("spikes",), every, name=name, trust=trust, **how)
+    size = sum(file.stat().st_size for file in made.path.rglob("*") if file.is_file())
+    told = {
+        "recording": str(made.path),
+        "episodes": len(made.episodes),
+        "decisions": len(made),
+        "bytes": size,
+        "populations": list(made.populations),
+        "probes": list(made.probes),
+    }
+    if as_json:
+        _print_json(told)
+        return
+    click.echo(f"{made.path}: {len(made)} decisions of {len(made.episodes)} episodes, {readable_size(size)}")
 
 
 @cli.command()

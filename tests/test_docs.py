@@ -26,6 +26,7 @@ PRINTS = {
     "docs/lesions.md": r"\{'lesion': .*'silence': .*'drive': .*\}\n\[.*\] \[.*\]\n",
     "docs/loop.md": r"\[136\.36, 136\.36\]\n\[136\.36, 136\.36\]\n",
     "docs/network.md": r"[1-3]\d\d \(2, 500\)\n",
+    "docs/recordings.md": r"Recording\(.* of 3 episodes\)\n\d+ True 8 \d+\n\['action', .*'value'\]\n\(\d+,\) 3\n",
     "docs/robustness.md": r"\[.*\]\nTrue\n\(0\.25, 0\.5, 2\.0, 4\.0\)\n",
     "docs/rules.md": r"on_post:\n +balance \+= gate_post ?\* ?x_seen_pre\n.*\n\d\.\d+\n",
     "docs/systems.md": r"(19|20)\.0 of 20\n",

@@ -318,6 +318,11 @@ class RunFolder:
         _make(self.path / folder)
         return self.path / folder / name
 
+    @property
+    def recordings(self) -> dict[str, Path]:
+        """Folders of what `rwta_sim.record` made, by name; `rwta_sim.Recording.open` opens one."""
+        return {path.stem: path for path in sorted((self.path / "recordings").glob("*.zarr"))}
+
     def save_recording(self, arrays: Mapping[str, np.ndarray], name: str = "episode") -> Path:
         """Save the recording of an episode as npz."""
         path = self.file_for("recordings", f"{name}.npz")

@@ -15,10 +15,11 @@ from rwta_sim.agents.rwta.events import EventActor
 from rwta_sim.agents.rwta.needs import network_needs, training_needs
 from rwta_sim.agents.rwta.packed_checkpoints import with_packed_weights
 from rwta_sim.agents.rwta.perturb import PERTURBATIONS, perturb
+from rwta_sim.agents.rwta.probes import declared, populations, sample_steps, within_decisions
 from rwta_sim.agents.rwta.rate import RateActor
 from rwta_sim.agents.rwta.spiking import SpikingActor
 from rwta_sim.circuit.events import EventNetwork
-from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.network import RWTANetwork, Sampled
 from rwta_sim.circuit.plasticity import explained
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
@@ -27,9 +28,10 @@ from rwta_sim.learning import Decision, Learner, LearnerBase, RecentLearner, Rol
 from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.learning.rules import Rule
 from rwta_sim.loop.encoded_system import EncodedSystem
+from rwta_sim.loop.probes import Drained, Population, Probe, Sampling
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
-from rwta_sim.loop.system import Arrays, Choice, Probe, System, fill
+from rwta_sim.loop.system import Arrays, Choice, System, fill
 from rwta_sim.memory import require
 from rwta_sim.seeding import EpisodeSeeds, critic_seed, initial_generator
 
@@ -55,6 +57,8 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         Give the network SpikeMonitors, if it spikes.
     trains : bool
         Whether it will learn: then there has to be memory for that, too.
+    sampling : Sampling, optional
+        What to record within decisions, for `drain`; spikes only if they are in it.
 
     Attributes
     ----------
@@ -71,7 +75,14 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate",)
     lesions = PERTURBATIONS
 
-    def __init__(self, experiment: RWTAExperiment, spaces: Spaces, record: bool = False, trains: bool = False) -> None:
+    def __init__(
+        self,
+        experiment: RWTAExperiment,
+        spaces: Spaces,
+        record: bool = False,
+        trains: bool = False,
+        sampling: Sampling | None = None,
+    ) -> None:
         self.experiment = experiment
         self.gamma, self.batch = experiment.critic.gamma, experiment.learning.batch
         self.encoder = experiment.encoder.make(spaces)
@@ -84,15 +95,35 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         self._hz = 1 / float(steps * network.dt) if spiking else float(network.circuit_rate)
         reckon = training_needs if trains else network_needs
         require(reckon(experiment, self.encoder.n_inputs, spaces.n_actions))
-        self.actor = self._make_actor(spaces.n_actions, record)
+        sampled: dict[str, Sampled] = {}
+        every = 1
+        if sampling is not None:
+            record, sampled, every = self._sampled(sampling, spaces.n_actions)
+        self.actor = self._make_actor(spaces.n_actions, record, sampled, every)
         self.network: Wiring = self.actor.network
         self.learner: LearnerBase | None = None
         self._before: Any = None
         self._early_rule: Rule | None = None
+        self._decision: Decision | None = None  # the last one
 
     # -- building ------------------------------------------------------------------------------------
 
-    def _make_actor(self, n_actions: int, record: bool) -> Actor:
+    def _sampled(self, sampling: Sampling, n_actions: int) -> tuple[bool, dict[str, Sampled], int]:
+        """Whether spikes are recorded, which variables, and in how many steps once."""
+        experiment = self.experiment
+        layout = Wiring(experiment.network, self.encoder.n_inputs, n_actions, initial_generator(experiment.seed))
+        chosen, where = within_decisions(experiment, layout, sampling), populations(layout)
+        sampled = {}
+        for one in chosen:
+            if one.moment == "step":
+                name, _, variable = one.name.rpartition(".")
+                group, first, *_ = where[name]
+                indices = first + np.arange(one.part.start, one.part.stop, one.part.step)
+                seen = "x_seen" if variable == "x" else variable
+                sampled[one.name] = Sampled("inputs" if group == "inputs" else "neurons", seen, indices)
+        return any(one.moment == "spike" for one in chosen), sampled, sample_steps(experiment, sampling)
+
+    def _make_actor(self, n_actions: int, record: bool, sampled: Mapping[str, Sampled], every: int) -> Actor:
         experiment, n_inputs = self.experiment, self.encoder.n_inputs
         rng = initial_generator(experiment.seed)
         if experiment.dynamics == "rate":
@@ -113,6 +144,8 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
                     history=decision.steps if learning.rule.needs_history and plasticity is None else 0,
                     record_traces=decision.clear == "episode" or experiment.network.tau_spread > 0,
                     plasticity=plasticity,
+                    sampled=sampled,
+                    sample_steps=every,
                 )
             engine.prepare(network.network, namespace={})
         actor = SpikingActor(network, engine, decision)
@@ -132,7 +165,7 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         self.actor.begin_episode(seeds)
 
     def decide(self, features: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Choice]:
-        decision = yield from self.actor.decide(self.encoder.drive(features), greedy, rng)
+        self._decision = decision = yield from self.actor.decide(self.encoder.drive(features), greedy, rng)
         return Choice(decision.action, decision.policy, (decision.policy_entropy, decision.rate), decision)
 
     def run(self, session: Session[Result]) -> Result:
@@ -290,10 +323,51 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         return self.actor.weights.blocks()
 
     def probes(self) -> dict[str, Probe]:
-        return self.actor.probes()
+        return declared(self.experiment, self.network)
 
     def read(self, probe: str) -> np.ndarray:
-        return self.actor.read(probe)
+        """See `System.read`; "q", "x" and "spike_counts" are those of all neurons."""
+        name, _, variable = probe.rpartition(".")
+        if variable == "w":
+            return super().read(probe)
+        if variable == "eligibility":
+            return self._eligibilities()[name].copy()
+        if name == "inputs":
+            return self.actor.read(f"{variable} of inputs")
+        values = self.actor.read(variable)
+        if not name:
+            return values
+        _, start, stop, _ = self.populations()[name]
+        return values[start:stop]
+
+    def _eligibilities(self) -> dict[str, np.ndarray]:
+        """Of the last decision, by block; views of what the next call overwrites."""
+        learner, decision = self._learning(), self._decision
+        assert isinstance(learner, Learner) and decision is not None  # as the probes say
+        *weights, bias = learner.eligibility(decision)
+        whole = {p.name: e for p, e in zip(self.network.projections, weights, strict=True)}
+        return {**self.network.spec.split_blocks(whole), "b": bias}
+
+    def populations(self) -> dict[str, Population]:
+        return populations(self.network)
+
+    @property
+    def timing(self) -> tuple[float, float]:
+        network, steps = self.experiment.network, self.experiment.decision.steps
+        dt = float(network.dt)
+        return (0.0 if self.engine_name in ("none", "events") else dt), steps * dt
+
+    def drain(self) -> Drained:
+        return self.actor.drain()
+
+    def value(self, features: np.ndarray) -> float:
+        return self._learning().credit.critic.state_value(features)
+
+    def hear(self, notes: bool) -> None:
+        self._learning().credit.hear(notes)
+
+    def heard(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._learning().credit.heard()
 
     def free_blocks(self) -> list[Block]:
         return free_blocks(self.actor.weights)

@@ -46,6 +46,9 @@ class LinearTD(Critic):
         self._eligibility = np.zeros(rates.size)
         self._phi = np.zeros(rates.size)
 
+    def state_value(self, features: np.ndarray) -> float:
+        return self.value(features)
+
     def value(self, features: np.ndarray) -> float:
         """V of the observation with these features."""
         return float(self.theta @ self._basis(features))
