@@ -16,7 +16,7 @@ from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.blas import one_thread
 from rwta_sim.lab.checkpoints import Checkpoint
 from rwta_sim.lab.config import to_toml
-from rwta_sim.lab.recorder import Recorder, Seeing
+from rwta_sim.lab.recorder import Recorder
 from rwta_sim.lab.recordings import FORMAT, VERSION, Recording
 from rwta_sim.lab.runs import RunFolder, versions
 from rwta_sim.lab.trust import check_modules
@@ -94,10 +94,9 @@ def record(
     checkpoint = run.last() if learning else run.best()
     playing = obtain_environment(run.experiment.environment, env)
     try:
-        seeing = Seeing(playing)
         agent = Agent(
             run.experiment,
-            seeing,
+            playing,
             dynamics=dynamics,
             engine=engine,
             trains=learning,
@@ -107,7 +106,7 @@ def record(
         critic = _load_learning(agent, checkpoint, learning)
         chosen = choose(probes, agent.system.probes())
         meta = _meta(run, agent, checkpoint, chosen, period, learning)
-        recorder = Recorder(agent.system, seeing, folder, chosen, meta, learning, critic)
+        recorder = Recorder(agent.system, playing, folder, chosen, meta, learning, critic)
         start = first if first is not None else _next_episode(checkpoint) if learning else 0
         _play(agent, recorder, range(start, start + episodes), seed, greedy, learning)
         return Recording.open(folder)
@@ -160,7 +159,7 @@ def _play(
 ) -> None:
     purpose = Purpose.TRAINING if learning else Purpose.EVALUATION
     seed = agent.experiment.seed if seed is None else seed
-    how: dict[str, Any] = {} if greedy is None else {"greedy": greedy}
+    how: dict[str, Any] = {"keep": recorder.see, **({} if greedy is None else {"greedy": greedy})}
     if learning:
         agent.system.hear(True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,43 +17,16 @@ from rwta_sim.loop.probes import Chosen, Spikes
 from rwta_sim.loop.spaces import environment_name
 from rwta_sim.loop.system import Choice, System
 
-__all__ = ["Recorder", "Seeing"]
+__all__ = ["Recorder"]
 
 #: Decisions after which what the network recorded is fetched, at the most, and bytes of it.
-_MOST_DECISIONS, _MOST_BYTES = 256, 2**21
+_MOST_DECISIONS, _MOST_BYTES = 1024, 2**21
 #: Seconds between what a reader sees, or a kill leaves.
 _PERIOD = 1.0
-
-
-class Seeing(gym.Wrapper):
-    """Keeps the last observation.
-
-    Parameters
-    ----------
-    env : gymnasium.Env
-
-    Attributes
-    ----------
-    seen : ndarray
-        Of a space with several parts, flattened as `gymnasium.spaces.flatten` does.
-    """
-
-    seen: np.ndarray
-
-    def reset(self, **kwargs: Any) -> Any:
-        result = super().reset(**kwargs)
-        self.seen = self._array(result[0])
-        return result
-
-    def step(self, action: Any) -> Any:
-        result = super().step(action)
-        self.seen = self._array(result[0])
-        return result
-
-    def _array(self, observation: Any) -> np.ndarray:
-        if isinstance(observation, dict | tuple):
-            observation = gym.spaces.flatten(self.observation_space, observation)
-        return np.array(observation)
+#: Columns of the episodes.
+_EPISODE = {"first": np.int64, "end": np.int64, "number": np.int64, "return": np.float64, "terminated": np.bool_}
+#: So many times as long as it took to write; on a slow disk, then, it takes longer until it is done again.
+_SHARE = 20.0
 
 
 class Recorder:
@@ -66,7 +39,8 @@ class Recorder:
     ----------
     system : System
         Built to sample what is chosen.
-    env : Seeing
+    env : gymnasium.Env
+        In which it plays; whoever plays tells `see` what it sees.
     folder : Path
         Of the recording, which must not exist.
     chosen : sequence of Chosen
@@ -88,7 +62,7 @@ class Recorder:
     def __init__(
         self,
         system: System,
-        env: Seeing,
+        env: gym.Env,
         folder: Path,
         chosen: Sequence[Chosen],
         meta: Mapping[str, Any],
@@ -110,14 +84,20 @@ class Recorder:
         self._arrays: dict[str, GrowingArray] = {}
         self._spikes = dict.fromkeys(self._groups, 0)
         self._waiting: list[tuple[Any, ...]] = []
-        self._readings: dict[str, list[np.ndarray]] = {one.name: [] for one in self._each}
-        self._deltas: list[float] = []
+        self._readings = [_Readings(system.reader(one.name), one, self._block) for one in self._each]
         self._next = 0.0
         self._number = self._first = 0
-        self._before = np.empty(0)
+        self._seen = self._before = np.empty(0)  # the last observation, and the one before a decision
         self._features: Any = None
-        self._value: float | None = None  # of the observation before the last decision, until its TD error is told
-        self._reward = self._return = 0.0
+        self._open: tuple[float, float] | None = None  # value and reward of a decision whose TD error is to be told
+        #: Of episodes that ended: after how many of the decisions that wait, and features of the last observation, if
+        #: that was of no terminal state; their rows; what was read at their ends.
+        self._ends: list[tuple[int, Any]] = []
+        self._rows: list[tuple[Any, ...]] = []
+        self._lasts: list[list[np.ndarray]] = []
+        size = sum(8 * math.prod(one.shape) for one in self._last)
+        self._most_episodes = min(max(_MOST_BYTES // max(size, 1), 1), _MOST_DECISIONS)
+        self._return = 0.0
         self._terminated = False
         write_group(folder, {**self._meta, "complete": False})
 
@@ -137,17 +117,23 @@ class Recorder:
     # -- what a listener hears -----------------------------------------------------------------------
 
     def began(self, number: int) -> None:
-        """The next episode has this number; what was recorded within decisions before it is dropped."""
+        """The next episode has this number; what was recorded within decisions before the first one is dropped."""
         self._number = number
-        if self._within:
+        if self._within and not self.episodes:
             self._system.drain()
+
+    def see(self, observation: Any) -> None:
+        """What is seen next; of a space with several parts, flattened as `gymnasium.spaces.flatten` does."""
+        if isinstance(observation, dict | tuple):
+            observation = gym.spaces.flatten(self._env.observation_space, observation)
+        self._seen = np.array(observation)
 
     def begin_episode(self, features: Any) -> None:
         if not self._arrays:
             self._make_arrays()
         if self._learns:
             self._system.begin_episode(features)
-        self._before, self._features, self._value = self._env.seen, features, None
+        self._before, self._features = self._seen, features
         self._first, self._return = self.decisions, 0.0
         self._terminated = False
 
@@ -156,16 +142,15 @@ class Recorder:
             self._system.hear_answer(action)
 
     def learn(self, choice: Choice, reward: float, features: Any, terminated: bool, rng: np.random.Generator) -> None:
-        for one in self._each:
-            self._readings[one.name].append(_part_of(self._system.read(one.name), one))
-        value = self._system.value(self._features) if self._values else math.nan
-        if not self._learns:
-            self._tell(value)
-        self._waiting.append((choice.action, reward, value, choice.probabilities, self._before, *choice.numbers))
+        number = len(self._waiting)
+        for readings in self._readings:
+            readings.read(number)
+        # While it learns its values change; else they are asked for together.
+        seen = float(self._system.values([self._features])[0]) if self._learns else self._features
+        self._waiting.append((choice.action, reward, seen, choice.probabilities, self._before, *choice.numbers))
         if self._learns:
             self._system.learn(choice, reward, features, terminated, rng)
-        self._value, self._reward, self._before = value, reward, self._env.seen
-        self._features, self._terminated = features, terminated
+        self._before, self._features, self._terminated = self._seen, features, terminated
         self._return += reward
         self.decisions += 1
         if len(self._waiting) >= self._block or time.monotonic() >= self._next:
@@ -174,26 +159,18 @@ class Recorder:
     def end_episode(self, rng: np.random.Generator) -> None:
         if self._learns:
             self._system.end_episode(rng)
-        elif self._values:
-            self._tell(0.0 if self._terminated else self._system.value(self._features))
-        self._settle()
-        self._hear()
-        for one in self._last:
-            self._arrays[f"episodes/{one.name}"].append(_part_of(self._system.read(one.name), one)[None])
-        row = {
-            "first": self._first,
-            "end": self.decisions,
-            "number": self._number,
-            "return": self._return,
-            "terminated": self._terminated,
-        }
-        for name, value in row.items():
-            self._arrays[f"episodes/{name}"].append(np.array([value]))
+        self._ends.append((len(self._waiting), None if self._terminated else self._features))
+        self._rows.append((self._first, self.decisions, self._number, self._return, self._terminated))
+        self._lasts.append([_part_of(self._system.read(one.name), one) for one in self._last])
         self.episodes += 1
+        if len(self._lasts) >= self._most_episodes:
+            self._settle()
 
     def close(self, complete: bool) -> None:
         """Write what is in memory, and whether all that was to be recorded is there."""
         self._settle(everything=True)
+        for array in self._arrays.values():
+            array.close()
         write_group(self._folder, {**self._meta, "complete": complete})
 
     @property
@@ -203,7 +180,7 @@ class Recorder:
     # -- writing -------------------------------------------------------------------------------------
 
     def _make_arrays(self) -> None:
-        system, seen = self._system, self._env.seen
+        system, seen = self._system, self._seen
         if seen.dtype.kind not in "biuf":
             raise EnvironmentFailure(
                 f"{environment_name(self._env)}: observations of {seen.dtype} cannot be recorded: expected numbers"
@@ -220,8 +197,7 @@ class Recorder:
         if self._learns:
             columns["modulation"] = ((), float)
         made = {f"decisions/{name}": column for name, column in columns.items()}
-        for name, kind in (("first", int), ("end", int), ("number", int), ("return", float), ("terminated", bool)):
-            made[f"episodes/{name}"] = ((), np.dtype(kind))
+        made |= {f"episodes/{name}": ((), kind) for name, kind in _EPISODE.items()}
         for group in self._groups:
             made[f"spikes/{group}/i"], made[f"spikes/{group}/t"] = ((), np.int32), ((), float)
             made[f"spikes/{group}/end"] = ((), np.int64)
@@ -231,11 +207,31 @@ class Recorder:
             write_group(self._folder / name, {})
         self._arrays = {name: GrowingArray(self._folder / name, *column) for name, column in made.items()}
 
-    def _tell(self, value: float) -> None:
-        """TD error of the decision before, now that the value of what followed is known."""
-        if self._value is not None:
-            self._deltas.append(self._reward + self._system.gamma * value - self._value)
-            self._value = None
+    def _values_of(self, features: Sequence[Any]) -> np.ndarray:
+        if not (self._values and features):
+            return np.full(len(features), np.nan)
+        return self._system.values(features)
+
+    def _tell(self, values: np.ndarray, rewards: np.ndarray) -> None:
+        """TD errors of the decisions that waited, as far as the value of what followed is known."""
+        deltas, start = [np.empty(0)], 0
+        last = iter(self._values_of([f for _, f in self._ends if f is not None]).tolist())
+        for end, features in self._ends:
+            worth = 0.0 if features is None else next(last)
+            deltas.append(self._differences(np.append(values[start:end], worth), np.append(rewards[start:end], 0.0)))
+            start, self._open = end, None
+        deltas.append(self._differences(values[start:], rewards[start:]))
+        self._ends.clear()
+        self._arrays["decisions/td_error"].append(np.concatenate(deltas))
+
+    def _differences(self, values: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+        """TD errors of an episode, from where the last piece of it ended; that of the last decision stays open."""
+        if self._open is not None:
+            values, rewards = np.append(self._open[0], values), np.append(self._open[1], rewards)
+        if not values.size:
+            return values
+        self._open = float(values[-1]), float(rewards[-1])
+        return np.asarray(rewards[:-1] + self._system.gamma * values[1:] - values[:-1])
 
     def _settle(self, everything: bool = False) -> None:
         """Hand over what waits to the arrays; once a second, or `everything`, also to the disk."""
@@ -243,19 +239,26 @@ class Recorder:
             return
         if self._waiting:
             self._append_decisions()
-        if self._learns and self._system.batch == 0:
+        if self._learns:
             self._hear()
         if self._within:
             self._drain()
-        if everything or time.monotonic() >= self._next:
+        if self._rows:
+            self._append_episodes()
+        began = time.monotonic()
+        if everything or began >= self._next:
             # Lengths of what lies within decisions first: a reader counts decisions by their actions.
             for name in sorted(self._arrays, reverse=True):
                 self._arrays[name].flush()
-            self._next = time.monotonic() + _PERIOD
+            took = time.monotonic() - began
+            self._next = began + took + max(_PERIOD, _SHARE * took)
 
     def _append_decisions(self) -> None:
-        action, reward, value, policy, seen, *numbers = zip(*self._waiting, strict=True)
+        action, reward, told, policy, seen, *numbers = zip(*self._waiting, strict=True)
         self._waiting.clear()
+        value = np.array(told, float) if self._learns else self._values_of(told)
+        if not self._learns:
+            self._tell(value, np.array(reward, float))
         unknown = np.full(self._meta["n_actions"], np.nan)
         columns: dict[str, Any] = {
             "action": action,
@@ -267,27 +270,24 @@ class Recorder:
         }
         for name, rows in columns.items():
             self._arrays[f"decisions/{name}"].append(np.array(rows))
-        self._append_deltas()
-        for name, readings in self._readings.items():
-            self._arrays[f"readings/{name}"].append(np.array(readings))
-            readings.clear()
+        for readings in self._readings:
+            self._arrays[f"readings/{readings.name}"].append(readings.rows[: len(action)])
 
-    def _append_deltas(self) -> None:
-        if self._deltas:
-            self._arrays["decisions/td_error"].append(np.array(self._deltas))
-            self._deltas.clear()
+    def _append_episodes(self) -> None:
+        for name, column in zip(_EPISODE, zip(*self._rows, strict=True), strict=True):
+            self._arrays[f"episodes/{name}"].append(np.array(column))
+        for one, readings in zip(self._last, zip(*self._lasts, strict=True), strict=True):
+            self._arrays[f"episodes/{one.name}"].append(np.array(readings))
+        self._rows.clear()
+        self._lasts.clear()
 
     def _hear(self) -> None:
-        """TD errors and modulations, as far as they are known; of decisions of which they never will be, NaN."""
-        self._append_deltas()
-        told = self._system.heard() if self._learns else (np.empty(0),)
-        for name, values in zip(("td_error", "modulation"), told, strict=False):
-            self._arrays[f"decisions/{name}"].append(values)
-        if self._waiting or self._system.batch == 0:
-            return
-        for name in ("td_error", "modulation") if self._learns else ("td_error",):
-            array = self._arrays[f"decisions/{name}"]
-            array.append(np.full(max(self.decisions - array.rows, 0), np.nan))
+        """TD errors and modulations, as far as they are known; of learners that know none of single decisions, none."""
+        self._ends.clear()
+        td_errors, modulations = self._system.heard()
+        if len(td_errors) == len(modulations):
+            self._arrays["decisions/td_error"].append(td_errors)
+            self._arrays["decisions/modulation"].append(modulations)
 
     def _drain(self) -> None:
         drained = self._system.drain()
@@ -306,6 +306,19 @@ class Recorder:
         self._arrays[f"spikes/{group}/t"].append(t)
         self._arrays[f"spikes/{group}/end"].append(self._spikes[group] + np.cumsum(spikes.counts))
         self._spikes[group] += len(spikes.i)
+
+
+class _Readings:
+    """What a probe showed in the decisions that wait."""
+
+    def __init__(self, read: Callable[[], np.ndarray], one: Chosen, block: int) -> None:
+        self.name, self._read = one.name, read
+        self._part = one.part if one.probe.shape else ...
+        self.rows = np.empty((block, *one.shape))
+
+    def read(self, number: int) -> None:
+        """Read now, for decision `number` of those that wait."""
+        self.rows[number] = self._read()[self._part]
 
 
 def _part_of(reading: np.ndarray, one: Chosen) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Arrays that grow on disk: a Zarr group (zarr-specs.readthedocs.io, core version 3) of uncompressed chunks.
 
-A chunk is a file of its own, replaced as a whole, and an array's length stands in its zarr.json, which is replaced
-after the chunks are there: so whatever was written before a kill, or before a disk was full, can be read, without
-repair, and while the writer goes on. Any reader of Zarr opens these folders; to write and read them takes no library.
+A chunk is a file of its own, into which rows are written one after the other, and an array's length stands in its
+zarr.json, which is overwritten, in one go, after the rows are there: so whatever was written before a kill, or before a
+disk was full, can be read, without repair, and while the writer goes on. Any reader of Zarr opens these folders; to
+write and read them takes no library.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +83,13 @@ class GrowingArray:
             raise ValueError(f"an array of {dtype} cannot be recorded: expected one of {', '.join(_DTYPES)}")
         row_bytes = max(1, dtype.itemsize * math.prod(shape))
         self._chunk = np.zeros((min(max(CHUNK_BYTES // row_bytes, 1), CHUNK_ROWS), *shape), dtype.newbyteorder("<"))
-        self._filled = self._number = 0  # rows of the chunk in hand; chunks before it
+        self._filled = self._written = self._number = 0  # rows of the chunk in hand, and on disk; chunks before it
         self._attributes = dict(attributes or {})
         self._dirty = True
-        self.flush()
+        self._file: int | None = None  # of the chunk in hand, once a row of it is on disk
+        _write(folder / "zarr.json", self._metadata())
+        self._metadata_file = os.open(folder / "zarr.json", os.O_WRONLY)
+        weakref.finalize(self, os.close, self._metadata_file)
 
     def append(self, rows: np.ndarray) -> None:
         """Add rows, shape (n, ...); a chunk that is full is written.
@@ -102,8 +108,9 @@ class GrowingArray:
             self.rows += count
             self._dirty = True
             if self._filled == size:
-                self._write_chunk()
-                self._number, self._filled = self._number + 1, 0
+                self._write_rows()
+                self._close()
+                self._number, self._filled, self._written = self._number + 1, 0, 0
 
     def flush(self) -> None:
         """Write what is in memory; from now on a reader sees all rows, whatever happens to this process.
@@ -113,22 +120,49 @@ class GrowingArray:
         RunError
             If it cannot be written; a reader sees what it saw before.
         """
-        if not self._dirty:
-            return
-        if self._filled:
-            self._write_chunk()
-        _write(self.folder / "zarr.json", json.dumps(self._metadata(), allow_nan=False).encode())
-        self._dirty = False
+        if self._dirty:
+            self._write_rows()
+            with _explained(self.folder):
+                os.pwrite(self._metadata_file, self._metadata(), 0)
+            self._dirty = False
+
+    def close(self) -> None:
+        """Flush, and let go of the file in hand."""
+        self.flush()
+        self._close()
 
     @property
     def bytes_in_memory(self) -> int:
         return self._chunk.nbytes
 
-    def _write_chunk(self) -> None:
-        name = "/".join(["c", str(self._number), *["0"] * (self._chunk.ndim - 1)])
-        _write(self.folder / name, self._chunk.data if self._chunk.size else b"")
+    def _write_rows(self) -> None:
+        """Those of the chunk in hand that are not on disk; a new file has the size of a whole chunk from the start."""
+        if self._written == self._filled:
+            return
+        with _explained(self.folder):
+            if self._file is None:
+                name = "/".join(["c", str(self._number), *["0"] * (self._chunk.ndim - 1)])
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                self._file = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+                os.ftruncate(self._file, self._chunk.nbytes)
+            rows = self._chunk[self._written : self._filled].data.cast("B")
+            at = self._written * (self._chunk.nbytes // len(self._chunk))
+            while rows:
+                done = os.pwrite(self._file, rows, at)
+                rows, at = rows[done:], at + done
+        self._written = self._filled
 
-    def _metadata(self) -> dict[str, Any]:
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _metadata(self) -> bytes:
+        """As JSON, of the same length whatever the number of rows."""
+        text = json.dumps(self._described(), allow_nan=False)
+        return text.ljust(len(text) + 20 - len(str(self.rows))).encode()
+
+    def _described(self) -> dict[str, Any]:
         dtype = self._chunk.dtype
         endian = {"configuration": {"endian": "little"}} if dtype.itemsize > 1 else {}
         return {
@@ -216,7 +250,10 @@ def _node(folder: Path, kind: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MOST_METADATA:
             raise ValueError("it is too long")
-        node = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        while data != (again := path.read_bytes()):  # who writes may just be overwriting it
+            data = again
+        node = json.loads(data)
         if node["zarr_format"] != 3 or node["node_type"] != kind or not isinstance(node["attributes"], dict):
             raise ValueError(f"it describes no Zarr 3 {kind}")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -236,18 +273,27 @@ def _damaged(path: Path, error: Exception) -> RunError:
     return RunError(f"{path} cannot be read ({what}): the recording is damaged; record anew, or put back a copy")
 
 
-def _write(path: Path, data: Any) -> None:
-    """Replace a file; not synced to the disk, because it is lost processes that are minded, not lost power."""
+def _write(path: Path, data: bytes) -> None:
+    """Replace a file."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb", buffering=0) as file:
-            view = memoryview(data).cast("B")
-            while view:
-                view = view[file.write(view) :]
-        os.replace(temporary, path)
-    except OSError as error:
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+    finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """An OSError of the block becomes a RunError that says what to do.
+
+    Nothing is synced to the disk: it is lost processes that are minded here, not lost power.
+    """
+    try:
+        yield
+    except OSError as error:
         raise RunError(
             f"cannot write {path} ({error.strerror or error}): what was recorded before can be read; make room or give "
             "permission, and record anew"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -236,6 +237,10 @@ class System(ABC):
             raise KeyError(probe)
         return np.array(self.weights()[name])
 
+    def reader(self, probe: str) -> Callable[[], np.ndarray]:
+        """What reads a probe again and again; what it gives may be overwritten in the next decision."""
+        return functools.partial(self.read, probe)
+
     def populations(self) -> dict[str, Population]:
         """Neurons whose spikes can be recorded, by name, in the order of their numbers."""
         return {}
@@ -250,9 +255,10 @@ class System(ABC):
         that was built to sample (`Experiment.build_sampled`)."""
         raise TypeError(f"{type(self).__name__} records nothing within decisions")
 
-    def value(self, features: Any) -> float:
-        """What its critic expects from an observation with these features; NaN where it tells no values of states."""
-        return math.nan
+    def values(self, features: Sequence[Any]) -> np.ndarray:
+        """What its critic expects from observations with these features, shape (n,); NaN where it tells no values of
+        states."""
+        return np.full(len(features), math.nan)
 
     def heard(self) -> tuple[np.ndarray, np.ndarray]:
         """TD errors and modulations of decisions it learned from since it was asked last, in their order, as far as

@@ -163,6 +163,10 @@ class Actor(ABC):
     def activity(self) -> np.ndarray:
         """How much each neuron fired in the last decision, shape (n_neurons,): spikes, or q; not to be changed."""
 
+    def view(self, variable: str) -> np.ndarray | None:
+        """An array that always shows a variable of all neurons; None where it has to be read."""
+        return None
+
     @abstractmethod
     def read(self, probe: str) -> np.ndarray:
         """A copy of a variable at the end of a decision: "q", "x", "spike_counts", "u" where it is known then, of all

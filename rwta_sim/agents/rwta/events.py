@@ -88,6 +88,9 @@ class EventActor(Actor):
         readers = {"q": arrays.q.copy, "x": network.trace, "spike_counts": arrays.counts.copy}
         return {**readers, "u": arrays.potential.copy, "x of inputs": network.input_trace}[probe]()
 
+    def view(self, variable: str) -> np.ndarray | None:
+        return self.weights.arrays.q if variable == "q" else None
+
     def drain(self) -> Drained:
         first, self._drained = self._drained, self._decisions
         decisions, spikes = self._decisions - first, {}

@@ -88,6 +88,9 @@ class SpikingActor(Actor):
         readers = {"q": arrays.q.copy, "x": arrays.trace, "spike_counts": arrays.spike_counts}
         return {**readers, "x of inputs": arrays.input_trace}[probe]()
 
+    def view(self, variable: str) -> np.ndarray | None:
+        return self.arrays.q if variable == "q" else None
+
     def drain(self) -> Drained:
         engine, network, steps = self.engine, self.network, self.spec.steps
         first, self._drained = self._drained, engine.steps_done

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -340,6 +341,15 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         _, start, stop, _ = self.populations()[name]
         return values[start:stop]
 
+    def reader(self, probe: str) -> Callable[[], np.ndarray]:
+        name, _, variable = probe.rpartition(".")
+        shown = self.actor.view(variable) if name in ("hidden", "action") else None
+        if shown is None:
+            return super().reader(probe)
+        _, start, stop, _ = self.populations()[name]
+        part = shown[start:stop]
+        return lambda: part
+
     def _eligibilities(self) -> dict[str, np.ndarray]:
         """Of the last decision, by block; views of what the next call overwrites."""
         learner, decision = self._learning(), self._decision
@@ -349,6 +359,10 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         return {**self.network.spec.split_blocks(whole), "b": bias}
 
     def populations(self) -> dict[str, Population]:
+        return self._populations
+
+    @functools.cached_property
+    def _populations(self) -> dict[str, Population]:
         return populations(self.network)
 
     @property
@@ -360,8 +374,8 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
     def drain(self) -> Drained:
         return self.actor.drain()
 
-    def value(self, features: np.ndarray) -> float:
-        return self._learning().credit.critic.state_value(features)
+    def values(self, features: Sequence[np.ndarray]) -> np.ndarray:
+        return self._learning().credit.critic.state_values(np.array(features))
 
     def hear(self, notes: bool) -> None:
         self._learning().credit.hear(notes)

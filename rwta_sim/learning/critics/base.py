@@ -139,9 +139,9 @@ class Critic(ABC):
         """Advantages of remembered decisions, from which it learns first; shape (n,)."""
         raise TypeError(f"{type(self).__name__} tells TD errors, not advantages of remembered decisions")
 
-    def state_value(self, features: np.ndarray) -> float:
-        """V of the observation with these features; NaN where it values something else."""
-        return math.nan
+    def state_values(self, features: np.ndarray) -> np.ndarray:
+        """V of observations with these features, shape (n, n_features); NaN where it values something else."""
+        return np.full(len(features), math.nan)
 
     @abstractmethod
     def state(self) -> dict[str, np.ndarray]:

@@ -55,4 +55,4 @@ class Fourier(TDSettings):
         norms = np.linalg.norm(frequencies, axis=1)
         norms[norms == 0] = 1.0
         angular = np.pi * frequencies
-        return LinearTD(self, lambda features: np.cos(angular @ features), self.rate / norms)
+        return LinearTD(self, lambda features: np.cos(angular @ features.T).T, self.rate / norms, rows=True)

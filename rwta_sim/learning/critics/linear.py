@@ -35,19 +35,29 @@ class LinearTD(Critic):
         phi: features in [0, 1] of shape (n_features,) to shape (n_basis,).
     rates : ndarray, shape (n_basis,)
         Learning rate of each weight.
+    rows : bool
+        Whether `basis` takes rows of features, too.
     """
 
-    def __init__(self, settings: TDSettings, basis: Callable[[np.ndarray], np.ndarray], rates: np.ndarray) -> None:
+    def __init__(
+        self,
+        settings: TDSettings,
+        basis: Callable[[np.ndarray], np.ndarray],
+        rates: np.ndarray,
+        rows: bool = False,
+    ) -> None:
         self.gamma = settings.gamma
         self._decay = settings.gamma * settings.lam
-        self._basis = basis
+        self._basis, self._rows = basis, rows
         self._rates = rates
         self.theta = np.zeros(rates.size)
         self._eligibility = np.zeros(rates.size)
         self._phi = np.zeros(rates.size)
 
-    def state_value(self, features: np.ndarray) -> float:
-        return self.value(features)
+    def state_values(self, features: np.ndarray) -> np.ndarray:
+        if self._rows:
+            return np.asarray(self._basis(features) @ self.theta)
+        return np.array([self.value(row) for row in features], float)
 
     def value(self, features: np.ndarray) -> float:
         """V of the observation with these features."""
