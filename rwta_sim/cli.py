@@ -1,5 +1,5 @@
-"""The command line: ``rwta-sim train | resume | evaluate | lesions | robustness | watch | record | figures | tasks |
-cache``.
+"""The command line: ``rwta-sim train | resume | evaluate | lesions | robustness | watch | record | export | figures |
+tasks | cache``.
 
 Click builds the options from the settings themselves, so each one is documented where it is defined, and
 suggests the nearest option for a mistyped one.
@@ -43,6 +43,7 @@ from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.config import read_toml
 from rwta_sim.lab.display import TrainingDisplay
 from rwta_sim.lab.evaluation import result as evaluation_result
+from rwta_sim.lab.export import FORMATS, export
 from rwta_sim.lab.lesions import LesionScore, lesion_curve
 from rwta_sim.lab.record import record
 from rwta_sim.lab.recording import record_episode
@@ -579,6 +580,26 @@ def record_command(
         _print_json(told)
         return
     click.echo(f"{made.path}: {len(made)} decisions of {len(made.episodes)} episodes, {readable_size(size)}")
+
+
+@cli.command("export")
+@_RUN
+@click.option("--format", "kind", type=click.Choice(list(FORMATS)), default="nwb", show_default=True)
+@click.option("--name", default="recording", show_default=True, help="Of the recording in RUN/recordings.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File, or folder of tables; default: beside the recording."
+)
+@_JSON
+def export_command(run: Path, kind: str, name: str, out: Path | None, as_json: bool) -> None:
+    """Write a recording of RUN for other tools: NWB, Neo (a MAT file), or tables in CSV or Parquet."""
+    recording = RunFolder.open(run).open_recording(name)
+    if not recording.complete:
+        click.echo(f"{recording.path} is not complete: what there is is exported", err=True)
+    written = export(recording, kind, out)
+    if as_json:
+        _print_json({"file": str(written), "format": kind, "decisions": len(recording)})
+        return
+    click.echo(str(written))
 
 
 @cli.command()

@@ -30,13 +30,14 @@ import numpy as np
 import tomli_w
 from filelock import FileLock, Timeout
 
-from rwta_sim.errors import CheckpointError, ConfigError, RunError, command, difference
+from rwta_sim.errors import CheckpointError, ConfigError, RunError, command, difference, nearest
 from rwta_sim.lab.checkpoints import Checkpoint, Checkpoints
 from rwta_sim.lab.config import from_toml, read_toml, to_toml
 from rwta_sim.lab.files import is_leftover, remove_leftovers
 from rwta_sim.lab.files import write_file as _write
 from rwta_sim.lab.metrics import MetricsFile
 from rwta_sim.lab.npz import Arrays, packed
+from rwta_sim.lab.recordings import Recording
 from rwta_sim.loop.experiment import Experiment
 
 __all__ = ["Checkpoint", "RunFolder", "free_folder", "versions"]
@@ -320,8 +321,19 @@ class RunFolder:
 
     @property
     def recordings(self) -> dict[str, Path]:
-        """Folders of what `rwta_sim.record` made, by name; `rwta_sim.Recording.open` opens one."""
+        """Folders of what `rwta_sim.record` made, by name."""
         return {path.stem: path for path in sorted((self.path / "recordings").glob("*.zarr"))}
+
+    def open_recording(self, name: str = "recording") -> Recording:
+        """One of the `recordings`; raises RunError if there is none of this name, or it is damaged."""
+        known = self.recordings
+        if name not in known:
+            made_by = command("rwta-sim record", self.path)
+            raise RunError(
+                f"{self.path} has no recording {name!r}: "
+                + (nearest(name, known) if known else f"it has none; `{made_by}` makes one")
+            )
+        return Recording.open(known[name])
 
     def save_recording(self, arrays: Mapping[str, np.ndarray], name: str = "episode") -> Path:
         """Save the recording of an episode as npz."""
