@@ -22,7 +22,7 @@ def decision_times(recording: Recording, where: np.ndarray | None = None) -> np.
     return times if where is None else times[np.asarray(where, bool)]
 
 
-def psth(data: Any, events: Sequence[float], before: float, after: float, bin: float, **how: Any) -> Any:
+def psth(data: Any, events: Sequence[float] | np.ndarray, before: float, after: float, bin: float, **how: Any) -> Any:
     """Mean firing rate per neuron around events: `elephant.statistics.time_histogram` of the trains cut out there.
 
     Parameters

@@ -185,7 +185,7 @@ def main() -> None:
     ]
     grown = ["", "| engine | decisions: resident MiB, recording spikes and q@decision |", "| --- | --- |"]
     for engine in given.engines:
-        # An episode of the runtime engine begins with Brian2 making its code ready, which is longer than these episodes.
+        # On the runtime engine an episode begins with Brian2 making code ready, which takes longer than these.
         for world, told in [*WORLDS.items()][: 1 if engine == "runtime" else 2]:
             found = apart("--speeds", engine, "--world", world, "--rounds", str(given.rounds))
             base = median(found["nothing"])

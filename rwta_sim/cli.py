@@ -1,5 +1,5 @@
-"""The command line: ``rwta-sim train | resume | evaluate | lesions | robustness | watch | record | export | figures |
-tasks | cache``.
+"""The command line: ``rwta-sim train | resume | evaluate | lesions | robustness | watch | record | export | report |
+show | figures | tasks | cache``.
 
 Click builds the options from the settings themselves, so each one is documented where it is defined, and
 suggests the nearest option for a mistyped one.
@@ -37,6 +37,7 @@ from rwta_sim.analysis import (
     draw_robustness,
     save_areas,
     save_film,
+    write_report,
 )
 from rwta_sim.errors import ConfigError, RwtaSimError, command, one_line, printable
 from rwta_sim.lab.agent import Agent
@@ -45,6 +46,7 @@ from rwta_sim.lab.display import TrainingDisplay
 from rwta_sim.lab.evaluation import result as evaluation_result
 from rwta_sim.lab.export import FORMATS, export
 from rwta_sim.lab.lesions import LesionScore, lesion_curve
+from rwta_sim.lab.overview import of_recording, of_run
 from rwta_sim.lab.record import record
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.robustness import Cell, Family, Row, Suite, read_rows
@@ -602,6 +604,19 @@ def export_command(run: Path, kind: str, name: str, out: Path | None, as_json: b
     click.echo(str(written))
 
 
+@cli.command("report")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--name", help="Of the recording in RUN/recordings; default: the newest.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Page; default RUN/figures/report.html, of several runs report.html."
+)
+def report_command(runs: tuple[Path, ...], name: str | None, out: Path | None) -> None:
+    """Write one HTML page about RUN, or about several with different seeds, that needs no network to be seen."""
+    opened = [RunFolder.open(run) for run in dict.fromkeys(runs)]
+    default = opened[0].file_for("figures", "report.html") if len(opened) == 1 else Path("report.html")
+    click.echo(str(write_report(opened, out or default, name)))
+
+
 @cli.command()
 @_RUN
 @_TRUST
@@ -609,6 +624,23 @@ def figures(run: Path, trust: bool) -> None:
     """Draw the figures of RUN again, from a new recording of spikes (also of weights trained without)."""
     for path in _record_and_draw(RunFolder.open(run), trust, spikes=True):
         click.echo(str(path))
+
+
+@cli.command("show")
+@_RUN
+@_JSON
+def show_command(run: Path, as_json: bool) -> None:
+    """What RUN is, how far it came, and what was recorded of it."""
+    opened = RunFolder.open(run)
+    facts = of_run(opened)
+    recordings = {name: of_recording(opened.open_recording(name)) for name in opened.recordings}
+    if as_json:
+        _print_json({**facts, "recordings": recordings})
+        return
+    for title, told in ((str(run), facts), *((f"recording {name}", what) for name, what in recordings.items())):
+        click.echo(title)
+        for name, what in told.items():
+            click.echo(f"  {name:14}{printable(what)}")
 
 
 @cli.command("tasks")

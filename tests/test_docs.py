@@ -21,6 +21,7 @@ TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for
 #: What the Python of a page prints, in all its blocks together; a page with Python needs a line here.
 PRINTS = {
     "README.md": r"Summary\(.*finished=True.*\[.+\].*'sh': \(32, 32\).*\n\d+\.\d+\n.* of 20\n",
+    "docs/analysis.md": r"\d\.\d+ of the actions, by chance \d\.\d+\n +neuron +spikes .*rate_hz.*\nTrue True\n",
     "docs/engines.md": r"balanced for 500 steps of 500\n",
     "docs/environments.md": r"1[5-8]\.\d+ of 20",
     "docs/lesions.md": r"\{'lesion': .*'silence': .*'drive': .*\}\n\[.*\] \[.*\]\n",

@@ -13,6 +13,7 @@ from brian2 import Quantity, get_unit, second
 from brian2.units.allunits import all_units
 
 from rwta_sim.errors import RunError, nearest
+from rwta_sim.lab.overview import as_html, of_recording
 from rwta_sim.lab.zarr import StoredArray, read_attributes
 from rwta_sim.loop.probes import Population
 
@@ -111,6 +112,9 @@ class Recording:
     def __repr__(self) -> str:
         whole = "" if self.complete else ", not complete"
         return f"Recording({str(self.path)!r}, {len(self)} decisions of {len(self.episodes)} episodes{whole})"
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self), of_recording(self))
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -229,6 +233,11 @@ class Recording:
         i, t = (self._rows(f"spikes/{group}/{name}", low, high) for name in ("i", "t"))
         mine = (i >= first) & (i < end)
         return SpikeTimes(i[mine] - first, t[mine] * second)
+
+    def spike_total(self, population: str) -> int:
+        """Spikes of the group to which a population belongs, without reading them; raises KeyError as `spikes`."""
+        low, high = self._spike_rows(self.populations[population].group)
+        return high - low
 
     def spike_counts(self, population: str) -> np.ndarray:
         """Spikes of each neuron in each decision, shape (decisions, neurons); raises as `spikes`."""

@@ -37,6 +37,7 @@ from rwta_sim.lab.files import is_leftover, remove_leftovers
 from rwta_sim.lab.files import write_file as _write
 from rwta_sim.lab.metrics import MetricsFile
 from rwta_sim.lab.npz import Arrays, packed
+from rwta_sim.lab.overview import as_html, of_run
 from rwta_sim.lab.recordings import Recording
 from rwta_sim.loop.experiment import Experiment
 
@@ -83,6 +84,9 @@ class RunFolder:
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self), of_run(self))
 
     @classmethod
     def create(cls, path: Path | str, experiment: Experiment) -> RunFolder:
