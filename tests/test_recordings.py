@@ -11,10 +11,11 @@ import time
 
 import numpy as np
 import pytest
-from brian2 import ms, second
+from brian2 import ms, second, volt
 from conftest import Scripted
 
 import rwta_sim
+from rwta_sim.agents.brian2 import Brian2Experiment
 from rwta_sim.errors import ConfigError, RunError
 from rwta_sim.lab import zarr as chunks
 from rwta_sim.lab.recording import record_episode
@@ -359,3 +360,62 @@ def test_observations_of_any_kind(cue, tmp_path):
     assert [row.terminated for row in recording.episodes] == [True, True]
     meta = json.loads((recording.path / "zarr.json").read_text())["attributes"]
     assert meta["configuration"].startswith("task") and meta["versions"]["brian2"]
+
+
+OWN = """
+from brian2 import *
+
+def build(n_inputs, n_actions):
+    model = "dv/dt = (drive*mV - v)/(10*ms) : volt\\ndrive : 1\\nmodulation : 1 (shared)\\nw : 1"
+    cells = NeuronGroup(n_actions, model, threshold="v > 5*mV", reset="v = 0*mV", method="exact", dt=1*ms, name="cells")
+    cells.run_regularly("w += modulation", dt=5*ms)
+    return cells
+"""
+
+
+def test_a_network_of_the_users_own(tmp_path, monkeypatch):
+    """Leaky neurons, episode by episode from rest: potentials, in volts, are their closed form; spikes are there."""
+    (tmp_path / "recorded_network.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    experiment = Brian2Experiment(
+        task="own",
+        environment={"id": "rwta_sim/CueAction-v0", "kwargs": {"n_cues": 2, "trials": 4}},
+        encoder={"copies": 1},
+        network={
+            "build": "recorded_network:build",
+            "inputs": "cells.drive",
+            "input_scale": 8.0,
+            "actions": "cells",
+            "modulation": "cells.modulation",
+            "keep": ["cells.w"],
+        },
+        decision_steps=20,
+        critic={"kind": "constant", "gamma": 0, "rate": 0.05},
+        engine={"name": "runtime", "target": "numpy"},
+        training={"episodes": 1, "validation_episodes": 1},
+    )
+    rwta_sim.train(experiment, tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"did you mean 'cells\.v'"):
+        rwta_sim.record(tmp_path / "run", 1, ["cell.v"])
+    with pytest.raises(ConfigError, match=r"expected a multiple of the time step, 0\.001 s"):
+        rwta_sim.record(tmp_path / "run", 1, ["cells.v"], every=3 * ms)
+    recording = rwta_sim.record(tmp_path / "run", 2, ["spikes", "cells.v", "w"], learning=True)
+    assert len(recording) == 8 and list(recording.populations) == ["cells"]
+    t, v = recording.states("cells.v")
+    assert v.dim is volt.dim and v.shape == (160, 2) and t[-1] == 159 * ms
+    drive = 8e-3 * np.repeat(recording["observation"][:, None] == np.arange(2), 20, axis=0)
+    expected, fired, now = np.zeros((160, 2)), np.zeros((160, 2), bool), np.zeros(2)
+    for step in range(160):
+        if step == 80:  # the second episode
+            now = np.zeros(2)
+        expected[step] = now
+        now = drive[step] + (now - drive[step]) * np.exp(-0.1)
+        fired[step] = now > 5e-3
+        now = np.where(fired[step], 0.0, now)
+    np.testing.assert_allclose(np.asarray(v), expected, atol=1e-15)
+    i, when = recording.spikes("cells")
+    step, neuron = np.nonzero(fired)
+    np.testing.assert_array_equal(i, neuron)
+    np.testing.assert_allclose(when / ms, step)
+    assert fired.any() and recording.at_episodes("cells.w").shape == (2, 2)
+    np.testing.assert_array_equal(recording["modulation"], recording["td_error"])

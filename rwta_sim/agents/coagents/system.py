@@ -257,6 +257,15 @@ class CoagentSystem(EncodedSystem, PerturbableSystem):
         found = {"p": hidden.p, "y": hidden.y, "p_votes": outputs.p.reshape(self._shape), "votes": self._votes}
         return found[probe].copy() if probe in found else super().read(probe)
 
+    def values(self, features: Sequence[np.ndarray]) -> np.ndarray:
+        return self._credit.critic.state_values(np.array(features))
+
+    def hear(self, notes: bool) -> None:
+        self._credit.hear(notes)
+
+    def heard(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._credit.heard()
+
     def lesion(self, name: str, target: str, rng: np.random.Generator) -> None:
         spec = self.experiment.network
         perturb(self.parameters, spec.actors, spec.temperature, name, target, rng)
