@@ -47,7 +47,7 @@ from rwta_sim.lab.evaluation import result as evaluation_result
 from rwta_sim.lab.export import FORMATS, export
 from rwta_sim.lab.lesions import LesionScore, lesion_curve
 from rwta_sim.lab.overview import of_recording, of_run
-from rwta_sim.lab.record import record
+from rwta_sim.lab.record import TrainingRecord, record
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.robustness import Cell, Family, Row, Suite, read_rows
 from rwta_sim.lab.robustness import robustness as play_suite
@@ -191,6 +191,9 @@ def cli() -> None:
 @click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder; default runs/TASK-seedN.")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings that replace the preset's.")
 @click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
+@click.option("--record", "probes", multiple=True, metavar="WHAT", help="Record the training; as record --probe.")
+@click.option("--record-nth", type=click.IntRange(min=1), default=1, help="Of a recorded training, every n-th episode.")
+@click.option("--record-every", metavar="TIME", help="Between samples of states; as record --every.")
 @_JSON
 def train_command(
     task: str,
@@ -201,6 +204,9 @@ def train_command(
     config: Path | None,
     figures: bool,
     as_json: bool,
+    probes: tuple[str, ...] = (),
+    record_nth: int = 1,
+    record_every: str | None = None,
     engine: str | None = None,
     **settings: str | None,
 ) -> None:
@@ -221,7 +227,8 @@ def train_command(
     experiment = experiment.changed(given)
     folder = folder or free_folder(Path("runs"), f"{experiment.task}-seed{experiment.seed}")
     with TrainingDisplay(f"{experiment.task} seed {experiment.seed}", compiles=experiment.compiles) as display:
-        summary = train(experiment, folder, report=display)
+        wanted = TrainingRecord(probes, record_every, record_nth) if probes else None
+        summary = train(experiment, folder, report=display, record=wanted)
     _finish(summary, figures, as_json, trust=True)  # it was named on this command line, or by a preset
 
 

@@ -419,3 +419,33 @@ def test_a_network_of_the_users_own(tmp_path, monkeypatch):
     np.testing.assert_allclose(when / ms, step)
     assert fired.any() and recording.at_episodes("cells.w").shape == (2, 2)
     np.testing.assert_array_equal(recording["modulation"], recording["td_error"])
+
+
+def test_a_training_is_recorded(cue, tmp_path):
+    """Every second episode, its eligibilities and weights; what is trained is the same bit for bit."""
+    experiment = cue.changed({**POISSON, "training.episodes": 5, "training.validate_every": 2, "learning.entropy": 0.0})
+    rwta_sim.train(experiment, tmp_path / "plain")
+    wanted = rwta_sim.TrainingRecord(["spikes", "sh.w@decision", "sh.eligibility", "w"], nth=2)
+    rwta_sim.train(experiment, tmp_path / "recorded", record=wanted)
+    plain, run = (rwta_sim.RunFolder.open(tmp_path / name) for name in ("plain", "recorded"))
+    assert plain.metrics_path.read_bytes() == run.metrics_path.read_bytes()
+    for name, array in plain.last().arrays.items():
+        np.testing.assert_array_equal(array, run.last().arrays[name])
+    recording = run.open_recording("training")
+    assert recording.complete and [row.number for row in recording.episodes] == [0, 2, 4]
+    np.testing.assert_array_equal([row.total for row in recording.episodes], run.metrics()["return"][::2])
+    np.testing.assert_array_equal(recording.at_episodes("b.w")[-1], run.last().arrays["bias"])
+    for episode in recording:
+        rate = experiment.learning.rate * (1 - (1 - experiment.learning.final_rate) * episode.episodes[0].number / 5)
+        step = rate * episode["modulation"][:, None, None] * episode.readings("sh.eligibility")
+        np.testing.assert_allclose(np.diff(episode.readings("sh.w"), axis=0), step[:-1], atol=1e-12)
+    # The spikes of an episode, played again with its weights: the first one's, as it began.
+    counts = recording.episode(0).spike_counts("hidden")
+    assert counts[0].sum() > 0 and counts.sum() == len(recording.episode(0).spikes("hidden").i)
+    batches = {"learning.modulation.kind": "episode_advantage", "learning.batch": 2, **EVENTS}
+    side_by_side = experiment.changed(batches).changed({"training.replicas": 2})
+    with pytest.raises(ConfigError, match="one episode after the other"):
+        rwta_sim.train(side_by_side, tmp_path / "never", record=wanted)
+    with pytest.raises(ConfigError, match="nth = 0"):
+        rwta_sim.train(experiment, tmp_path / "never", record=wanted._replace(nth=0))
+    assert not (tmp_path / "never").exists()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from brian2 import Quantity
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -28,7 +28,38 @@ from rwta_sim.loop.spaces import Spaces
 from rwta_sim.seeding import Purpose
 from rwta_sim.settings import Time
 
-__all__ = ["record"]
+__all__ = ["TrainingRecord", "record", "record_training"]
+
+
+class TrainingRecord(NamedTuple):
+    """What is to be recorded of a training.
+
+    Attributes
+    ----------
+    probes, every
+        As for `record`.
+    nth : int
+        Of which episodes: every so many, from the first on.
+    """
+
+    probes: Sequence[str] = ("spikes",)
+    every: Quantity | str | None = None
+    nth: int = 1
+
+    def sampling(self) -> Sampling:
+        """For the system; raises ConfigError if it cannot be."""
+        if self.nth < 1:
+            raise ConfigError(f"nth = {self.nth}: expected a number of episodes, from 1 on")
+        return Sampling(tuple(self.probes), None if self.every is None else _time(self.every))
+
+
+def record_training(run: RunFolder, agent: Agent, wanted: TrainingRecord) -> Recorder:
+    """Who takes notes of a training, for `OnePlayer`; the recording is ``training``, or ``training-2``, ..."""
+    period = wanted.sampling().every
+    chosen = choose(wanted.probes, agent.system.probes())
+    meta = _meta(run, agent, "none", chosen, period, learning=True)
+    agent.system.hear(True)
+    return Recorder(agent.system, agent.env, _free(run, "training"), chosen, meta, True, nth=wanted.nth)
 
 
 @one_thread()
@@ -105,7 +136,7 @@ def record(
         agent.load_weights(checkpoint)
         critic = _load_learning(agent, checkpoint, learning)
         chosen = choose(probes, agent.system.probes())
-        meta = _meta(run, agent, checkpoint, chosen, period, learning)
+        meta = _meta(run, agent, checkpoint.name, chosen, period, learning)
         recorder = Recorder(agent.system, playing, folder, chosen, meta, learning, critic)
         start = first if first is not None else _next_episode(checkpoint) if learning else 0
         _play(agent, recorder, range(start, start + episodes), seed, greedy, learning)
@@ -125,16 +156,20 @@ def _time(every: Quantity | str) -> float:
 
 def _folder(run: RunFolder, name: str | None) -> Path:
     if name is None:
-        number = 1
-        while (run.path / "recordings" / (free := f"recording{f'-{number}' if number > 1 else ''}.zarr")).exists():
-            number += 1
-        return run.file_for("recordings", free)
+        return _free(run, "recording")
     if not name or name != Path(name).name or name.startswith("."):
         raise ConfigError(f"name = {name!r}: expected the name of a file, such as 'lesioned'")
     folder = run.file_for("recordings", f"{name}.zarr")
     if folder.exists():
         raise RunError(f"{folder} exists already: choose another name, or delete it")
     return folder
+
+
+def _free(run: RunFolder, stem: str) -> Path:
+    number = 1
+    while (run.path / "recordings" / (free := f"{stem}{f'-{number}' if number > 1 else ''}.zarr")).exists():
+        number += 1
+    return run.file_for("recordings", free)
 
 
 def _load_learning(agent: Agent, checkpoint: Checkpoint, learning: bool) -> bool:
@@ -181,7 +216,7 @@ def _play(
 def _meta(
     run: RunFolder,
     agent: Agent,
-    checkpoint: Checkpoint,
+    checkpoint: str,
     chosen: Sequence[Chosen],
     period: float | None,
     learning: bool,
@@ -198,7 +233,7 @@ def _meta(
         "engine": agent.engine_name,
         "dynamics": experiment.dynamics_name,
         "learning": learning,
-        "checkpoint": checkpoint.name,
+        "checkpoint": checkpoint,
         "run": run.path.name,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "dt": dt,

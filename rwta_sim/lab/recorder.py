@@ -50,6 +50,8 @@ class Recorder:
         Whether the system learns meanwhile; then TD errors are those it learned from, else those its critic tells.
     values : bool
         Whether its critic can be asked.
+    nth : int
+        Of a training, every so many episodes are recorded.
 
     Attributes
     ----------
@@ -68,9 +70,11 @@ class Recorder:
         meta: Mapping[str, Any],
         learns: bool = False,
         values: bool = True,
+        nth: int = 1,
     ) -> None:
         self._system, self._env, self._folder = system, env, folder
-        self._learns, self._values = learns, values
+        self._learns, self._values, self._nth = learns, values, nth
+        self._going_on = False  # whether nothing was played since the last decision that was recorded
         self._meta = dict(meta)
         self.decisions = self.episodes = 0
         self._within = any(one.moment in ("spike", "step") for one in chosen)
@@ -117,10 +121,27 @@ class Recorder:
     # -- what a listener hears -----------------------------------------------------------------------
 
     def began(self, number: int) -> None:
-        """The next episode has this number; what was recorded within decisions before the first one is dropped."""
+        """The next episode has this number, and is recorded."""
         self._number = number
-        if self._within and not self.episodes:
+        if not self._going_on:
+            self.forget()
+        self._going_on = True
+
+    def wants(self, number: int) -> bool:
+        return number % self._nth == 0
+
+    def left(self) -> None:
+        """Other episodes follow, which are not recorded."""
+        if self._going_on:
+            self._settle()
+        self._going_on = False
+
+    def forget(self) -> None:
+        """What the system recorded within decisions of other episodes, and heard of them, is of no use."""
+        if self._within:
             self._system.drain()
+        if self._learns:
+            self._system.heard()
 
     def see(self, observation: Any) -> None:
         """What is seen next; of a space with several parts, flattened as `gymnasium.spaces.flatten` does."""
