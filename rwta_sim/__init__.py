@@ -7,6 +7,8 @@ from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.envs import register_all
 from rwta_sim.lab.agent import Agent
+from rwta_sim.lab.record import TrainingRecord, record
+from rwta_sim.lab.recordings import Recording
 from rwta_sim.lab.runs import RunFolder
 from rwta_sim.lab.training import resume, train
 from rwta_sim.loop.experiment import Experiment
@@ -22,11 +24,14 @@ __all__ = [
     "Exponential",
     "NetworkSpec",
     "RWTANetwork",
+    "Recording",
     "Rectangular",
     "RunFolder",
     "System",
+    "TrainingRecord",
     "__version__",
     "preset",
+    "record",
     "resume",
     "tasks",
     "train",

@@ -1,4 +1,5 @@
-"""The command line: ``rwta-sim train | resume | evaluate | lesions | robustness | watch | figures | tasks | cache``.
+"""The command line: ``rwta-sim train | resume | evaluate | lesions | robustness | watch | record | export | report |
+show | figures | tasks | cache``.
 
 Click builds the options from the settings themselves, so each one is documented where it is defined, and
 suggests the nearest option for a mistyped one.
@@ -36,13 +37,17 @@ from rwta_sim.analysis import (
     draw_robustness,
     save_areas,
     save_film,
+    write_report,
 )
 from rwta_sim.errors import ConfigError, RwtaSimError, command, one_line, printable
 from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.config import read_toml
 from rwta_sim.lab.display import TrainingDisplay
 from rwta_sim.lab.evaluation import result as evaluation_result
+from rwta_sim.lab.export import FORMATS, export
 from rwta_sim.lab.lesions import LesionScore, lesion_curve
+from rwta_sim.lab.overview import of_recording, of_run
+from rwta_sim.lab.record import TrainingRecord, record
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.robustness import Cell, Family, Row, Suite, read_rows
 from rwta_sim.lab.robustness import robustness as play_suite
@@ -186,6 +191,9 @@ def cli() -> None:
 @click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder; default runs/TASK-seedN.")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings that replace the preset's.")
 @click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
+@click.option("--record", "probes", multiple=True, metavar="WHAT", help="Record the training; as record --probe.")
+@click.option("--record-nth", type=click.IntRange(min=1), default=1, help="Of a recorded training, every n-th episode.")
+@click.option("--record-every", metavar="TIME", help="Between samples of states; as record --every.")
 @_JSON
 def train_command(
     task: str,
@@ -196,6 +204,9 @@ def train_command(
     config: Path | None,
     figures: bool,
     as_json: bool,
+    probes: tuple[str, ...] = (),
+    record_nth: int = 1,
+    record_every: str | None = None,
     engine: str | None = None,
     **settings: str | None,
 ) -> None:
@@ -216,7 +227,8 @@ def train_command(
     experiment = experiment.changed(given)
     folder = folder or free_folder(Path("runs"), f"{experiment.task}-seed{experiment.seed}")
     with TrainingDisplay(f"{experiment.task} seed {experiment.seed}", compiles=experiment.compiles) as display:
-        summary = train(experiment, folder, report=display)
+        wanted = TrainingRecord(probes, record_every, record_nth) if probes else None
+        summary = train(experiment, folder, report=display, record=wanted)
     _finish(summary, figures, as_json, trust=True)  # it was named on this command line, or by a preset
 
 
@@ -516,6 +528,102 @@ def watch(
     click.echo(str(save_film(recording, path, decisions, fps, note=note)))
 
 
+@cli.command("record")
+@_RUN
+@click.option("--episodes", type=click.IntRange(1, 1_000_000), default=20, show_default=True)
+@click.option(
+    "--probe",
+    "probes",
+    multiple=True,
+    metavar="WHAT",
+    help="spikes, hidden.u[0:8], q@decision, sh.w@episode, eligibility, ...; default spikes. --probe help lists them.",
+)
+@click.option("--every", metavar="TIME", help='Between samples of states ("2 ms"); default: each time step.')
+@click.option("--learning", is_flag=True, help="Go on learning from the last checkpoint; nothing of the run changes.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the episodes; default: the run's.")
+@click.option("--first", type=click.IntRange(min=0), help="Number of the first episode.")
+@click.option("--dynamics", type=click.Choice(["spiking", "rate"]), help="Weights as spikes or as their mean field.")
+@click.option("--engine", type=click.Choice(["compiled", "runtime", "events"]), help="Default: that of the training.")
+@click.option("--name", help="Of the recording in RUN/recordings; default recording, recording-2, ...")
+@_TRUST
+@_JSON
+def record_command(
+    run: Path,
+    episodes: int,
+    probes: tuple[str, ...],
+    every: str | None,
+    learning: bool,
+    seed: int | None,
+    first: int | None,
+    dynamics: str | None,
+    engine: str | None,
+    name: str | None,
+    trust: bool,
+    as_json: bool,
+) -> None:
+    """Play episodes of RUN and stream what happens in them to RUN/recordings, whatever their length.
+
+    Observations, actions, rewards, values, TD errors and policies are always recorded. What is on disk stays readable
+    if the command is interrupted or killed.
+    """
+    opened = RunFolder.open(run)
+    if "help" in probes:
+        with Agent.load(opened, trust, dynamics=dynamics, engine=engine) as agent:
+            for known, probe in agent.system.probes().items():
+                unit = "" if probe.unit == "1" else f" ({probe.unit})"
+                moments = ", ".join(f"@{moment}" for moment in probe.moments)
+                click.echo(f"{known:22} {list(probe.shape)!s:12} {moments:20} {probe.description}{unit}")
+        return
+    how: dict[str, Any] = {"learning": learning, "seed": seed, "first": first, "dynamics": dynamics, "engine": engine}
+    made = record(opened, episodes, probes or ("spikes",), every, name=name, trust=trust, **how)
+    size = sum(file.stat().st_size for file in made.path.rglob("*") if file.is_file())
+    told = {
+        "recording": str(made.path),
+        "episodes": len(made.episodes),
+        "decisions": len(made),
+        "bytes": size,
+        "populations": list(made.populations),
+        "probes": list(made.probes),
+    }
+    if as_json:
+        _print_json(told)
+        return
+    click.echo(f"{made.path}: {len(made)} decisions of {len(made.episodes)} episodes, {readable_size(size)}")
+
+
+@cli.command("export")
+@_RUN
+@click.option("--format", "kind", type=click.Choice(list(FORMATS)), default="nwb", show_default=True)
+@click.option("--name", default="recording", show_default=True, help="Of the recording in RUN/recordings.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File, or folder of tables; default: beside the recording."
+)
+@_JSON
+def export_command(run: Path, kind: str, name: str, out: Path | None, as_json: bool) -> None:
+    """Write a recording of RUN for other tools: NWB, Neo (a MAT file), or tables in CSV or Parquet."""
+    recording = RunFolder.open(run).open_recording(name)
+    if not recording.complete:
+        click.echo(f"{recording.path} is not complete: what there is is exported", err=True)
+    written = export(recording, kind, out)
+    if as_json:
+        _print_json({"file": str(written), "format": kind, "decisions": len(recording)})
+        return
+    click.echo(str(written))
+
+
+@cli.command("report")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--name", help="Of the recording in RUN/recordings; default: the newest.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Page; default RUN/figures/report.html, of several runs report.html."
+)
+def report_command(runs: tuple[Path, ...], name: str | None, out: Path | None) -> None:
+    """Write one HTML page about RUN, or about several with different seeds, that needs no network to be seen."""
+    opened = [RunFolder.open(run) for run in dict.fromkeys(runs)]
+    default = opened[0].file_for("figures", "report.html") if len(opened) == 1 else Path("report.html")
+    click.echo(str(write_report(opened, out or default, name)))
+
+
 @cli.command()
 @_RUN
 @_TRUST
@@ -523,6 +631,23 @@ def figures(run: Path, trust: bool) -> None:
     """Draw the figures of RUN again, from a new recording of spikes (also of weights trained without)."""
     for path in _record_and_draw(RunFolder.open(run), trust, spikes=True):
         click.echo(str(path))
+
+
+@cli.command("show")
+@_RUN
+@_JSON
+def show_command(run: Path, as_json: bool) -> None:
+    """What RUN is, how far it came, and what was recorded of it."""
+    opened = RunFolder.open(run)
+    facts = of_run(opened)
+    recordings = {name: of_recording(opened.open_recording(name)) for name in opened.recordings}
+    if as_json:
+        _print_json({**facts, "recordings": recordings})
+        return
+    for title, told in ((str(run), facts), *((f"recording {name}", what) for name, what in recordings.items())):
+        click.echo(title)
+        for name, what in told.items():
+            click.echo(f"  {name:14}{printable(what)}")
 
 
 @cli.command("tasks")

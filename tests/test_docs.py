@@ -21,11 +21,13 @@ TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for
 #: What the Python of a page prints, in all its blocks together; a page with Python needs a line here.
 PRINTS = {
     "README.md": r"Summary\(.*finished=True.*\[.+\].*'sh': \(32, 32\).*\n\d+\.\d+\n.* of 20\n",
+    "docs/analysis.md": r"\d\.\d+ of the actions, by chance \d\.\d+\n +neuron +spikes .*rate_hz.*\nTrue True\n",
     "docs/engines.md": r"balanced for 500 steps of 500\n",
     "docs/environments.md": r"1[5-8]\.\d+ of 20",
     "docs/lesions.md": r"\{'lesion': .*'silence': .*'drive': .*\}\n\[.*\] \[.*\]\n",
     "docs/loop.md": r"\[136\.36, 136\.36\]\n\[136\.36, 136\.36\]\n",
     "docs/network.md": r"[1-3]\d\d \(2, 500\)\n",
+    "docs/recordings.md": r"Recording\(.* of 3 episodes\)\n\d+ True 8 \d+\n\['action', .*'value'\]\n\(\d+,\) 3\n",
     "docs/robustness.md": r"\[.*\]\nTrue\n\(0\.25, 0\.5, 2\.0, 4\.0\)\n",
     "docs/rules.md": r"on_post:\n +balance \+= gate_post ?\* ?x_seen_pre\n.*\n\d\.\d+\n",
     "docs/systems.md": r"(19|20)\.0 of 20\n",

@@ -11,10 +11,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from brian2 import Clock, Network, NeuronGroup, Quantity, SpikeMonitor, Synapses, linked_var, ms, prefs, second
+from brian2 import (
+    Clock,
+    Network,
+    NeuronGroup,
+    Quantity,
+    SpikeMonitor,
+    StateMonitor,
+    Synapses,
+    linked_var,
+    ms,
+    prefs,
+    second,
+)
 from brian2.core.base import BrianObject
 
 from rwta_sim.circuit import equations as circuits
@@ -26,7 +38,24 @@ from rwta_sim.circuit.projection import Origin, Projection
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
 
-__all__ = ["RWTANetwork"]
+__all__ = ["RWTANetwork", "Sampled"]
+
+
+class Sampled(NamedTuple):
+    """A variable that is recorded in every so many steps, as it is when neurons fire.
+
+    Attributes
+    ----------
+    origin : {"inputs", "neurons"}
+    variable : str
+        Of their equations.
+    indices : ndarray of int
+        Of the neurons.
+    """
+
+    origin: Origin
+    variable: str
+    indices: np.ndarray
 
 
 @contextmanager
@@ -62,6 +91,10 @@ class RWTANetwork(Wiring):
         where decisions start without traces and all neurons have the kernel of the spec, and quicker.
     gained : bool
         Whether potentials have a gain, ``neurons.gain``, 1 at the start.
+    sampled : mapping of Sampled, optional
+        Variables to be recorded by a StateMonitor each, ``state_monitors``, by any name.
+    sample_steps : int
+        Steps between two of their samples.
     plasticity : PlasticSynapse, optional
         Equations of a learning rule, whose eligibility the synapses then keep: ``synapses["s"].eligibility``.
     faults : bool
@@ -100,6 +133,8 @@ class RWTANetwork(Wiring):
         gained: bool = False,
         plasticity: PlasticSynapse | None = None,
         faults: bool = False,
+        sampled: Mapping[str, Sampled] | None = None,
+        sample_steps: int = 1,
     ) -> None:
         super().__init__(spec, n_inputs, n_actions, rng)
         if not record_traces and not spec.one_trace:
@@ -136,7 +171,9 @@ class RWTANetwork(Wiring):
         carried = self.synapses.keys()
         self.current_weights = {n: w.astype(self._float) for n, w in weights.items() if n not in carried}
         self.history = HistoryRecorder(self._populations, history, self.clock, record_traces) if history else None
-        self.network = Network(*self._objects(), *(self._monitors() if record else ()), name="rwta_network")
+        self.state_monitors = self._state_monitors(sampled or {}, sample_steps)
+        monitors = [*(self._monitors() if record else ()), *self.state_monitors.values()]
+        self.network = Network(*self._objects(), *monitors, name="rwta_network")
 
     def __repr__(self) -> str:
         size = ", ".join(map(str, np.unique(self.spec.hidden_sizes)))
@@ -162,6 +199,24 @@ class RWTANetwork(Wiring):
             return [self.neuron_spikes]
         self.input_spikes = SpikeMonitor(self.inputs, name="rwta_input_spikes")
         return [self.input_spikes, self.neuron_spikes]
+
+    def _state_monitors(self, sampled: Mapping[str, Sampled], steps: int) -> dict[str, StateMonitor]:
+        """Monitors of variables as they are after competition, before anybody fires."""
+        if not sampled:
+            return {}
+        clock = self.clock if steps == 1 else Clock(dt=steps * self.spec.dt, name="rwta_sample_clock")
+        return {
+            name: StateMonitor(
+                self._populations[one.origin],
+                one.variable,
+                record=one.indices,
+                clock=clock,
+                when=circuits.WHEN_INHIBIT,
+                order=4,
+                name=f"rwta_state{number}",
+            )
+            for number, (name, one) in enumerate(sampled.items())
+        }
 
     # -- building ------------------------------------------------------------------------------------
 

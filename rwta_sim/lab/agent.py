@@ -24,6 +24,7 @@ from rwta_sim.loop.environments import OneEnvironment, close_environment, obtain
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.player import Episode, Player
 from rwta_sim.loop.players import play_one
+from rwta_sim.loop.probes import Sampling
 from rwta_sim.loop.session import Session, finish
 from rwta_sim.loop.spaces import Spaces, environment_name
 from rwta_sim.loop.splits import pattern_count
@@ -54,6 +55,8 @@ class Agent:
         Whether the agent will learn: then there has to be memory for that, too.
     engine : str, optional
         Name of the engine, in place of the experiment's.
+    sampling : Sampling, optional
+        What is to be recorded within decisions, in place of `record`.
 
     Attributes
     ----------
@@ -75,6 +78,7 @@ class Agent:
         dynamics: str | None = None,
         trains: bool = False,
         engine: str | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         experiment = experiment if engine is None else experiment.changed({"engine.name": engine})
         self.experiment = experiment.with_dynamics(dynamics).resolved()
@@ -85,7 +89,11 @@ class Agent:
         if self.env is env:
             self.close.detach()
         try:
-            self.system = self.experiment.build(Spaces.of(self.env), record, trains)
+            spaces = Spaces.of(self.env)
+            if sampling is None:
+                self.system = self.experiment.build(spaces, record, trains)
+            else:
+                self.system = self.experiment.build_sampled(spaces, sampling, trains)
         except BaseException:
             self.close()
             raise

@@ -13,6 +13,7 @@ from rwta_sim.lab.agent import Agent
 from rwta_sim.loop.environments import Environments, OneEnvironment, check_given, obtain_environment
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.players import OnePlayer, Players
+from rwta_sim.loop.probes import Sampling
 from rwta_sim.loop.side_by_side import SideBySide
 from rwta_sim.loop.together import Together
 from rwta_sim.loop.vector import Lockstep, make_vector
@@ -20,7 +21,9 @@ from rwta_sim.loop.vector import Lockstep, make_vector
 __all__ = ["assemble"]
 
 
-def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[Agent, Players]:
+def assemble(
+    experiment: Experiment, env: Environments | None = None, sampling: Sampling | None = None
+) -> tuple[Agent, Players]:
     """The agent of an experiment and who play its episodes: it alone, or side by side with copies of it.
 
     Parameters
@@ -29,6 +32,8 @@ def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[A
     env : gymnasium.Env, callable or gymnasium.vector.VectorEnv, optional
         In place of the environment that the experiment names: one; a function that makes one for each replica; or one
         with a sub-environment for each replica.
+    sampling : Sampling, optional
+        What the system records within decisions.
 
     Raises
     ------
@@ -39,8 +44,13 @@ def assemble(experiment: Experiment, env: Environments | None = None) -> tuple[A
     if env is not None:
         check_given(env)
     if not experiment.training.side_by_side and not isinstance(env, VectorEnv):
-        agent = Agent(experiment, env, trains=True)
+        agent = Agent(experiment, env, trains=True, sampling=sampling)
         return agent, OnePlayer(agent.player, experiment.seed)
+    if sampling is not None:
+        raise ConfigError(
+            "a training that is recorded plays one episode after the other: leave training.replicas and "
+            "training.vector out"
+        )
     _check_environments(experiment, env)
     lockstep = _lockstep(experiment, env)
     agents: list[Agent] = []

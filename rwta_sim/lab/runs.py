@@ -30,13 +30,15 @@ import numpy as np
 import tomli_w
 from filelock import FileLock, Timeout
 
-from rwta_sim.errors import CheckpointError, ConfigError, RunError, command, difference
+from rwta_sim.errors import CheckpointError, ConfigError, RunError, command, difference, nearest
 from rwta_sim.lab.checkpoints import Checkpoint, Checkpoints
 from rwta_sim.lab.config import from_toml, read_toml, to_toml
 from rwta_sim.lab.files import is_leftover, remove_leftovers
 from rwta_sim.lab.files import write_file as _write
 from rwta_sim.lab.metrics import MetricsFile
 from rwta_sim.lab.npz import Arrays, packed
+from rwta_sim.lab.overview import as_html, of_run
+from rwta_sim.lab.recordings import Recording
 from rwta_sim.loop.experiment import Experiment
 
 __all__ = ["Checkpoint", "RunFolder", "free_folder", "versions"]
@@ -82,6 +84,9 @@ class RunFolder:
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self), of_run(self))
 
     @classmethod
     def create(cls, path: Path | str, experiment: Experiment) -> RunFolder:
@@ -317,6 +322,22 @@ class RunFolder:
         """Path of a file in a folder of the run, which is made if it is missing."""
         _make(self.path / folder)
         return self.path / folder / name
+
+    @property
+    def recordings(self) -> dict[str, Path]:
+        """Folders of what `rwta_sim.record` made, by name."""
+        return {path.stem: path for path in sorted((self.path / "recordings").glob("*.zarr"))}
+
+    def open_recording(self, name: str = "recording") -> Recording:
+        """One of the `recordings`; raises RunError if there is none of this name, or it is damaged."""
+        known = self.recordings
+        if name not in known:
+            made_by = command("rwta-sim record", self.path)
+            raise RunError(
+                f"{self.path} has no recording {name!r}: "
+                + (nearest(name, known) if known else f"it has none; `{made_by}` makes one")
+            )
+        return Recording.open(known[name])
 
     def save_recording(self, arrays: Mapping[str, np.ndarray], name: str = "episode") -> Path:
         """Save the recording of an episode as npz."""

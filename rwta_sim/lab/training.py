@@ -22,13 +22,15 @@ from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.assembly import assemble
 from rwta_sim.lab.blas import one_thread
 from rwta_sim.lab.evaluation import draws, success_share
+from rwta_sim.lab.record import TrainingRecord, record_training
 from rwta_sim.lab.runs import Checkpoint, RunFolder, versions
 from rwta_sim.lab.trust import check_modules
 from rwta_sim.lab.vitals import COLLAPSED, Vitals, collapse
 from rwta_sim.loop.environments import Environments, recorded
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.player import Episode
-from rwta_sim.loop.players import Players
+from rwta_sim.loop.players import OnePlayer, Players
+from rwta_sim.loop.probes import Sampling
 from rwta_sim.loop.registry import experiment_named
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.splits import pattern_count
@@ -409,6 +411,7 @@ def train(
     folder: Path | str,
     env: Environments | None = None,
     report: Callable[[Progress], None] | None = None,
+    record: TrainingRecord | None = None,
 ) -> Summary:
     """Train a new agent into a new run folder.
 
@@ -428,6 +431,8 @@ def train(
         from that name has to be given again to `resume` and to `rwta_sim.Agent.load`.
     report : callable, optional
         Gets a `Progress` after each episode, and through it the agent with its weights of the moment.
+    record : TrainingRecord, optional
+        Stream what happens in every n-th episode to ``FOLDER/recordings/training.zarr``; nothing else changes.
 
     Raises
     ------
@@ -438,14 +443,30 @@ def train(
     experiment = experiment_named(experiment) if isinstance(experiment, str) else experiment
     RunFolder.check_free(folder)
     experiment.check_libraries()
-    with _assembled(experiment, env) as (agent, players):
+    with _assembled(experiment, env, None if record is None else record.sampling()) as (agent, players):
         agent.system.prepare_learning()  # whatever is wrong with the experiment has shown before the folder is made
         if env is not None:
             agent.experiment = agent.experiment.model_copy(
                 update={"environment": recorded(experiment.environment, agent.env)}
             )
-        with RunFolder.created(folder, agent.experiment) as run:
+        with RunFolder.created(folder, agent.experiment) as run, _recorded(run, agent, players, record):
             return Trainer(agent, players, run, report, began).train()
+
+
+@contextmanager
+def _recorded(run: RunFolder, agent: Agent, players: Players, wanted: TrainingRecord | None) -> Iterator[None]:
+    """Let a training in the block be recorded, if that is wanted."""
+    if wanted is None:
+        yield
+        return
+    assert isinstance(players, OnePlayer)  # as `assemble` has seen to
+    players.notes = recorder = record_training(run, agent, wanted)
+    complete = False
+    try:
+        yield
+        complete = True
+    finally:
+        recorder.close(complete)
 
 
 def resume(
@@ -493,9 +514,11 @@ def resume(
 
 
 @contextmanager
-def _assembled(experiment: Experiment, env: Environments | None) -> Iterator[tuple[Agent, Players]]:
+def _assembled(
+    experiment: Experiment, env: Environments | None, sampling: Sampling | None = None
+) -> Iterator[tuple[Agent, Players]]:
     """The agent and who play, whose environments are closed afterwards unless they were given."""
-    agent, players = assemble(experiment, env)
+    agent, players = assemble(experiment, env, sampling)
     try:
         yield agent, players
     finally:

@@ -36,6 +36,8 @@ class Credit:
         self._shuffle, self.shuffled = Shuffle(), control == "shuffled"
         self._scale = modulation.scale()
         self._transitions: Transitions
+        #: TD errors and modulations of decisions, for who takes notes of them.
+        self._notes: tuple[list[float], list[float]] | None = None
 
     def begin_episode(self, features: np.ndarray) -> None:
         """Start from the first observation of an episode."""
@@ -57,19 +59,38 @@ class Credit:
         terminated : bool
         """
         if self.online:
-            return self.critic.td_error(reward, features, terminated)
+            td_error = self.critic.td_error(reward, features, terminated)
+            if self._notes is not None:
+                self._notes[0].append(td_error)
+            return td_error
         self._transitions.add(rates, reward, features, terminated)
         return None
 
     def advantages(self, rng: np.random.Generator) -> np.ndarray:
         """Of the decisions of the episode, from which the critic learns; shape (decisions,)."""
         found = self.critic.td_errors(self._transitions, rng)
+        if self._notes is not None:
+            self._notes[0].extend(found.tolist())
         result = advantages(found, self._modulation.discount(self.critic.gamma))
         return result if self._scale is None else self._scale.apply(result)
 
     def given(self, modulation: float, rng: np.random.Generator) -> float:
         """What reaches the synapses in place of `modulation`: itself, unless it is shuffled."""
-        return self._shuffle.exchange(modulation, rng) if self.shuffled else modulation
+        if self.shuffled:
+            modulation = self._shuffle.exchange(modulation, rng)
+        if self._notes is not None:
+            self._notes[1].append(modulation)
+        return modulation
+
+    def hear(self, notes: bool) -> None:
+        """From now on take notes of TD errors and of what reaches the synapses, or do not."""
+        self._notes = ([], []) if notes else None
+
+    def heard(self) -> tuple[np.ndarray, np.ndarray]:
+        """TD errors and modulations noted since it was asked last, in the order of their decisions."""
+        told = self._notes or ([], [])
+        self.hear(self._notes is not None)
+        return np.array(told[0], float), np.array(told[1], float)
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that the future depends on, shared with critic and modulation."""

@@ -75,12 +75,13 @@ class Learner(LearnerBase):
         if td_error is None:
             self._waiting.append((factors, bonus))
             return False
+        modulation = credit.given(td_error + bonus, rng)
         if credit.shuffled:
-            td_error, bonus = credit.given(td_error + bonus, rng), 0.0
+            td_error, bonus = modulation, 0.0
         if self._lasting:
             self._follow_lasting(factors, td_error, bonus)
         else:
-            self.updater.follow(factors, self.rate, td_error + bonus)
+            self.updater.follow(factors, self.rate, modulation)
         return True
 
     def end_episode(self, rng: np.random.Generator) -> bool:
@@ -106,6 +107,13 @@ class Learner(LearnerBase):
     def gradient(self, factors: Factors | Eligibilities) -> list[np.ndarray]:
         """See `Gradient`."""
         return self.updater.gradient(factors)
+
+    def eligibility(self, decision: Decision) -> list[np.ndarray]:
+        """What the modulation of `decision` multiplies in the gradient: arrays as `Gradient` gives them."""
+        kept = decision.eligibility
+        if kept is not None:  # a copy, to which `factors` adds the choice of the action
+            kept = kept.times(1.0)
+        return self.gradient(self.factors(decision._replace(eligibility=kept)))
 
     def _follow_batch(self, batch: Batch, factors: Factors | Eligibilities) -> bool:
         """Wait until the batch is complete, and step with its mean gradient."""

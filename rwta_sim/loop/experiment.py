@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from rwta_sim.errors import ConfigError
 from rwta_sim.loop.environment_spec import EnvironmentSpec
+from rwta_sim.loop.probes import Sampling, choose
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.loop.system import System
 from rwta_sim.loop.tree import assign, explained, leaves
@@ -115,6 +116,18 @@ class Experiment(Settings):
             If it cannot be built for these spaces, or on this machine.
         """
         raise NotImplementedError(f"{type(self).__name__}.build")
+
+    def build_sampled(self, spaces: Spaces, sampling: Sampling, trains: bool = False) -> System:
+        """The same, with what `sampling` chooses recorded within decisions: see `System.drain`.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such probe, or its samples do not fit into decisions.
+        """
+        system = self.build(spaces, trains=trains)
+        choose(sampling.probes, system.probes())
+        return system
 
     @property
     def libraries(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,6 +91,7 @@ class Player:
         options: dict[str, Any] | None = None,
         observations: bool = False,
         system: System | None = None,
+        keep: Callable[[Any], None] | None = None,
     ) -> Session[Episode]:
         """One episode, as a generator that yields whenever a network must advance.
 
@@ -106,6 +108,8 @@ class Player:
             Keep them.
         system : System, optional
             Decides in place of the player's, which still perceives.
+        keep : callable, optional
+            Is given each observation, in place of those kept.
 
         Raises
         ------
@@ -115,7 +119,7 @@ class Player:
         """
         system, rng = system or self.system, seeds.choices
         seen: list[Any] = []
-        watched = Watched(self.env, self.system.perceive, seen.append if observations else None)
+        watched = Watched(self.env, self.system.perceive, keep or (seen.append if observations else None))
         features = watched.reset(seeds.environment, options)
         system.begin(seeds)
         if listener is not None:

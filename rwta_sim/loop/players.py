@@ -5,15 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rwta_sim.loop.activity import ActivityLog
 from rwta_sim.loop.player import Episode, Player
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.splits import reset_options
+from rwta_sim.loop.system import Listener
 from rwta_sim.seeding import Purpose, episode_seeds
 
-__all__ = ["Game", "OnePlayer", "Players"]
+__all__ = ["Game", "Notes", "OnePlayer", "Players"]
 
 Result = TypeVar("Result")
 _SPLITS = {Purpose.VALIDATION: "validation", Purpose.EVALUATION: "test"}
@@ -34,6 +35,24 @@ class Game(ABC):
 
     def close(self) -> None:  # noqa: B027
         """End what is still being played."""
+
+
+class Notes(Listener, Protocol):
+    """Who takes notes of some episodes of training, and of what a system records within their decisions."""
+
+    def wants(self, number: int) -> bool:
+        """Whether of episode `number` of training."""
+
+    def began(self, number: int) -> None:
+        """An episode follows of which notes are taken."""
+
+    def left(self) -> None:
+        """Other episodes follow."""
+
+    def forget(self) -> None:
+        """What the system recorded in another episode is of no use."""
+
+    def see(self, observation: Any) -> None: ...
 
 
 class Players(ABC):
@@ -109,14 +128,20 @@ class OnePlayer(Players):
     player : Player
     seed : int
         From which the seeds of the episodes are derived.
+
+    Attributes
+    ----------
+    notes : Notes or None
+        Who takes notes of episodes of training; the system learns through it.
     """
 
     def __init__(self, player: Player, seed: int) -> None:
         self.players = [player]
         self._seed = seed
+        self.notes: Notes | None = None
 
     def play(self, purpose: Purpose, numbers: Sequence[int], stop: Callable[[], bool] = lambda: False) -> Game:
-        return _OneGame(self.players[0], self._seed, purpose, numbers, stop)
+        return _OneGame(self.players[0], self._seed, purpose, numbers, stop, self.notes)
 
     def run(self, session: Session[Result]) -> Result:
         return self.players[0].system.run(session)
@@ -124,9 +149,15 @@ class OnePlayer(Players):
 
 class _OneGame(Game):
     def __init__(
-        self, player: Player, seed: int, purpose: Purpose, numbers: Sequence[int], stop: Callable[[], bool]
+        self,
+        player: Player,
+        seed: int,
+        purpose: Purpose,
+        numbers: Sequence[int],
+        stop: Callable[[], bool],
+        notes: Notes | None,
     ) -> None:
-        self._player, self._seed, self._purpose = player, seed, purpose
+        self._player, self._seed, self._purpose, self._notes = player, seed, purpose, notes
         self._left = iter(numbers)
         self._stop = stop
 
@@ -134,7 +165,16 @@ class _OneGame(Game):
         number = None if self._stop() else next(self._left, None)
         if number is None:
             return None
-        return (yield from play_one(self._player, self._seed, self._purpose, number))
+        which, notes = (self._player, self._seed, self._purpose, number), self._notes
+        if notes is None:
+            return (yield from play_one(*which))
+        if self._purpose is Purpose.TRAINING and notes.wants(number):
+            notes.began(number)
+            return (yield from play_one(*which, notes, keep=notes.see))
+        notes.left()
+        result = yield from play_one(*which)
+        notes.forget()
+        return result
 
 
 def play_one(

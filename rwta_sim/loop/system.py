@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from rwta_sim.errors import CheckpointError, ConfigError
+from rwta_sim.loop.probes import Drained, Population, Probe
 from rwta_sim.loop.session import Session, finish
 from rwta_sim.seeding import EpisodeSeeds
 
@@ -37,23 +40,6 @@ class Choice(NamedTuple):
     probabilities: np.ndarray | None
     numbers: tuple[float, ...]
     evidence: Any = None
-
-
-class Probe(NamedTuple):
-    """Something that can be watched in a system.
-
-    Attributes
-    ----------
-    unit : str
-        As text: "Hz", "s", "1" for a number without one.
-    shape : tuple of int
-        Of one reading.
-    description : str
-    """
-
-    unit: str
-    shape: tuple[int, ...]
-    description: str
 
 
 class Listener(Protocol):
@@ -238,12 +224,49 @@ class System(ABC):
         return self.state()
 
     def probes(self) -> dict[str, Probe]:
-        """What can be watched, by name."""
-        return {}
+        """What can be watched, by name: its weights at least."""
+        return {
+            f"{name}.w": Probe("1", w.shape, "parameters", ("episode", "decision"))
+            for name, w in self.weights().items()
+        }
 
     def read(self, probe: str) -> np.ndarray:
-        """A copy of what a probe shows now, at the end of a decision."""
-        raise KeyError(probe)
+        """A copy of what a probe shows now, at the end of a decision, before anything is learned from it."""
+        name, _, kind = probe.rpartition(".")
+        if kind != "w":
+            raise KeyError(probe)
+        return np.array(self.weights()[name])
+
+    def reader(self, probe: str) -> Callable[[], np.ndarray]:
+        """What reads a probe again and again; what it gives may be overwritten in the next decision."""
+        return functools.partial(self.read, probe)
+
+    def populations(self) -> dict[str, Population]:
+        """Neurons whose spikes can be recorded, by name, in the order of their numbers."""
+        return {}
+
+    @property
+    def timing(self) -> tuple[float, float]:
+        """The time step and the length of a decision, seconds; (0, 1) without simulated time, (0, T) without steps."""
+        return 0.0, 1.0
+
+    def drain(self) -> Drained:
+        """What was recorded within decisions since it was built or drained last, and is dropped by this; for a system
+        that was built to sample (`Experiment.build_sampled`)."""
+        raise TypeError(f"{type(self).__name__} records nothing within decisions")
+
+    def values(self, features: Sequence[Any]) -> np.ndarray:
+        """What its critic expects from observations with these features, shape (n,); NaN where it tells no values of
+        states."""
+        return np.full(len(features), math.nan)
+
+    def heard(self) -> tuple[np.ndarray, np.ndarray]:
+        """TD errors and modulations of decisions it learned from since it was asked last, in their order, as far as
+        they are known; for who asked it to take notes of them (`hear`)."""
+        return np.empty(0), np.empty(0)
+
+    def hear(self, notes: bool) -> None:  # noqa: B027
+        """From now on keep what `heard` tells, or do not."""
 
     def winners(self) -> np.ndarray | None:
         """Of each hidden circuit the neuron with the most spikes in the last decision, counted from 0 within the

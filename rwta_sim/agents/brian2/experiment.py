@@ -11,6 +11,7 @@ from rwta_sim.learning.critics import Constant, CriticSpec
 from rwta_sim.learning.modulation import Control
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
 from rwta_sim.loop.environment_spec import as_toml
+from rwta_sim.loop.probes import Sampling
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.settings import Name, PositiveInt, Settings
 
@@ -117,3 +118,8 @@ class Brian2Experiment(ClockedExperiment):
         from rwta_sim.agents.brian2.system import Brian2System
 
         return Brian2System(self, spaces, record)
+
+    def build_sampled(self, spaces: Spaces, sampling: Sampling, trains: bool = False) -> Brian2System:
+        from rwta_sim.agents.brian2.system import Brian2System
+
+        return Brian2System(self, spaces, sampling=sampling)

@@ -10,11 +10,13 @@ from brian2 import Network, SpikeMonitor
 
 from rwta_sim.agents.brian2.built import Built, build, explained
 from rwta_sim.agents.brian2.experiment import Brian2Experiment
+from rwta_sim.agents.brian2.sampling import CLOCK, Watch
 from rwta_sim.engines import make_engine
 from rwta_sim.learning.credit import Credit
 from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.learning.modulation import TDError
 from rwta_sim.loop.encoded_system import EncodedSystem
+from rwta_sim.loop.probes import Drained, Population, Probe, Sampling
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.loop.system import Choice
@@ -37,6 +39,8 @@ class Brian2System(EncodedSystem):
     spaces : Spaces
     record : bool
         Whether every spike of the network's groups is recorded.
+    sampling : Sampling, optional
+        What to record for `drain`, in place of `record`.
 
     Attributes
     ----------
@@ -53,7 +57,9 @@ class Brian2System(EncodedSystem):
 
     numbers: ClassVar[tuple[str, ...]] = ("rate_hz",)
 
-    def __init__(self, experiment: Brian2Experiment, spaces: Spaces, record: bool = False) -> None:
+    def __init__(
+        self, experiment: Brian2Experiment, spaces: Spaces, record: bool = False, sampling: Sampling | None = None
+    ) -> None:
         self.experiment, spec = experiment, experiment.network
         self.gamma, self._n_actions = experiment.critic.gamma, spaces.n_actions
         self.encoder = experiment.encoder.make(spaces)
@@ -66,7 +72,10 @@ class Brian2System(EncodedSystem):
             self._monitor = SpikeMonitor(actions, record=record, name="rwta_sim_actions")
             recorded = self._built.recorded() if record else []
             self._monitors = [SpikeMonitor(group, name=f"rwta_sim_{group.name}") for group in recorded]
-            self.network = Network(*self._built.objects, self._monitor, *self._monitors)
+            self._watch = Watch(self._built, actions, sampling or Sampling(()), spec.keep, self._steps)
+            self.network = Network(
+                *self._built.objects, self._monitor, *self._monitors, *(self._watch.monitors if sampling else ())
+            )
         with explained(spec):
             self.engine.prepare(self.network, self._built.namespace)
             self.engine.advance(0)  # the runtime engine compiles when it first runs
@@ -136,6 +145,8 @@ class Brian2System(EncodedSystem):
 
     def _restart(self) -> None:
         """Begin an episode, while nothing runs."""
+        self._watch.stash(self.engine)
+        self._watch.restarted()
         self.engine.set_state(self._initial)
         self.engine.seed(self._seed)
         self._fresh = False
@@ -202,6 +213,33 @@ class Brian2System(EncodedSystem):
 
     # -- looking -------------------------------------------------------------------------------------
 
+    def probes(self) -> dict[str, Probe]:
+        return self._watch.probes
+
+    def read(self, probe: str) -> np.ndarray:
+        """What is kept, as it is now."""
+        return np.array(self._kept[probe])
+
+    def populations(self) -> dict[str, Population]:
+        return self._watch.populations
+
+    @property
+    def timing(self) -> tuple[float, float]:
+        dt = float(self.engine.dt)
+        return dt, self._steps * dt
+
+    def drain(self) -> Drained:
+        return self._watch.drain(self.engine)
+
+    def values(self, features: Sequence[np.ndarray]) -> np.ndarray:
+        return self._credit.critic.state_values(np.array(features))
+
+    def hear(self, notes: bool) -> None:
+        self._credit.hear(notes)
+
+    def heard(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._credit.heard()
+
     def recorded(self) -> dict[str, np.ndarray]:
         """Every spike since it was built: of the inputs, if they spike, and of the other groups, the actions last."""
         names = [monitor.source.name for monitor in self._monitors]
@@ -229,6 +267,6 @@ class Brian2System(EncodedSystem):
 
 
 def _digests(state: dict[str, np.ndarray]) -> dict[str, str]:
-    """Of what is fixed in a network, such as connections, from the state of an engine."""
+    """Of what is fixed in a network, such as connections, from the state of an engine; not of who watches it."""
     parts = {name.removeprefix("structure."): a for name, a in state.items() if name.startswith("structure.")}
-    return {name: a.tobytes().hex() for name, a in sorted(parts.items())}
+    return {name: a.tobytes().hex() for name, a in sorted(parts.items()) if not name.startswith(f"{CLOCK}.")}

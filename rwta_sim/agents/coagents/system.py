@@ -246,6 +246,7 @@ class CoagentSystem(EncodedSystem, PerturbableSystem):
     def probes(self) -> dict[str, Probe]:
         n, modules = (self.network.n_hidden,), self._shape
         return {
+            **super().probes(),
             "p": Probe("1", n, "firing probability of each hidden neuron"),
             "y": Probe("1", n, "1 of the hidden neurons that fired, -1 of the others"),
             "p_votes": Probe("1", modules, "firing probability of each output, by actor and action"),
@@ -255,7 +256,16 @@ class CoagentSystem(EncodedSystem, PerturbableSystem):
     def read(self, probe: str) -> np.ndarray:
         hidden, outputs = self.network.hidden, self.network.outputs
         found = {"p": hidden.p, "y": hidden.y, "p_votes": outputs.p.reshape(self._shape), "votes": self._votes}
-        return found[probe].copy()
+        return found[probe].copy() if probe in found else super().read(probe)
+
+    def values(self, features: Sequence[np.ndarray]) -> np.ndarray:
+        return self._credit.critic.state_values(np.array(features))
+
+    def hear(self, notes: bool) -> None:
+        self._credit.hear(notes)
+
+    def heard(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._credit.heard()
 
     def lesion(self, name: str, target: str, rng: np.random.Generator) -> None:
         spec = self.experiment.network

@@ -15,8 +15,8 @@ from rwta_sim.circuit.wiring import Weights, Wiring
 from rwta_sim.engines import Engine
 from rwta_sim.learning import Decision
 from rwta_sim.loop.policy import policy_entropy
+from rwta_sim.loop.probes import Drained
 from rwta_sim.loop.session import Session, finish
-from rwta_sim.loop.system import Probe
 from rwta_sim.seeding import EpisodeSeeds
 
 __all__ = ["Actor", "Result", "decided"]
@@ -159,20 +159,19 @@ class Actor(ABC):
         """What can go wrong with its spikes, by name, with a description of targets; see `with_fault`."""
         return {}
 
-    def probes(self) -> dict[str, Probe]:
-        """What can be watched, by name; read by `read` at the end of a decision."""
-        n = (self.network.n_neurons,)
-        counted = {"spike_counts": Probe("1", n, "spikes of each neuron in the decision")} if self.spikes else {}
-        return {
-            "q": Probe("1", n, "firing probability of each neuron within its circuit, in the last step"),
-            "x": Probe("1", n, "trace kappa*S of each neuron, as the last step's potentials saw it"),
-            **counted,
-        }
+    def drain(self) -> Drained:
+        """What was recorded within decisions since it was built or drained last, and is dropped by this."""
+        raise TypeError(f"{type(self).__name__} records nothing within decisions")
 
     @abstractmethod
     def activity(self) -> np.ndarray:
         """How much each neuron fired in the last decision, shape (n_neurons,): spikes, or q; not to be changed."""
 
+    def view(self, variable: str) -> np.ndarray | None:
+        """An array that always shows a variable of all neurons; None where it has to be read."""
+        return None
+
     @abstractmethod
     def read(self, probe: str) -> np.ndarray:
-        """A copy of what a probe shows; raises KeyError for one that there is not."""
+        """A copy of a variable at the end of a decision: "q", "x", "spike_counts", "u" where it is known then, of all
+        neurons, or "x of inputs"; raises KeyError for any other."""

@@ -8,6 +8,7 @@ from rwta_sim.agents.rwta.actor import Actor, decided
 from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.events import EventNetwork
 from rwta_sim.learning import Decision
+from rwta_sim.loop.probes import Drained, Spikes, no_spikes
 from rwta_sim.loop.session import Session
 from rwta_sim.seeding import EpisodeSeeds
 
@@ -40,6 +41,7 @@ class EventActor(Actor):
         self._per_spike = 1.0 / (self._time * events.network.n_neurons)
         self._decisions = 0
         self._spikes: list[tuple[np.ndarray, ...]] | None = [] if record else None
+        self._drained = 0  # decisions that were drained already
 
     def begin_episode(self, seeds: EpisodeSeeds) -> None:
         self.weights.seed(seeds.spikes)
@@ -70,8 +72,7 @@ class EventActor(Actor):
 
     def _note(self, spikes: list[tuple[np.ndarray, ...]]) -> None:
         input_t, input_i, neuron_t, neuron_i = self.weights.spikes()
-        start = self._decisions * self._time
-        spikes.append((input_i, input_t + start, neuron_i, neuron_t + start))
+        spikes.append((input_i, input_t, neuron_i, neuron_t))
 
     def follow(self, other: EventActor) -> None:
         for name, weights in other.weights.weights.items():
@@ -82,13 +83,29 @@ class EventActor(Actor):
         return self.weights.arrays.counts
 
     def read(self, probe: str) -> np.ndarray:
-        network = self.weights
-        return {"q": network.arrays.q.copy, "x": network.trace, "spike_counts": network.arrays.counts.copy}[probe]()
+        network, arrays = self.weights, self.weights.arrays
+        readers = {"q": arrays.q.copy, "x": network.trace, "spike_counts": arrays.counts.copy}
+        return {**readers, "u": arrays.potential.copy, "x of inputs": network.input_trace}[probe]()
+
+    def view(self, variable: str) -> np.ndarray | None:
+        return self.weights.arrays.q if variable == "q" else None
+
+    def drain(self) -> Drained:
+        first, self._drained = self._drained, self._decisions
+        decisions, spikes = self._decisions - first, {}
+        if self._spikes is not None:
+            kept, self._spikes = self._spikes, []
+            spikes = {"inputs": _together(kept, 0), "neurons": _together(kept, 2)}
+        return Drained(decisions, spikes, {})
 
     def recorded(self) -> dict[str, np.ndarray]:
         """Every spike, where they are recorded; see `rwta_sim.lab.recording.record_episode`."""
         none = (np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32), np.empty(0))
-        parts = [np.concatenate(each) for each in zip(none, *(self._spikes or []), strict=True)]
+        kept = [
+            (input_i, input_t + number * self._time, neuron_i, neuron_t + number * self._time)
+            for number, (input_i, input_t, neuron_i, neuron_t) in enumerate(self._spikes or [], self._drained)
+        ]
+        parts = [np.concatenate(each) for each in zip(none, *kept, strict=True)]
         names = ("input_i", "input_t", "neuron_i", "neuron_t")
         silent = self.network.spec.inputs == "current"
         n_inputs = np.array(0 if silent else self.network.n_inputs)
@@ -97,3 +114,11 @@ class EventActor(Actor):
     def weights_changed(self) -> None:
         if not self._each_decision:
             self.weights.refresh()
+
+
+def _together(kept: list[tuple[np.ndarray, ...]], at: int) -> Spikes:
+    """Of the group whose numbers stand at `at` in each decision that was kept, its times behind them."""
+    if not kept:
+        return no_spikes(0)
+    i, t = (np.concatenate([decision[at + k] for decision in kept]) for k in (0, 1))
+    return Spikes(i.astype(np.int32), t, np.array([len(decision[at]) for decision in kept]))

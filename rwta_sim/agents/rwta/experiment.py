@@ -17,6 +17,7 @@ from rwta_sim.learning import LearningSpec
 from rwta_sim.learning.critics import CriticSpec, Fourier
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
 from rwta_sim.loop.experiment import Experiment
+from rwta_sim.loop.probes import Sampling
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.settings import Name, format_quantity
 
@@ -54,6 +55,11 @@ class RWTAExperiment(Experiment):
         from rwta_sim.agents.rwta.system import RWTASystem
 
         return RWTASystem(self, spaces, record, trains)
+
+    def build_sampled(self, spaces: Spaces, sampling: Sampling, trains: bool = False) -> RWTASystem:
+        from rwta_sim.agents.rwta.system import RWTASystem
+
+        return RWTASystem(self, spaces, trains=trains, sampling=sampling)
 
     @property
     def libraries(self) -> tuple[str, ...]:

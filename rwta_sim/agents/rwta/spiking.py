@@ -13,6 +13,7 @@ from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.engines import Engine, run_session
 from rwta_sim.learning import Decision
+from rwta_sim.loop.probes import Drained, Spikes
 from rwta_sim.loop.session import Session
 from rwta_sim.seeding import EpisodeSeeds
 
@@ -43,6 +44,7 @@ class SpikingActor(Actor):
         self._per_spike = 1.0 / (spec.steps * float(network.spec.dt) * network.n_neurons)
         self.keeps_eligibilities = network.plasticity is not None
         self._each_decision = spec.clear == "decision"
+        self._drained = 0  # steps of what was drained already
 
     def begin_episode(self, seeds: EpisodeSeeds) -> None:
         self.engine.seed(seeds.spikes)
@@ -89,7 +91,31 @@ class SpikingActor(Actor):
 
     def read(self, probe: str) -> np.ndarray:
         arrays = self.arrays
-        return {"q": arrays.q.copy, "x": arrays.trace, "spike_counts": arrays.spike_counts}[probe]()
+        readers = {"q": arrays.q.copy, "x": arrays.trace, "spike_counts": arrays.spike_counts}
+        return {**readers, "x of inputs": arrays.input_trace}[probe]()
+
+    def view(self, variable: str) -> np.ndarray | None:
+        return self.arrays.q if variable == "q" else None
+
+    def drain(self) -> Drained:
+        engine, network, steps = self.engine, self.network, self.spec.steps
+        first, self._drained = self._drained, engine.steps_done
+        decisions, spikes = (self._drained - first) // steps, {}
+        if hasattr(network, "neuron_spikes"):
+            monitors = {"inputs": network.input_spikes, "neurons": network.neuron_spikes}
+            spikes = {
+                group: self._spikes(engine.drain(monitor), first, decisions)
+                for group, monitor in monitors.items()
+                if monitor is not None
+            }
+        states = {name: engine.drain(m)[m.record_variables[0]] for name, m in network.state_monitors.items()}
+        return Drained(decisions, spikes, states)
+
+    def _spikes(self, events: dict[str, np.ndarray], first: int, decisions: int) -> Spikes:
+        dt, steps = float(self.network.spec.dt), self.spec.steps
+        step = np.rint(events["t"] / dt).astype(np.int64) - first
+        ends = np.searchsorted(step, np.arange(1, decisions + 1) * steps)
+        return Spikes(events["i"].astype(np.int32), step % steps * dt, np.diff(ends, prepend=0))
 
     def recorded(self) -> dict[str, np.ndarray]:
         """Every spike, where the network has monitors; see `rwta_sim.lab.recording.record_episode`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -15,12 +16,13 @@ from rwta_sim.agents.rwta.events import EventActor
 from rwta_sim.agents.rwta.needs import network_needs, training_needs
 from rwta_sim.agents.rwta.packed_checkpoints import with_packed_weights
 from rwta_sim.agents.rwta.perturb import PERTURBATIONS, perturb
+from rwta_sim.agents.rwta.probes import declared, populations, sample_steps, within_decisions
 from rwta_sim.agents.rwta.rate import RateActor
 from rwta_sim.agents.rwta.spike_faults import with_fault
 from rwta_sim.agents.rwta.spiking import SpikingActor
 from rwta_sim.circuit.events import EventNetwork
 from rwta_sim.circuit.faults import Faults
-from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.network import RWTANetwork, Sampled
 from rwta_sim.circuit.plasticity import explained
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
@@ -29,9 +31,10 @@ from rwta_sim.learning import Decision, Learner, LearnerBase, RecentLearner, Rol
 from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.learning.rules import Rule
 from rwta_sim.loop.encoded_system import EncodedSystem
+from rwta_sim.loop.probes import Drained, Population, Probe, Sampling
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
-from rwta_sim.loop.system import Arrays, Choice, Probe, System, fill
+from rwta_sim.loop.system import Arrays, Choice, System, fill
 from rwta_sim.memory import require
 from rwta_sim.seeding import EpisodeSeeds, critic_seed, initial_generator
 
@@ -57,6 +60,8 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         Give the network SpikeMonitors, if it spikes.
     trains : bool
         Whether it will learn: then there has to be memory for that, too.
+    sampling : Sampling, optional
+        What to record within decisions, for `drain`; spikes only if they are in it.
 
     Attributes
     ----------
@@ -73,7 +78,14 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate",)
     lesions = PERTURBATIONS
 
-    def __init__(self, experiment: RWTAExperiment, spaces: Spaces, record: bool = False, trains: bool = False) -> None:
+    def __init__(
+        self,
+        experiment: RWTAExperiment,
+        spaces: Spaces,
+        record: bool = False,
+        trains: bool = False,
+        sampling: Sampling | None = None,
+    ) -> None:
         self.experiment = experiment
         self.gamma, self.batch = experiment.critic.gamma, experiment.learning.batch
         self.encoder = experiment.encoder.make(spaces)
@@ -86,7 +98,10 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         self._hz = 1 / float(steps * network.dt) if spiking else float(network.circuit_rate)
         reckon = training_needs if trains else network_needs
         require(reckon(experiment, self.encoder.n_inputs, spaces.n_actions))
-        self._record = record
+        #: What its network records: spikes, which variables, and these in how many steps once.
+        self._record, self._sampled, self._every = record, dict[str, Sampled](), 1
+        if sampling is not None:
+            self._record, self._sampled, self._every = self._sampling(sampling, spaces.n_actions)
         self.actor = self._sound = self._make_actor(spaces.n_actions)
         self.network: Wiring = self.actor.network
         #: What goes wrong with spikes, and who acts while it does.
@@ -95,8 +110,24 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         self.learner: LearnerBase | None = None
         self._before: Any = None
         self._early_rule: Rule | None = None
+        self._decision: Decision | None = None  # the last one
 
     # -- building ------------------------------------------------------------------------------------
+
+    def _sampling(self, sampling: Sampling, n_actions: int) -> tuple[bool, dict[str, Sampled], int]:
+        """Whether spikes are recorded, which variables, and in how many steps once."""
+        experiment = self.experiment
+        layout = Wiring(experiment.network, self.encoder.n_inputs, n_actions, initial_generator(experiment.seed))
+        chosen, where = within_decisions(experiment, layout, sampling), populations(layout)
+        sampled = {}
+        for one in chosen:
+            if one.moment == "step":
+                name, _, variable = one.name.rpartition(".")
+                group, first, *_ = where[name]
+                indices = first + np.arange(one.part.start, one.part.stop, one.part.step)
+                seen = "x_seen" if variable == "x" else variable
+                sampled[one.name] = Sampled("inputs" if group == "inputs" else "neurons", seen, indices)
+        return any(one.moment == "spike" for one in chosen), sampled, sample_steps(experiment, sampling)
 
     def _make_actor(self, n_actions: int) -> Actor:
         experiment, n_inputs = self.experiment, self.encoder.n_inputs
@@ -128,6 +159,8 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
                     gained=decision.gain != 1,
                     record_traces=decision.clear == "episode" or not experiment.network.one_trace,
                     plasticity=plasticity,
+                    sampled=self._sampled,
+                    sample_steps=self._every,
                     faults=faults,
                 )
             engine.prepare(network.network, namespace={})
@@ -148,7 +181,7 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         self.actor.begin_episode(seeds)
 
     def decide(self, features: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Choice]:
-        decision = yield from self.actor.decide(self.encoder.drive(features), greedy, rng)
+        self._decision = decision = yield from self.actor.decide(self.encoder.drive(features), greedy, rng)
         return Choice(decision.action, decision.policy, (decision.policy_entropy, decision.rate), decision)
 
     def run(self, session: Session[Result]) -> Result:
@@ -307,10 +340,64 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         return self.actor.weights.blocks()
 
     def probes(self) -> dict[str, Probe]:
-        return self.actor.probes()
+        return declared(self.experiment, self.network)
 
     def read(self, probe: str) -> np.ndarray:
-        return self.actor.read(probe)
+        """See `System.read`; "q", "x" and "spike_counts" are those of all neurons."""
+        name, _, variable = probe.rpartition(".")
+        if variable == "w":
+            return super().read(probe)
+        if variable == "eligibility":
+            return self._eligibilities()[name].copy()
+        if name == "inputs":
+            return self.actor.read(f"{variable} of inputs")
+        values = self.actor.read(variable)
+        if not name:
+            return values
+        _, start, stop, _ = self.populations()[name]
+        return values[start:stop]
+
+    def reader(self, probe: str) -> Callable[[], np.ndarray]:
+        name, _, variable = probe.rpartition(".")
+        shown = self.actor.view(variable) if name in ("hidden", "action") else None
+        if shown is None:
+            return super().reader(probe)
+        _, start, stop, _ = self.populations()[name]
+        part = shown[start:stop]
+        return lambda: part
+
+    def _eligibilities(self) -> dict[str, np.ndarray]:
+        """Of the last decision, by block; views of what the next call overwrites."""
+        learner, decision = self._learning(), self._decision
+        assert isinstance(learner, Learner) and decision is not None  # as the probes say
+        *weights, bias = learner.eligibility(decision)
+        whole = {p.name: e for p, e in zip(self.network.projections, weights, strict=True)}
+        return {**self.network.spec.split_blocks(whole), "b": bias}
+
+    def populations(self) -> dict[str, Population]:
+        return self._populations
+
+    @functools.cached_property
+    def _populations(self) -> dict[str, Population]:
+        return populations(self.network)
+
+    @property
+    def timing(self) -> tuple[float, float]:
+        network, steps = self.experiment.network, self.experiment.decision.steps
+        dt = float(network.dt)
+        return (0.0 if self.engine_name in ("none", "events") else dt), steps * dt
+
+    def drain(self) -> Drained:
+        return self.actor.drain()
+
+    def values(self, features: Sequence[np.ndarray]) -> np.ndarray:
+        return self._learning().credit.critic.state_values(np.array(features))
+
+    def hear(self, notes: bool) -> None:
+        self._learning().credit.hear(notes)
+
+    def heard(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._learning().credit.heard()
 
     def free_blocks(self) -> list[Block]:
         return free_blocks(self.actor.weights)

@@ -148,6 +148,7 @@ class Native:
             setattr(self._network, name, getattr(arrays, name).ctypes.data)
         self._decision = _Decision()
         self._past = _POINTER()
+        self._room = _Room(256)
         functions.new(ctypes.addressof(self._past))
         self._span: Span | None = None
         self._out = np.zeros(6 * network.n_neurons + (network.spec.inputs == "spikes") * network.n_inputs)
@@ -225,14 +226,27 @@ class Native:
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Times (s) and numbers of the inputs that fired in the last decision, and of the neurons."""
-        counts = np.zeros(2, np.int64)
-        self._call.counts(self._past, counts.ctypes.data)
-        inputs, events = counts.tolist()
-        input_t, input_i = np.zeros(inputs), np.zeros(inputs, np.int32)
-        t, fired = np.zeros(events), np.zeros(events, np.int32)
-        self._call.copy(self._past, *(array.ctypes.data for array in (input_t, input_i, t, fired)))
-        spoke = fired >= 0
-        return input_t, input_i, t[spoke], fired[spoke]
+        room = self._room
+        self._call.counts(self._past, room.where[0])
+        inputs, events = room.counts.tolist()
+        if max(inputs, events) > room.size:
+            room = self._room = _Room(2 * max(inputs, events))
+        self._call.copy(self._past, *room.where[1:])
+        input_t, input_i, t, fired = room.input_t[:inputs], room.input_i[:inputs], room.t[:events], room.fired[:events]
+        if events and fired.min() < 0:  # a circuit all of whose neurons are refractory
+            spoke = fired >= 0
+            return input_t.copy(), input_i.copy(), t[spoke], fired[spoke]
+        return input_t.copy(), input_i.copy(), t.copy(), fired.copy()
+
+
+class _Room:
+    """Where the spikes of a decision are copied to, at addresses that stay the same."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.counts = size, np.zeros(2, np.int64)
+        self.input_t, self.input_i = np.zeros(size), np.zeros(size, np.int32)
+        self.t, self.fired = np.zeros(size), np.zeros(size, np.int32)
+        self.where = [a.ctypes.data for a in (self.counts, self.input_t, self.input_i, self.t, self.fired)]
 
 
 def _stream(rng: np.random.Generator) -> tuple[int | None, int]:

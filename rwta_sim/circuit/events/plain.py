@@ -312,8 +312,8 @@ def _put(queue: deque[tuple[float, int]], t: float, i: int) -> None:
 
 
 def exponential(x: np.ndarray) -> np.ndarray:
-    """exp(x), to two units in the last place, for x from -700 to 700; beyond as of these. The operations of advance.cpp:
-    a power of two, and the Taylor series of what is left."""
+    """exp(x), to two units in the last place, for x from -700 to 700; beyond as of these. The operations of
+    advance.cpp: a power of two, and the Taylor series of what is left."""
     x = np.where(x < -700.0, -700.0, np.where(x > 700.0, 700.0, x))
     shifted = x * 1.4426950408889634 + 6755399441055744.0  # rounds to the nearest integer
     n = shifted - 6755399441055744.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
@@ -137,6 +138,10 @@ class Critic(ABC):
     def judge(self, decisions: Remembered, rng: np.random.Generator) -> np.ndarray:
         """Advantages of remembered decisions, from which it learns first; shape (n,)."""
         raise TypeError(f"{type(self).__name__} tells TD errors, not advantages of remembered decisions")
+
+    def state_values(self, features: np.ndarray) -> np.ndarray:
+        """V of observations with these features, shape (n, n_features); NaN where it values something else."""
+        return np.full(len(features), math.nan)
 
     @abstractmethod
     def state(self) -> dict[str, np.ndarray]:

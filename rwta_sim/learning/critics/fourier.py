@@ -56,4 +56,4 @@ class Fourier(LinearTDSettings):
         one = np.where(norms == 0, 1.0, 0.0)  # cos(0)
         norms += one
         angular = np.pi * frequencies
-        return LinearTD(self, lambda features: np.cos(angular @ features), self.rate / norms, one)
+        return LinearTD(self, lambda features: np.cos(angular @ features.T).T, self.rate / norms, one, rows=True)

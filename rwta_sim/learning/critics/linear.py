@@ -48,6 +48,8 @@ class LinearTD(Critic):
         Learning rate of each weight.
     one : ndarray, shape (n_basis,)
         Weights with which V = 1 whatever is seen.
+    rows : bool
+        Whether `basis` takes rows of features, too.
     """
 
     def __init__(
@@ -56,14 +58,20 @@ class LinearTD(Critic):
         basis: Callable[[np.ndarray], np.ndarray],
         rates: np.ndarray,
         one: np.ndarray,
+        rows: bool = False,
     ) -> None:
         self.gamma = settings.gamma
         self._decay = settings.gamma * settings.lam
-        self._basis = basis
+        self._basis, self._rows = basis, rows
         self._rates = rates
         self.theta = settings.start * one
         self._eligibility = np.zeros(rates.size)
         self._phi = np.zeros(rates.size)
+
+    def state_values(self, features: np.ndarray) -> np.ndarray:
+        if self._rows:
+            return np.asarray(self._basis(features) @ self.theta)
+        return np.array([self.value(row) for row in features], float)
 
     def value(self, features: np.ndarray) -> float:
         """V of the observation with these features."""

@@ -39,6 +39,9 @@ class NetworkTD(Critic):
         initialise(self._network, inputs.seed)
         self._adam = TorchAdam(self._network, settings.rate)
 
+    def state_values(self, features: np.ndarray) -> np.ndarray:
+        return self._values(as_tensor(features))
+
     def value(self, features: np.ndarray) -> float:
         """V of the observation with these features."""
         return float(self._values(as_tensor(features[None]))[0])
