@@ -286,7 +286,8 @@ def draw(table: dict[str, Any], task: str) -> Figure:
                 ax.fill_between(shown, *bootstrap_interval(y), color=f"C{i}", alpha=0.15)
         if family == "weights-bits":
             ax.invert_xaxis()
-        ax.set(title=family, ylabel="return")
+        unit = "bits" if family == "weights-bits" else "level"
+        ax.set(title=family, xlabel=unit, ylabel="mean return")
     for ax in axes[len(families) :]:
         ax.set_axis_off()
     handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
