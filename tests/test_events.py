@@ -67,6 +67,7 @@ def test_compiled_code_gives_the_numbers_of_python(name):
     """Bit for bit: traces, potentials, spikes and eligibilities of twenty decisions."""
     credit = EventCredit(tau_e=0.05, causal_hidden=True, causal_action=True)
     both = [network_of(native, credit, **{**NETWORKS, **NOISY}[name]) for native in (True, False)]
+    assert both[0].compiled and not both[1].compiled
     for seed in range(20):
         for network in both:
             network.drive(np.random.default_rng(seed).random(5))

@@ -64,6 +64,11 @@ class TrainingSpec(Settings):
         return episodes / self.episodes if self.decisions is None else decisions / self.decisions
 
     @property
+    def logged(self) -> tuple[str, ...]:
+        """What it logs with these settings, `logs` or more."""
+        return self.logs
+
+    @property
     def side_by_side(self) -> bool:
         """Whether episodes are played by replicas."""
         return self.replicas > 1 or self.vector != "none"

@@ -64,8 +64,10 @@ class _Decision(ctypes.Structure):
         ("since", _REAL),
         ("causal_hidden", _NUMBER),
         ("causal_action", _NUMBER),
+        ("race", _NUMBER),
         ("noted", _NUMBER),
         ("posts", _NUMBER),
+        ("took", _REAL),
     ]
 
 
@@ -179,8 +181,8 @@ class Native:
     def clear(self) -> None:
         self._call.clear(self._past)
 
-    def advance(self, span: Span, drive: np.ndarray | None, afresh: bool) -> None:
-        """Go through a decision.
+    def advance(self, span: Span, drive: np.ndarray | None, afresh: bool) -> float:
+        """Go through a decision; returns when it ended (s).
 
         Parameters
         ----------
@@ -196,6 +198,8 @@ class Native:
         decision.drive = None if drive is None else address(drive)
         decision.afresh = afresh
         self._call.advance(*self._where)
+        took: float = decision.took
+        return took
 
     def _ask(self, span: Span) -> None:
         decision, self._span = self._decision, span
@@ -204,6 +208,7 @@ class Native:
         decision.end = span.end
         self._network.credits = span.credits
         decision.tau_e, decision.since = span.tau_e, span.since
+        decision.race = span.race
         decision.causal_hidden, decision.causal_action = span.causal_hidden, span.causal_action
 
     def read(self, steps: int) -> Readout:

@@ -130,6 +130,8 @@ class Span:
         Time constant with which they fade (0: they do not), and when they begin (s).
     causal_hidden, causal_action : bool
         Whether hidden circuits are credited only before the last spike of the action circuit, and that one only for it.
+    race : int
+        Spikes of one action neuron that end it before; 0: none do.
     """
 
     end: float
@@ -140,3 +142,4 @@ class Span:
     since: float
     causal_hidden: bool
     causal_action: bool
+    race: int = 0
