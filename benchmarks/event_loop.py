@@ -30,8 +30,9 @@ def events(networks: Sequence[str], rounds: int, seconds: float) -> dict[str, An
     return {
         "text": [
             f"A decision of {TIME * 1e3:.0f} ms: drive the inputs, simulate, read q of the action circuit. Circuits "
-            "fire at 100 Hz, inputs at 50 / 10 / 10 Hz on S1/S2/S3, kernel exponential of 20 ms, all blocks, weights normal "
-            "with sd 0.1. Learning: traces cleared, then the score function of the decision, applied to all weights.",
+            "fire at 100 Hz, inputs at 50 / 10 / 10 Hz on S1/S2/S3, kernel exponential of 20 ms, all blocks, weights "
+            "normal with sd 0.1. Learning: traces cleared, then the score function of the decision, applied to all "
+            "weights.",
             "",
             f"CPU time of the process of each path (other work shares the machine): lowest and median of {rounds} "
             f"rounds of about {seconds:g} s, the paths in turns.",

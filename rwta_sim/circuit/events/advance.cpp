@@ -42,6 +42,8 @@ struct Decision {
     Stream for_inputs, for_circuits;
     double tau_e, since;    // eligibilities fade with tau_e (0: they do not), and begin at `since`
     int64_t causal_hidden, causal_action; // credit only before the last action spike; only that one
+    int64_t pairs;          // credit spikes by a_plus, and note every spike, for pairs of spikes; not scores
+    double a_plus;
     int64_t race;           // spikes of one action neuron that end it; 0: none do
     int64_t noted, posts;   // told of it: how long its journal is
     double took;            // and when it ended
@@ -258,6 +260,10 @@ struct Run {
     }
 
     template <class T> void spike(double t, int32_t i) {
+        if (n.credits && d.pairs && t >= d.since) {
+            note(t, n.inputs + n.neurons + n.circuits + i);
+            past.posts.push_back(d.tau_e > 0.0 ? std::exp((t - d.end) / d.tau_e) : 1.0);
+        }
         if (n.delay > 0.0)
             past.late.push(t + n.delay, i);
         else
@@ -381,7 +387,10 @@ struct Run {
         const int64_t low = n.starts[c], size = n.starts[c + 1] - low, old = past.posts.size();
         past.posts.resize(old + size);
         double *post = past.posts.data() + old;
-        for (int64_t k = 0; k < size; k++) post[k] = weight * (double(low + k == winner) - e[k] * share);
+        for (int64_t k = 0; k < size; k++) {
+            const double v = double(low + k == winner);
+            post[k] = weight * (d.pairs ? d.a_plus * v : v - e[k] * share);
+        }
     }
 
     void note(double t, int64_t what) { past.noted_t.push_back(t), past.noted.push_back(int32_t(what)); }

@@ -64,6 +64,8 @@ class _Decision(ctypes.Structure):
         ("since", _REAL),
         ("causal_hidden", _NUMBER),
         ("causal_action", _NUMBER),
+        ("pairs", _NUMBER),
+        ("a_plus", _REAL),
         ("race", _NUMBER),
         ("noted", _NUMBER),
         ("posts", _NUMBER),
@@ -208,7 +210,7 @@ class Native:
         decision.end = span.end
         self._network.credits = span.credits
         decision.tau_e, decision.since = span.tau_e, span.since
-        decision.race = span.race
+        decision.race, decision.pairs, decision.a_plus = span.race, span.pairs is not None, (span.pairs or (0, 0))[0]
         decision.causal_hidden, decision.causal_action = span.causal_hidden, span.causal_action
 
     def read(self, steps: int) -> Readout:

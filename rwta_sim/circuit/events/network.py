@@ -61,12 +61,16 @@ class EventCredit:
         Credit hidden circuits only for spikes before the action circuit's last one.
     causal_action : bool
         Credit the action circuit only for its last spike.
+    pairs : (float, float), or None
+        Credit pairs of spikes, pre before post with the first number and post before pre with minus the second, by the
+        trace of the earlier one; None: scores.
     """
 
     tau_e: float = 0.0
     window: float = np.inf
     causal_hidden: bool = False
     causal_action: bool = False
+    pairs: tuple[float, float] | None = None
 
 
 class EventNetwork(Weights):
@@ -184,6 +188,7 @@ class EventNetwork(Weights):
             causal_hidden=credit.causal_hidden,
             causal_action=credit.causal_action,
             race=race,
+            pairs=credit.pairs,
         )
 
     # -- what came of it -----------------------------------------------------------------------------
@@ -210,7 +215,8 @@ class EventNetwork(Weights):
             return None
         arrays, (x_inputs, x) = self.arrays, self._before or (None, None)
         drive = self._drive if self._currents else None
-        journal = Journal(*self._engine.journal(), x_inputs, x, self._took, drive)
+        pairs = self._credit.pairs if self._credit is not None else None
+        journal = Journal(*self._engine.journal(), x_inputs, x, self._took, drive, pairs)
         return EventEligibility(self._creditor, ((journal, 1.0),), arrays.counts.copy(), arrays.last.copy())
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

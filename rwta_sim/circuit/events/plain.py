@@ -166,7 +166,10 @@ class Plain:
         self._waiting.clear()
 
     def _spike(self, t: float, i: int) -> None:
-        constants = self._is
+        constants, span, network = self._is, self._span, self._network
+        if span.credits and span.pairs is not None and t >= span.since:
+            self._noted.append((t, network.n_inputs + network.n_neurons + len(network.starts) - 1 + i))
+            self._posts.append(math.exp((t - span.end) / span.tau_e) if span.tau_e > 0 else 1.0)
         if constants.delay > 0:
             self._late.append((t + constants.delay, i))
         else:
@@ -269,7 +272,9 @@ class Plain:
         weight = math.exp((t - span.end) / span.tau_e) if span.tau_e > 0 else 1.0
         where = range(int(network.starts[c]), int(network.starts[c + 1]))
         self._noted.append((t, network.n_inputs + network.n_neurons + c))
-        self._posts += [weight * (float(k == winner) - float(self._has.q[k])) for k in where]
+        for k in where:
+            won, q = float(k == winner), float(self._has.q[k])
+            self._posts.append(weight * (won - q if span.pairs is None else span.pairs[0] * won))
 
     def read(self, steps: int) -> Readout:
         """What the decision came to; arrays of their own."""

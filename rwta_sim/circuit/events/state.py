@@ -132,6 +132,8 @@ class Span:
         Whether hidden circuits are credited only before the last spike of the action circuit, and that one only for it.
     race : int
         Spikes of one action neuron that end it before; 0: none do.
+    pairs : (float, float), or None
+        Pairs of spikes are credited, pre before post and post before pre with so much; None: scores are.
     """
 
     end: float
@@ -143,3 +145,4 @@ class Span:
     causal_hidden: bool
     causal_action: bool
     race: int = 0
+    pairs: tuple[float, float] | None = None
