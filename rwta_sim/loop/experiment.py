@@ -64,11 +64,6 @@ class TrainingSpec(Settings):
         return episodes / self.episodes if self.decisions is None else decisions / self.decisions
 
     @property
-    def logged(self) -> tuple[str, ...]:
-        """What it logs with these settings, `logs` or more."""
-        return self.logs
-
-    @property
     def side_by_side(self) -> bool:
         """Whether episodes are played by replicas."""
         return self.replicas > 1 or self.vector != "none"
@@ -120,6 +115,11 @@ class Experiment(Settings):
             If it cannot be built for these spaces, or on this machine.
         """
         raise NotImplementedError(f"{type(self).__name__}.build")
+
+    @property
+    def logged(self) -> tuple[str, ...]:
+        """What it logs with these settings, `logs` or more."""
+        return self.logs
 
     @property
     def libraries(self) -> tuple[str, ...]:

@@ -136,9 +136,8 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
 
     def decide(self, features: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Choice]:
         decision = yield from self.actor.decide(self.encoder.drive(features), greedy, rng)
-        numbers = (decision.policy_entropy, decision.rate)
-        if self._races:
-            numbers += (decision.time * 1e3,)
+        reaction = (decision.time * 1e3,) if self._races else ()
+        numbers = (decision.policy_entropy, decision.rate, *reaction)
         return Choice(decision.action, decision.policy, numbers, decision)
 
     def run(self, session: Session[Result]) -> Result:

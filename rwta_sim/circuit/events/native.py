@@ -88,7 +88,7 @@ class _Functions(NamedTuple):
 def _functions() -> _Functions | None:
     """The compiled functions, or None where there is no compiler."""
     source = Path(__file__).with_name("advance.cpp")
-    arguments = {
+    arguments: dict[str, list[Any]] = {
         "new": [_POINTER],
         "free": [_POINTER],
         "clear": [_POINTER],
@@ -218,7 +218,8 @@ class Native:
         n, spikes = self._weights.network.n_neurons, self._out.size - 6 * self._weights.network.n_neurons
         self._call.read(self._where[0], spikes, max(steps - 1, 1), self._out_at)
         out = self._out.copy()
-        return Readout(*(out[k * n : (k + 1) * n] for k in range(6)), out[6 * n :])
+        counts, v, rates, spoke, q, trace = out[: 6 * n].reshape(6, n)
+        return Readout(counts, v, rates, spoke, q, trace, out[6 * n :])
 
     def journal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the last decision; see `Journal`."""

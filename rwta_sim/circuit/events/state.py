@@ -92,12 +92,12 @@ class Arrays:
     def __init__(self, wiring: Wiring, parts: int) -> None:
         n = wiring.n_neurons
         self.x_inputs = np.zeros((parts, wiring.n_inputs))
-        self.x = np.zeros((parts, n))
+        self.x: np.ndarray = np.zeros((parts, n))
         kind = np.float32 if wiring.spec.precision == "single" else np.float64
         behind = (
             int(np.diff(wiring.starts).max()) + 8
         )  # compiled code may look at, and passes over, what comes after it
-        self.u = np.zeros(parts * n + behind, kind)[: parts * n].reshape(parts, n)
+        self.u: np.ndarray = np.zeros(parts * n + behind, kind)[: parts * n].reshape(parts, n)
         self.current, self.eta = np.zeros(n), np.zeros(n)
         self.t_spike = np.full(n, -np.inf)
         self.counts, self.last, self.q, self.q_last = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
