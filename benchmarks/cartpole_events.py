@@ -31,7 +31,7 @@ from machine import ONE_THREAD, listed, machine
 
 TABLE = Path(__file__).with_suffix(".json")
 #: Decisions of a training that is timed, episodes before its clock starts, and seeds: none that a table is made with.
-DECISIONS, FIRST, SEEDS = 20_000, 5, range(20, 27)
+DECISIONS, FIRST, SEEDS = 20_000, 5, range(20, 25)
 
 
 def row(seed: int, runs: Path) -> dict:
@@ -82,6 +82,11 @@ def speed() -> dict:
     return {engine: {"median": median(times) * 1e6, "lowest": min(times) * 1e6} for engine, times in found.items()}
 
 
+def saved() -> dict:
+    """What is in the table."""
+    return json.loads(TABLE.read_text()) if TABLE.exists() else {"rows": []}
+
+
 def write(table: dict) -> None:
     """Write the table as JSON and as Markdown."""
     TABLE.write_text(json.dumps(table, indent=1) + "\n")
@@ -128,19 +133,18 @@ def main() -> None:
     os.environ.update(ONE_THREAD)
     from rwta_sim.lab.runs import versions
 
-    table = json.loads(TABLE.read_text()) if TABLE.exists() else {"rows": []}
-    table |= {"machine": machine(), "versions": versions()}
     if arguments.speed:
-        write({**table, "speed": speed()})
+        found = speed()
+        write({**saved(), "machine": machine(), "versions": versions(), "speed": found})
         return
     if arguments.runs is None:
         parser.error("--runs FOLDER is needed, or --speed")
-    done = {r["seed"] for r in table["rows"]}
     for seed in range(arguments.seeds):
-        if seed not in done:
-            table["rows"].append(row(seed, arguments.runs))
-            write(table)
-            print(table["rows"][-1], flush=True)
+        if seed not in {r["seed"] for r in saved()["rows"]}:
+            found = row(seed, arguments.runs)
+            table = saved()  # may have changed meanwhile
+            write({**table, "machine": machine(), "versions": versions(), "rows": [*table["rows"], found]})
+            print(found, flush=True)
 
 
 if __name__ == "__main__":

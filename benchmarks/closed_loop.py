@@ -5,9 +5,9 @@
     python benchmarks/closed_loop.py --events --write
 
 A decision writes the spike probabilities of the inputs, simulates 20 steps and reads q of the action circuit; nothing
-is learned, but with `--learning`. `--events`: decisions of 100 ms at cortical rates, without a time step and with one. Each path runs in a process of its own, one at a time, in turns: round by round, so
-that a slow moment of the machine falls on all of them. `--quick` measures less; `--check` compares the C loop with the
-compiled engine.
+is learned, but with `--learning`. `--events`: decisions of 100 ms at cortical rates, without a time step and with one.
+Each path runs in a process of its own, one at a time, in turns: round by round, so that a slow moment of the machine
+falls on all of them. `--quick` measures less; `--check` compares the C loop with the compiled engine.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from rwta_sim.lab.runs import versions
 
 #: Rounds, and about how many seconds each of them takes.
 FULL, QUICK = (7, 1.0), (3, 0.1)
+#: Of paths without a time step, which are timed by the CPU.
+EVENTS = (7, 0.3)
 #: Seconds after which `--quick` begins with no other network, so that it ends within five minutes.
 QUICK_LIMIT = 230.0
 #: For the check: standard deviation of the weights, and decisions.
@@ -173,7 +175,7 @@ def main() -> int:
             write_section("learning", section)
         return 0
     if arguments.events:
-        section = {**made_by, **events(arguments.networks, rounds, seconds)}
+        section = {**made_by, **events(arguments.networks, *(QUICK if arguments.quick else EVENTS))}
         if arguments.json:
             print(json.dumps(section["rows"]))
         if arguments.write:

@@ -29,12 +29,13 @@ def events(networks: Sequence[str], rounds: int, seconds: float) -> dict[str, An
     ]
     return {
         "text": [
-            f"A decision of {TIME * 1e3:.0f} ms: drive the inputs, simulate, read q of the action circuit. Circuits fire "
-            "at 100 Hz, inputs at 50 / 10 / 10 Hz on S1/S2/S3, kernel exponential of 20 ms, all blocks, weights normal "
-            "with sd 0.1. Learning: traces cleared, then the score function of the decision, applied to all weights.",
+            f"A decision of {TIME * 1e3:.0f} ms: drive the inputs, simulate, read q of the action circuit. Circuits "
+            "fire at 100 Hz, inputs at 50 / 10 / 10 Hz on S1/S2/S3, kernel exponential of 20 ms, all blocks, weights "
+            "normal with sd 0.1. Learning: traces cleared, then the score function of the decision, applied to all "
+            "weights.",
             "",
-            f"CPU time of the process of each path (other work shares the machine): lowest and median of {rounds} rounds "
-            f"of about {seconds:g} s, the paths in turns.",
+            f"CPU time of the process of each path (other work shares the machine): lowest and median of {rounds} "
+            f"rounds of about {seconds:g} s, the paths in turns.",
             "",
             *(f"- `{name}`: {what}." for name, what in {**FORWARD, **LEARNING}.items()),
             "",
@@ -95,6 +96,6 @@ def agreement(decisions: int = 4000) -> str:
     if largest > bound:
         raise SystemExit(f"the C event loop is not the same network: |z| = {largest:.2f}")
     return (
-        f"Check of the C event loop against `EventNetwork` (S1, weights of sd 1): mean spikes of {ours.shape[1]} neurons "
-        f"over {decisions} decisions, largest |z| {largest:.2f}, bound {bound} (false alarms: 0.0001)."
+        f"Check of the C event loop against `EventNetwork` (S1, weights of sd 1): mean spikes of {ours.shape[1]} "
+        f"neurons over {decisions} decisions, largest |z| {largest:.2f}, bound {bound} (false alarms: 0.0001)."
     )

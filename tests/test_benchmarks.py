@@ -9,6 +9,7 @@ import pytest
 import reproduction
 import results
 from c_check import compare
+from event_loop import agreement
 from loop_cases import Case
 from loop_table import write_section
 
@@ -24,6 +25,11 @@ def test_the_c_loop_is_the_same_network(mode):
     agreement = compare(Case("S1", mode, weight_sd=1.0), decisions=1000)
     assert agreement.means == 3 * 69 + 2 * 4
     assert agreement.holds, str(agreement)
+
+
+def test_the_c_event_loop_is_the_same_network():
+    """69 means over 1,000 decisions against `EventNetwork`, false alarm 1e-4 (see benchmarks/event_loop.py)."""
+    assert "largest |z|" in agreement(1000)
 
 
 def test_table(monkeypatch, tmp_path):

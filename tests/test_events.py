@@ -70,6 +70,7 @@ def test_compiled_code_gives_the_numbers_of_python(name):
     """Bit for bit: traces, potentials, spikes and eligibilities of twenty decisions."""
     credit = EventCredit(tau_e=0.05, causal_hidden=True, causal_action=True)
     both = [network_of(native, credit, **{**NETWORKS, **NOISY}[name]) for native in (True, False)]
+    assert both[0].compiled and not both[1].compiled
     for seed in range(20):
         for network in both:
             network.drive(np.random.default_rng(seed).random(5))
@@ -284,6 +285,29 @@ def test_eligibilities_are_sums_over_spikes(name, credit):
         np.testing.assert_allclose(e if p.packing else p.pack(e), p.pack(other), rtol=1e-8, atol=1e-11)
 
 
+@pytest.mark.parametrize("name", ["exponential", "double", "late rectangle", "delay", "sparse", "sizes"])
+@pytest.mark.parametrize("native", [True, False])
+def test_pairs_of_spikes(name, native):
+    """``a_plus x_j(t)`` at spikes of k, less ``a_minus x_k(t)`` at spikes of j, that fade: by hand."""
+    network = network_of(credit=EventCredit(tau_e=0.04, window=0.04, pairs=(0.7, 0.3)), native=native, **NETWORKS[name])
+    hand = played(network, 2)
+    wiring, expected = network.network, [np.zeros(p.shape) for p in network.network.projections]
+    fired_at = [(t, i, False) for t, i in zip(*hand.neurons, strict=True)]
+    for t, fired, of_inputs in [*fired_at, *((t, i, True) for t, i in zip(*hand.inputs, strict=True))]:
+        if t < 2 * TIME - 0.04:
+            continue
+        x_in, x = hand.traces(t)
+        v, v_in = np.zeros(wiring.n_neurons), np.zeros(wiring.n_inputs)
+        (v_in if of_inputs else v)[fired] = np.exp((t - 2 * TIME) / 0.04)
+        for p, e in zip(wiring.projections, expected, strict=True):
+            pre, sent = (x_in, v_in) if p.origin == "inputs" else (x, v)
+            e += 0.7 * np.outer(pre[p.source], v[p.target]) - 0.3 * np.outer(sent[p.source], x[p.target])
+    found = network.eligibility()
+    assert not found.bias.any() and np.abs(expected[0]).max() > 0.1
+    for p, e, other in zip(wiring.projections, found.weights, expected, strict=True):
+        np.testing.assert_allclose(e if p.packing else p.pack(e), p.pack(other), rtol=1e-8, atol=1e-11)
+
+
 # -- the gradient, and the limit of a clock --------------------------------------------------------------
 
 
@@ -375,7 +399,7 @@ def living():
     return rwta_sim.preset("cue").changed({"engine.name": "events", "training.episodes": 60})
 
 
-@pytest.mark.parametrize("rule", ["feedback", "last_step", "score_function", "trace_stdp"])
+@pytest.mark.parametrize("rule", ["feedback", "last_step", "score_function", "trace_stdp", "r_stdp"])
 def test_rules_learn_on_events(living, tmp_path, rule):
     """Four cues; chance is 5 of 20 right answers. Of features that stay random `last_step` makes a part."""
     experiment = living.changed({"learning.rule.kind": rule, "training.episodes": 200, "training.target": None})
@@ -433,7 +457,7 @@ def test_evaluated_on_another_engine(living, tmp_path):
     [
         ({"model": "svpg-lockstep"}, "network.firing = 'one_hot' is one spike in each: set network.firing = 'poisson'"),
         ({"network.tau_spread": 0.2}, r"network.tau_spread = 0.2 gives each neuron its own: leave it out"),
-        ({"learning.rule.kind": "r_stdp"}, "learning.rule.kind = 'r_stdp' sums over steps: take 'score_function'"),
+        ({"learning.rule.kind": "r_max"}, "learning.rule.kind = 'r_max' integrates x_j rho_k over the time between"),
         ({"learning.rule.kind": "last_step", "learning.apply": "synapses"}, "is Brian2 equations, and engine.name"),
         ({"model": "reparameterised"}, "not the equations of a Brian2 network: set 'compiled' or 'runtime'"),
         ({"network.rho_hat": "1e300 Hz", "network.dt": "1 ms"}, "draws all events of a decision beforehand, here 1e"),

@@ -33,7 +33,7 @@ class RandomSystem(System):
     spaces : Spaces
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("entropy",)
+    numbers: tuple[str, ...] = ("entropy",)
 
     def __init__(self, spaces: Spaces) -> None:
         self._n = spaces.n_actions

@@ -284,6 +284,10 @@ class NetworkArrays(Weights):
         fired[self._spikes[: self._spikes[-1]]] = 1.0
         return fired
 
+    def won(self, race: int) -> bool:
+        """Whether an action neuron has had so many spikes in this decision."""
+        return bool(self._n_spikes[self.network.action].max() >= race)
+
     def spike_counts(self) -> np.ndarray:
         """Spikes of each neuron in this decision; shape (n_neurons,)."""
         return self._n_spikes.copy()

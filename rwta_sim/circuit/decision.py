@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rwta_sim.seeding import Purpose
 from rwta_sim.settings import PositiveInt, Settings
@@ -39,6 +39,31 @@ class DecisionSpec(Settings):
     clear: Literal["decision", "episode"] = Field(
         "decision", description="when traces and currents start from zero: at each decision or each episode"
     )
+    race: PositiveInt | None = Field(
+        None,
+        description="spikes of one action neuron that end a decision; `steps` is then the deadline. Default: none do",
+    )
+    time_cost: float = Field(
+        0.0, ge=0, le=1e6, description="what a second of a decision costs of the reward that is learned from, in a race"
+    )
+
+    @model_validator(mode="after")
+    def _race_can_be_won(self) -> DecisionSpec:
+        if self.race is None:
+            if self.time_cost > 0:
+                raise ValueError(
+                    f"time_cost = {self.time_cost:g}: decisions that no spike ends all take the same time: set "
+                    "decision.race, or leave it out"
+                )
+            return self
+        if self.race > self.steps:
+            raise ValueError(
+                f"race = {self.race}: so many spikes of one neuron cannot come before the deadline of steps = "
+                f"{self.steps}: raise decision.steps"
+            )
+        if self.clear != "decision":
+            raise ValueError("race needs clear = 'decision': the spike that ends it is not felt by a later decision")
+        return self
 
     def gain_for(self, purpose: Purpose) -> float:
         """The gain in an episode: 1 in those of training."""

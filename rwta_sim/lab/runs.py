@@ -78,7 +78,7 @@ class RunFolder:
     def __init__(self, path: Path, experiment: Experiment) -> None:
         self.path = path
         self.experiment = experiment
-        self._metrics = MetricsFile(path / "metrics.csv", experiment.logs, ("validation_success", *experiment.vitals))
+        self._metrics = MetricsFile(path / "metrics.csv", experiment.logged, ("validation_success", *experiment.vitals))
         self._checkpoints = Checkpoints(path / "checkpoints")
         self._lock = FileLock(path / ".lock", timeout=0)
 

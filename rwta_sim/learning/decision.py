@@ -50,6 +50,8 @@ class Decision(NamedTuple):
         From the synapses, or from events, where they have it.
     factors : Factors or None
         What the rule makes of the decision, where that is known already.
+    time : float
+        How long it took (s).
     """
 
     drive: np.ndarray
@@ -66,6 +68,7 @@ class Decision(NamedTuple):
     history: History | None = None
     eligibility: Eligibilities | None = None
     factors: Factors | None = None
+    time: float = math.nan
 
     @property
     def surprise(self) -> float:

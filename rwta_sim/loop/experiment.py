@@ -130,6 +130,11 @@ class Experiment(Settings):
         return system
 
     @property
+    def logged(self) -> tuple[str, ...]:
+        """What it logs with these settings, `logs` or more."""
+        return self.logs
+
+    @property
     def libraries(self) -> tuple[str, ...]:
         """Packages on whose versions its numbers depend, beyond those of every experiment."""
         return ()

@@ -81,7 +81,7 @@ class System(ABC):
         Whether evaluations and validations take the best actions; else they read them out as in learning.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ()
+    numbers: tuple[str, ...] = ()
     learning_numbers: ClassVar[tuple[str, ...]] = ()
     gamma: float = 1.0
     batch: int = 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from rwta_sim.agents.bptt.experiment import BPTTExperiment
@@ -28,7 +26,7 @@ class BPTTSystem(ActorCriticSystem):
         Whether every spike is recorded.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("entropy", "spikes")
+    numbers: tuple[str, ...] = ("entropy", "spikes")
     units = "leaky"
     readouts = ("drawn from mean spikes", "most spikes")
 

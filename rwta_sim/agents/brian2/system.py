@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from brian2 import Network, SpikeMonitor
@@ -55,7 +55,7 @@ class Brian2System(EncodedSystem):
         If the engine cannot run here, or cannot run this network.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("rate_hz",)
+    numbers: tuple[str, ...] = ("rate_hz",)
 
     def __init__(
         self, experiment: Brian2Experiment, spaces: Spaces, record: bool = False, sampling: Sampling | None = None

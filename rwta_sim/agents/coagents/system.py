@@ -64,7 +64,7 @@ class CoagentSystem(EncodedSystem, PerturbableSystem):
         If the network is larger than this machine's memory, or the engine cannot run here.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("agreement", "rate_hz")
+    numbers: tuple[str, ...] = ("agreement", "rate_hz")
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate", "epsilon")
     lesions = PERTURBATIONS
     batch = 0

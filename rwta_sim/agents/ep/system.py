@@ -34,7 +34,7 @@ class EPSystem(EncodedSystem, PerturbableSystem):
     spaces : Spaces
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("moved",)
+    numbers: tuple[str, ...] = ("moved",)
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate",)
     lesions: ClassVar = {name: LAYER_LESIONS[name] for name in RESTS}
     readouts = ("settled outputs", "settled outputs")

@@ -46,7 +46,7 @@ class ActorCriticSystem(EncodedSystem, PerturbableSystem):
         What its hidden layers are of, for the signature.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("entropy",)
+    numbers: tuple[str, ...] = ("entropy",)
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate",)
     lesions: ClassVar = {name: LAYER_LESIONS[name] for name in RESTS}
     units: ClassVar[str] = "relu"

@@ -54,7 +54,7 @@ class ReparameterisedSystem(EncodedSystem, PerturbableSystem):
     learner : ReparameterisedLearner
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("entropy", "spikes")
+    numbers: tuple[str, ...] = ("entropy", "spikes")
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate", "temperature")
     lesions = LAYER_LESIONS
     readouts = ("spike, noise on actions", "spike")

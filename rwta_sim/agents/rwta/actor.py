@@ -32,7 +32,7 @@ def decided(
     drive: np.ndarray,
     greedy: bool,
     rng: np.random.Generator,
-    per_spike: float,
+    time: float,
     **evidence: Any,
 ) -> Decision:
     """What spikes come to: an action, and all that a rule may read of the decision.
@@ -47,8 +47,8 @@ def decided(
     network : Wiring
     drive, greedy, rng
         As for `Actor.decide`.
-    per_spike : float
-        Mean rate (Hz) of all neurons that one spike in a decision makes.
+    time : float
+        How long it took (s).
     **evidence
         Of the decision, what else there is.
 
@@ -75,7 +75,8 @@ def decided(
         action=action,
         policy=policy,
         policy_entropy=entropy,
-        rate=float(np.add.reduce(counts)) * per_spike,
+        rate=float(np.add.reduce(counts)) / (time * network.n_neurons),
+        time=time,
         rates=rates,
         **evidence,
     )

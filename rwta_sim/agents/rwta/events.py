@@ -38,7 +38,7 @@ class EventActor(Actor):
         self._time = spec.steps * float(network.dt)
         self._each_decision = spec.clear == "decision"
         self._refractory = network.refractory is not None
-        self._per_spike = 1.0 / (self._time * events.network.n_neurons)
+        self._race = spec.race or 0
         self._decisions = 0
         self._spikes: list[tuple[np.ndarray, ...]] | None = [] if record else None
         self._drained = 0  # decisions that were drained already
@@ -53,7 +53,7 @@ class EventActor(Actor):
         yield from ()
         network = self.weights
         network.drive(drive)
-        network.advance(self._time, afresh=self._each_decision)
+        took = network.advance(self._time, self._each_decision, self._race)
         if self._spikes is not None:
             self._note(self._spikes)
         self._decisions += 1
@@ -66,7 +66,7 @@ class EventActor(Actor):
             drive,
             greedy,
             rng,
-            self._per_spike,
+            took,
             eligibility=network.eligibility(),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from brian2 import Quantity, second
@@ -62,6 +63,15 @@ class RWTAExperiment(Experiment):
         return RWTASystem(self, spaces, trains=trains, sampling=sampling)
 
     @property
+    def logged(self) -> tuple[str, ...]:
+        return ("entropy", "rate_hz", *(["reaction_ms"] if self.races else []), "learning_rate")
+
+    @property
+    def races(self) -> bool:
+        """Whether spikes end its decisions."""
+        return self.decision.race is not None and self.dynamics == "spiking"
+
+    @property
     def libraries(self) -> tuple[str, ...]:
         return self.critic.libraries
 
@@ -101,7 +111,10 @@ class RWTAExperiment(Experiment):
     def event_credit(self) -> EventCredit | None:
         """What a network without a time step has to keep for the learning rule; raises as `RuleSettings.on_events`."""
         decision = self.decision
-        return self.learning.rule.on_events(self.network, decision.decoder, decision.clear == "episode")
+        credit = self.learning.rule.on_events(self.network, decision.decoder, decision.clear == "episode")
+        if credit is None or decision.race is None:
+            return credit
+        return replace(credit, causal_hidden=False, causal_action=False)  # every spike before it ends it, or does not
 
     @model_validator(mode="after")
     def _events_fit(self) -> RWTAExperiment:
@@ -120,6 +133,30 @@ class RWTAExperiment(Experiment):
                 "or set engine.name = 'compiled'"
             )
         self.event_credit()
+        return self
+
+    @model_validator(mode="after")
+    def _race_fits(self) -> RWTAExperiment:
+        if self.decision.race is None:
+            return self
+        learning, rule = self.learning, self.learning.rule
+        clocked = self.engine.name != "events"
+        for found, why in (
+            (self.dynamics == "rate", "needs spikes: set dynamics = 'spiking'"),
+            (learning.modulation.replays, "does not go with learning.modulation.kind = 'ppo', which replays q"),
+            (learning.apply == "synapses", "needs learning.apply = 'factors': synapses settle at a known time"),
+            (self.critic.reads_rates, "does not go with critic.kind = 'rates', which counts in decisions alike"),
+            (
+                rule.needs_history and clocked,
+                f"with learning.rule.kind = {rule.kind!r}, which sums over a decision, needs engine.name = 'events'",
+            ),
+            (
+                getattr(rule, "window", None) is not None or getattr(rule, "tau_e", None) is not None,
+                "does not go with learning.rule.window and tau_e, which count from an end that is known",
+            ),
+        ):
+            if found:
+                raise ValueError(f"decision.race = {self.decision.race} {why}")
         return self
 
     @model_validator(mode="after")

@@ -41,7 +41,7 @@ class SpikingActor(Actor):
         self.engine = engine
         self.spec = spec
         self.weights = self.arrays = NetworkArrays(network, engine)
-        self._per_spike = 1.0 / (spec.steps * float(network.spec.dt) * network.n_neurons)
+        self._dt = float(network.spec.dt)
         self.keeps_eligibilities = network.plasticity is not None
         self._each_decision = spec.clear == "decision"
         self._drained = 0  # steps of what was drained already
@@ -58,21 +58,27 @@ class SpikingActor(Actor):
             arrays.clear()
         arrays.begin_decision()
         yield
+        steps = self.spec.steps
+        if self.spec.race is not None:
+            steps = 1
+            while steps < self.spec.steps and not arrays.won(self.spec.race):
+                yield
+                steps += 1
         return decided(
-            arrays.read(self.spec.steps),
+            arrays.read(steps),
             arrays.preference[self.network.action],
             self.spec,
             self.network,
             drive,
             greedy,
             rng,
-            self._per_spike,
+            steps * self._dt,
             history=arrays.history(),
             eligibility=arrays.eligibility(),
         )
 
     def run(self, session: Session[Result]) -> Result:
-        return run_session(self.engine, session, self.spec.steps)
+        return run_session(self.engine, session, self.spec.steps if self.spec.race is None else 1)
 
     def follow(self, other: SpikingActor) -> None:
         for name in self.network.current_weights:  # no Brian2 object holds its own

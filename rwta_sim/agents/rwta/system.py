@@ -74,7 +74,7 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         What `prepare_learning` makes.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("entropy", "rate_hz")
+    numbers: tuple[str, ...] = ("entropy", "rate_hz")
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate",)
     lesions = PERTURBATIONS
 
@@ -90,6 +90,9 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         self.gamma, self.batch = experiment.critic.gamma, experiment.learning.batch
         self.encoder = experiment.encoder.make(spaces)
         self.frames = self.encoder.frames
+        self._races, self._time_cost = experiment.races, experiment.decision.time_cost
+        if self._races:
+            self.numbers = (*self.numbers, "reaction_ms")
         spiking = experiment.dynamics == "spiking"
         self.readouts = (experiment.decision.decoder if spiking else "drawn", "argmax")
         self.evaluates_greedily = not spiking or experiment.decision.readout == "argmax"
@@ -182,7 +185,9 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
 
     def decide(self, features: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Choice]:
         self._decision = decision = yield from self.actor.decide(self.encoder.drive(features), greedy, rng)
-        return Choice(decision.action, decision.policy, (decision.policy_entropy, decision.rate), decision)
+        reaction = (decision.time * 1e3,) if self._races else ()
+        numbers = (decision.policy_entropy, decision.rate, *reaction)
+        return Choice(decision.action, decision.policy, numbers, decision)
 
     def run(self, session: Session[Result]) -> Result:
         with explained(self.experiment.learning.equations):
@@ -257,6 +262,8 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
         if decision.drive is _FORGOTTEN and decision.factors is None:
             decision = self._with_drive(decision)
         assert self.learner is not None  # of `begin_episode`
+        if self._time_cost:
+            reward -= self._time_cost * decision.time
         if self.learner.observe(decision, reward, features, terminated, rng):
             self.actor.weights_changed()
         self._before = features
@@ -462,6 +469,7 @@ def _factors_alone(decision: Decision, rule: Rule) -> Decision:
         policy=decision.policy.copy(),  # a view of all that a readout tells
         policy_entropy=decision.policy_entropy,
         rate=decision.rate,
+        time=decision.time,
         rates=None if decision.rates is None else decision.rates.copy(),
         factors=rule.factors(decision),
     )

@@ -34,7 +34,7 @@ class SoftmaxSystem(EncodedSystem, PerturbableSystem):
     spaces : Spaces
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("entropy",)
+    numbers: tuple[str, ...] = ("entropy",)
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate",)
 
     def __init__(self, experiment: SoftmaxExperiment, spaces: Spaces) -> None:

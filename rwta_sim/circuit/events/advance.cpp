@@ -43,7 +43,11 @@ struct Decision {
     Stream for_inputs, for_circuits;
     double tau_e, since;    // eligibilities fade with tau_e (0: they do not), and begin at `since`
     int64_t causal_hidden, causal_action; // credit only before the last action spike; only that one
+    int64_t pairs;          // credit spikes by a_plus, and note every spike, for pairs of spikes; not scores
+    double a_plus;
+    int64_t race;           // spikes of one action neuron that end it; 0: none do
     int64_t noted, posts;   // told of it: how long its journal is
+    double took;            // and when it ended
 };
 
 // Spikes under way: those that are still to be felt, and those that are to be taken back.
@@ -116,10 +120,10 @@ struct Run {
     Network &n;
     Decision &d;
     Past &past;
-    double origin, eta_t;
+    double origin, eta_t, end;
     double kept_t, kept_at[2]; // the last time that `kept` was asked for, and what it came to
 
-    Run(Network &n, Decision &d, Past &past) : n(n), d(d), past(past), origin(0.0), eta_t(0.0), kept_t(NAN) {
+    Run(Network &n, Decision &d, Past &past) : n(n), d(d), past(past), origin(0.0), eta_t(0.0), end(d.end), kept_t(NAN) {
         past.waiting.resize(n.projections);
         int64_t largest = 0;
         for (int64_t c = 0; c < n.circuits; c++) largest = std::max(largest, n.starts[c + 1] - n.starts[c]);
@@ -262,6 +266,10 @@ struct Run {
     }
 
     template <class T> void spike(double t, int32_t i) {
+        if (n.credits && d.pairs && t >= d.since) {
+            note(t, n.inputs + n.neurons + n.circuits + i);
+            past.posts.push_back(d.tau_e > 0.0 ? std::exp((t - d.end) / d.tau_e) : 1.0);
+        }
         const double delay = n.delay[i < n.inputs ? 0 : i - n.inputs < n.starts[n.circuits - 1] ? 1 : 2];
         if (delay > 0.0)
             past.late.push(t + delay, i);
@@ -386,7 +394,10 @@ struct Run {
         const int64_t low = n.starts[c], size = n.starts[c + 1] - low, old = past.posts.size();
         past.posts.resize(old + size);
         double *post = past.posts.data() + old;
-        for (int64_t k = 0; k < size; k++) post[k] = weight * (double(low + k == winner) - e[k] * share);
+        for (int64_t k = 0; k < size; k++) {
+            const double v = double(low + k == winner);
+            post[k] = weight * (d.pairs ? d.a_plus * v : v - e[k] * share);
+        }
     }
 
     void note(double t, int64_t what) { past.noted_t.push_back(t), past.noted.push_back(int32_t(what)); }
@@ -411,6 +422,10 @@ struct Run {
         n.counts[winner] += 1.0;
         n.t_spike[winner] = t;
         past.fired.push_back(int32_t(winner));
+        if (action && d.race > 0 && n.counts[winner] >= double(d.race)) {
+            end = t; // nobody will feel it
+            return;
+        }
         spike<T>(t, int32_t(n.inputs + winner));
     }
 
@@ -433,7 +448,7 @@ struct Run {
         for (size_t k = 0; k < past.circuit_t.size(); k++)
             if (past.circuit_i[k] == n.circuits - 1) last_action = past.circuit_t[k];
         size_t i = 0, k = 0;
-        while (i < past.input_t.size() || k < past.circuit_t.size()) {
+        while (end == d.end && (i < past.input_t.size() || k < past.circuit_t.size())) {
             const bool input = i < past.input_t.size() && (k == past.circuit_t.size() || past.input_t[i] < past.circuit_t[k]);
             const double t = input ? past.input_t[i] : past.circuit_t[k];
             deliver<T>(t);
@@ -445,32 +460,37 @@ struct Run {
             else
                 fire<T>(t, past.circuit_i[k++], last_action);
         }
-        deliver<T>(d.end);
+        if (end == d.end)
+            deliver<T>(end);
+        else
+            past.input_t.resize(i), past.input_i.resize(i), past.circuit_t.resize(k), past.circuit_i.resize(k);
         finish<T>();
     }
 
     template <class T> void finish() {
-        rebase<T>(d.end);
-        noise(d.end, 0, n.neurons);
-        potentials<T>(d.end, 0, n.neurons);
+        rebase<T>(end);
+        noise(end, 0, n.neurons);
+        potentials<T>(end, 0, n.neurons);
         for (int64_t c = 0; c < n.circuits; c++) {
             const int32_t winner = past.winner[c];
             if (winner >= 0) {
                 n.last[winner] = 1.0;
                 if (!(n.refractory > 0.0)) share(c, past.totals[c], n.q_last);
             }
-            // Of neurons that may be barred after it, a spike's own probabilities.
-            if (n.refractory > 0.0 && winner >= 0) {
+            // Of neurons that may be barred after it, and of a race that is won, a spike's own probabilities.
+            const bool won = end < d.end && c == n.circuits - 1;
+            if (winner >= 0 && (n.refractory > 0.0 || won)) {
                 std::copy(n.q_last + n.starts[c], n.q_last + n.starts[c + 1], n.q + n.starts[c]);
                 continue;
             }
             lay(c);
-            double total = compete<T>(d.end, c, true);
-            if (total == 0.0) total = compete<T>(d.end, c, false);
+            double total = compete<T>(end, c, true);
+            if (total == 0.0) total = compete<T>(end, c, false);
             share(c, total, n.q);
         }
-        for (int64_t k = 0; k < n.neurons; k++) n.t_spike[k] -= d.end;
-        past.late.shift(d.end), past.ending.shift(d.end);
+        for (int64_t k = 0; k < n.neurons; k++) n.t_spike[k] -= end;
+        past.late.shift(end), past.ending.shift(end);
+        d.took = end;
         d.noted = int64_t(past.noted.size()), d.posts = int64_t(past.posts.size());
     }
 };

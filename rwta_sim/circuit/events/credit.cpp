@@ -26,6 +26,8 @@ struct Journal {
     const double *post;
     const double *x_inputs, *x; // traces at the start, or null
     double end;
+    int64_t pairs; // posts are of pairs of spikes, and biases do not learn
+    double a_minus;
 };
 
 template <class T> struct Credit {
@@ -77,6 +79,10 @@ template <class T> struct Credit {
         double by[2] = {0.0, 0.0};
         for (int64_t k = journal.events - 1; k >= 0; k--) {
             const int64_t what = journal.what[k], senders = n.inputs + n.neurons;
+            if (what >= senders + n.circuits) { // a spike, see `forwards`
+                post--;
+                continue;
+            }
             at(journal.t[k]);
             in_range(journal.t[k]);
             if (what >= senders) {
@@ -84,7 +90,7 @@ template <class T> struct Credit {
                 post -= size;
                 for (int64_t l = 0; l < size; l++) {
                     const double change = scale * post[l];
-                    bias[low + l] += change;
+                    if (!journal.pairs) bias[low + l] += change;
                     for (int64_t part = 0; part < n.parts; part++)
                         later[part * n.neurons + low + l] += T(change / grown[part]);
                 }
@@ -106,8 +112,44 @@ template <class T> struct Credit {
     }
 };
 
+// -a_minus S_j x_k: a spike of j meets the traces of those it projects to.
+template <class T> static void forwards(const Credit<T> &credit, const Network &n, const Journal &journal, double scale) {
+    const int64_t senders = n.inputs + n.neurons;
+    const double *post = journal.post, fastest = n.parts > 1 && n.rate[1] > n.rate[0] ? n.rate[1] : n.rate[0];
+    double origin = 0.0, left[2], by[2] = {0.0, 0.0};
+    std::vector<T> x(n.parts * n.neurons);
+    if (journal.x)
+        for (int64_t k = 0; k < n.parts * n.neurons; k++) x[k] = T(journal.x[k]);
+    for (int64_t k = 0; k < journal.events; k++) {
+        const int64_t what = journal.what[k];
+        const double t = journal.t[k];
+        const bool far = fastest * (t - origin) > (sizeof(T) == 4 ? 40.0 : 200.0);
+        for (int64_t part = 0; part < n.parts; part++) {
+            left[part] = std::exp(-n.rate[part] * (t - origin));
+            if (!far) continue;
+            for (int64_t j = 0; j < n.neurons; j++) x[part * n.neurons + j] *= T(left[part]);
+            left[part] = 1.0;
+        }
+        if (far) origin = t;
+        if (what >= senders + n.circuits) {
+            const double factor = -journal.a_minus * scale * *post++;
+            for (int64_t part = 0; part < n.parts; part++) by[part] = factor * left[part];
+            credit.add(what - senders - n.circuits, by, x.data());
+        } else if (what >= senders) {
+            post += n.starts[what - senders + 1] - n.starts[what - senders];
+        } else {
+            const int64_t j = (what < 0 ? -what - 1 : what) - n.inputs;
+            if (j < 0) continue;
+            const double jump = what < 0 ? -n.jump : n.jump;
+            for (int64_t part = 0; part < n.parts; part++) x[part * n.neurons + j] += T(jump / left[part]);
+        }
+    }
+}
+
 template <class T> static void credit(const Network &n, const Journal &j, double scale, double *bias) {
-    Credit<T>(n, j, scale, bias).backwards();
+    Credit<T> credit(n, j, scale, bias);
+    credit.backwards();
+    if (j.pairs) forwards(credit, n, j, scale);
 }
 
 // e += scale * eligibility, and so for the biases.

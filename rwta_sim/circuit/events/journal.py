@@ -38,15 +38,18 @@ class Journal(NamedTuple):
     t : ndarray, shape (notes,)
         When (s, from its start).
     what : ndarray of int32, shape (notes,)
-        Sender i, inputs first, is felt from then on; ``-i - 1``: no longer; ``senders + c``: circuit c is credited.
+        Sender i, inputs first, is felt from then on; ``-i - 1``: no longer; ``senders + c``: circuit c is credited;
+        ``senders + circuits + i``: sender i fires, which is noted of pairs only.
     posts : ndarray
-        What each neuron of a credited circuit is credited with, one circuit after the other.
+        What each neuron of a credited circuit is credited with, one circuit after the other; of a spike one number.
     x_inputs, x : ndarray, shapes (parts, n_inputs) and (parts, n_neurons), or None
         Traces at its start; None: there were none.
     end : float
         Its length (s).
     drive : ndarray, shape (n_inputs,), or None
         Inputs that are currents.
+    pairs : (float, float), or None
+        As in `EventCredit`.
     """
 
     t: np.ndarray
@@ -56,6 +59,7 @@ class Journal(NamedTuple):
     x: np.ndarray | None
     end: float
     drive: np.ndarray | None
+    pairs: tuple[float, float] | None = None
 
 
 class Creditor:
@@ -80,7 +84,10 @@ class Creditor:
         """Add `scale` times the eligibilities of a journal, in the shapes of the weights of each projection."""
         own = bias if journal.drive is None else np.zeros_like(bias)
         if self._compiled is None:
-            _Backwards(self, journal, scale, weights, own).go()
+            backwards = _Backwards(self, journal, scale, weights, own)
+            backwards.go()
+            if journal.pairs is not None:
+                backwards.pair()
         else:
             self._compiled.add(journal, scale, weights, own)
         if journal.drive is None:
@@ -180,12 +187,16 @@ class _Backwards:
         journal, wiring = self._journal, self._wiring
         senders, left = wiring.n_inputs + wiring.n_neurons, len(journal.posts)
         for t, what in zip(journal.t[::-1].tolist(), journal.what[::-1].tolist(), strict=True):
+            if what >= senders + len(wiring.starts) - 1:
+                left -= 1
+                continue
             self._in_range(t)
             if what >= senders:
                 low, high = wiring.starts[what - senders : what - senders + 2]
                 change = self._scale * journal.posts[left - (high - low) : left]
                 left -= high - low
-                self._bias[low:high] += change
+                if journal.pairs is None:
+                    self._bias[low:high] += change
                 for later, grown in zip(self._later, self._grown(t), strict=True):
                     later[low:high] += (change / grown).astype(later.dtype)
                 continue
@@ -197,8 +208,30 @@ class _Backwards:
         for i in np.flatnonzero(felt[0]).tolist():
             self._add(i, [float(x) * g for x, g in zip(felt[:, i], self._grown(0.0), strict=True)])
 
+    def pair(self) -> None:
+        """A spike of j meets the traces of those it projects to."""
+        journal, wiring, rates = self._journal, self._wiring, self._is.rates
+        assert journal.pairs is not None
+        senders, circuits, done, origin = wiring.n_inputs + wiring.n_neurons, len(wiring.starts) - 1, 0, 0.0
+        x = self._later = np.zeros_like(self._later) if journal.x is None else journal.x.astype(self._later.dtype)
+        for t, what in zip(journal.t.tolist(), journal.what.tolist(), strict=True):
+            left = [math.exp(-rate * (t - origin)) for rate in rates]
+            if max(rates) * (t - origin) > (40.0 if x.itemsize == 4 else 200.0):
+                for part, kept in zip(x, left, strict=True):
+                    part *= kept
+                origin, left = t, [1.0] * len(rates)
+            if what >= senders + circuits:
+                factor = -journal.pairs[1] * self._scale * float(journal.posts[done])
+                done += 1
+                self._add(what - senders - circuits, [factor * kept for kept in left])
+            elif what >= senders:
+                done += int(wiring.starts[what - senders + 1] - wiring.starts[what - senders])
+            elif (j := (-what - 1 if what < 0 else what) - wiring.n_inputs) >= 0:
+                for part, kept in zip(x, left, strict=True):
+                    part[j] += x.dtype.type((-self._is.jump if what < 0 else self._is.jump) / kept)
+
     def _add(self, i: int, by: list[float]) -> None:
-        """The row of a sender grows by what has been credited later."""
+        """The row of a sender grows by what has been credited later, or is felt."""
         wiring, kind = self._wiring, self._later.dtype.type
         input_ = i < wiring.n_inputs
         j = i if input_ else i - wiring.n_inputs
@@ -248,6 +281,8 @@ class _Journal(ctypes.Structure):
         ("posts", _NUMBER),
         *((name, _POINTER) for name in ("t", "what", "post", "x_inputs", "x")),
         ("end", _REAL),
+        ("pairs", _NUMBER),
+        ("a_minus", _REAL),
     ]
 
 
@@ -294,6 +329,7 @@ class _Compiled:
         told = self._journal
         told.events, told.posts, told.end = len(journal.t), len(journal.posts), journal.end
         told.t, told.what, told.post = address(journal.t), address(journal.what), address(journal.posts)
+        told.pairs, told.a_minus = journal.pairs is not None, 0.0 if journal.pairs is None else journal.pairs[1]
         told.x_inputs = told.x = None
         if journal.x is not None and journal.x_inputs is not None:
             told.x_inputs, told.x = address(journal.x_inputs), address(journal.x)

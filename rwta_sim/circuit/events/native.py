@@ -65,8 +65,12 @@ class _Decision(ctypes.Structure):
         ("since", _REAL),
         ("causal_hidden", _NUMBER),
         ("causal_action", _NUMBER),
+        ("pairs", _NUMBER),
+        ("a_plus", _REAL),
+        ("race", _NUMBER),
         ("noted", _NUMBER),
         ("posts", _NUMBER),
+        ("took", _REAL),
     ]
 
 
@@ -85,7 +89,7 @@ class _Functions(NamedTuple):
 def _functions() -> _Functions | None:
     """The compiled functions, or None where there is no compiler."""
     source = Path(__file__).with_name("advance.cpp")
-    arguments = {
+    arguments: dict[str, list[Any]] = {
         "new": [_POINTER],
         "free": [_POINTER],
         "clear": [_POINTER],
@@ -183,8 +187,8 @@ class Native:
     def clear(self) -> None:
         self._call.clear(self._past)
 
-    def advance(self, span: Span, drive: np.ndarray | None, afresh: bool) -> None:
-        """Go through a decision.
+    def advance(self, span: Span, drive: np.ndarray | None, afresh: bool) -> float:
+        """Go through a decision; returns when it ended (s).
 
         Parameters
         ----------
@@ -200,6 +204,8 @@ class Native:
         decision.drive = None if drive is None else address(drive)
         decision.afresh = afresh
         self._call.advance(*self._where)
+        took: float = decision.took
+        return took
 
     def _ask(self, span: Span) -> None:
         decision, self._span = self._decision, span
@@ -208,6 +214,7 @@ class Native:
         decision.end = span.end
         self._network.credits = span.credits
         decision.tau_e, decision.since = span.tau_e, span.since
+        decision.race, decision.pairs, decision.a_plus = span.race, span.pairs is not None, (span.pairs or (0, 0))[0]
         decision.causal_hidden, decision.causal_action = span.causal_hidden, span.causal_action
 
     def read(self, steps: int) -> Readout:
@@ -215,7 +222,8 @@ class Native:
         n, spikes = self._weights.network.n_neurons, self._out.size - 6 * self._weights.network.n_neurons
         self._call.read(self._where[0], spikes, max(steps - 1, 1), self._out_at)
         out = self._out.copy()
-        return Readout(*(out[k * n : (k + 1) * n] for k in range(6)), out[6 * n :])
+        counts, v, rates, spoke, q, trace = out[: 6 * n].reshape(6, n)
+        return Readout(counts, v, rates, spoke, q, trace, out[6 * n :])
 
     def journal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the last decision; see `Journal`."""

@@ -63,12 +63,16 @@ class EventCredit:
         Credit hidden circuits only for spikes before the action circuit's last one.
     causal_action : bool
         Credit the action circuit only for its last spike.
+    pairs : (float, float), or None
+        Credit pairs of spikes, pre before post with the first number and post before pre with minus the second, by the
+        trace of the earlier one; None: scores.
     """
 
     tau_e: float = 0.0
     window: float = np.inf
     causal_hidden: bool = False
     causal_action: bool = False
+    pairs: tuple[float, float] | None = None
 
 
 class EventNetwork(Weights):
@@ -89,6 +93,8 @@ class EventNetwork(Weights):
     ----------
     arrays : Arrays
         What it felt and did, see there.
+    compiled : bool
+        Whether it runs compiled code.
     """
 
     def __init__(
@@ -112,8 +118,10 @@ class EventNetwork(Weights):
         self._drive = np.zeros(wiring.n_inputs)
         self._currents = spec.inputs == "current"
         self._span: Span | None = None
+        self._took = 0.0
         gains = [self.gain(p) for p in wiring.projections]
         made = Native.made(self, self._constants, self.arrays, gains) if native else None
+        self.compiled = made is not None
         self._engine: Native | Plain = made or Plain(self, self._constants, self.arrays, gains)
         self.seed(np.random.SeedSequence(0))
 
@@ -143,18 +151,34 @@ class EventNetwork(Weights):
                     w = self.weights[p.name]
                     self.arrays.current[p.target] += p.forwards(self._drive[p.source].astype(w.dtype, copy=False), w)
 
-    def advance(self, time: float, afresh: bool = False) -> None:
-        """Go on for this time (s), and begin to count spikes and eligibilities anew; `afresh`: as after `clear`."""
+    def advance(self, time: float, afresh: bool = False, race: int = 0) -> float:
+        """Go on, and begin to count spikes and eligibilities anew.
+
+        Parameters
+        ----------
+        time : float
+            For so long (s), at most.
+        afresh : bool
+            Start as after `clear`.
+        race : int
+            Spikes of one action neuron that end it; 0: none do. Who fires last then is not felt.
+
+        Returns
+        -------
+        float
+            How long it took (s).
+        """
         if afresh and self._constants.noise > 0:
             self.clear()
         if self._creditor is not None:
             arrays = self.arrays
             self._before = None if afresh else (arrays.x_inputs.copy(), arrays.x.copy())
-        if self._span is None or self._span.end != time:
-            self._span = self._span_of(time)
-        self._engine.advance(self._span, None if self._currents else self._drive, afresh)
+        if self._span is None or (self._span.end, self._span.race) != (time, race):
+            self._span = self._span_of(time, race)
+        self._took = self._engine.advance(self._span, None if self._currents else self._drive, afresh)
+        return self._took
 
-    def _span_of(self, time: float) -> Span:
+    def _span_of(self, time: float, race: int) -> Span:
         credit = self._credit or EventCredit()
         return Span(
             end=time,
@@ -165,6 +189,8 @@ class EventNetwork(Weights):
             since=time - credit.window,
             causal_hidden=credit.causal_hidden,
             causal_action=credit.causal_action,
+            race=race,
+            pairs=credit.pairs,
         )
 
     # -- what came of it -----------------------------------------------------------------------------
@@ -190,9 +216,9 @@ class EventNetwork(Weights):
         if self._creditor is None:
             return None
         arrays, (x_inputs, x) = self.arrays, self._before or (None, None)
-        assert self._span is not None  # of `advance`
         drive = self._drive if self._currents else None
-        journal = Journal(*self._engine.journal(), x_inputs, x, self._span.end, drive)
+        pairs = self._credit.pairs if self._credit is not None else None
+        journal = Journal(*self._engine.journal(), x_inputs, x, self._took, drive, pairs)
         return EventEligibility(self._creditor, ((journal, 1.0),), arrays.counts.copy(), arrays.last.copy())
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

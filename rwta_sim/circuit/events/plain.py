@@ -57,7 +57,7 @@ class Plain:
         spoke = fired >= 0
         return input_t, input_i, circuit_t[spoke], fired[spoke]
 
-    def advance(self, span: Span, drive: np.ndarray | None, afresh: bool) -> None:
+    def advance(self, span: Span, drive: np.ndarray | None, afresh: bool) -> float:
         """Go through a decision; see `Native.advance`."""
         if afresh:
             self._has.forget()
@@ -70,7 +70,8 @@ class Plain:
         actions = [t for t, c in events if c == len(self._network.starts) - 2]
         last_action = actions[-1] if actions else math.inf  # an action that no spike made is drawn at the end
         i = k = 0
-        while i < len(inputs) or k < len(events):
+        self._end = span.end
+        while self._end == span.end and (i < len(inputs) or k < len(events)):
             input_ = i < len(inputs) and (k == len(events) or inputs[i][0] < events[k][0])
             t, who = inputs[i] if input_ else events[k]
             self._deliver(t)
@@ -81,7 +82,9 @@ class Plain:
             else:
                 fired.append(self._fire(t, who, last_action))
                 k += 1
-        self._deliver(span.end)
+        if self._end == span.end:
+            self._deliver(span.end)
+        inputs, events = inputs[:i], events[:k]
         self._finish()
         times, numbers = zip(*inputs, strict=True) if inputs else ((), ())
         self._spikes = (
@@ -90,6 +93,7 @@ class Plain:
             np.array([t for t, _ in events], float),
             np.array(fired, np.int32),
         )
+        return self._end
 
     # -- who fires when, but for the winners ---------------------------------------------------------
 
@@ -162,7 +166,10 @@ class Plain:
         self._waiting.clear()
 
     def _spike(self, t: float, i: int) -> None:
-        network, constants = self._network, self._is
+        constants, span, network = self._is, self._span, self._network
+        if span.credits and span.pairs is not None and t >= span.since:
+            self._noted.append((t, network.n_inputs + network.n_neurons + len(network.starts) - 1 + i))
+            self._posts.append(math.exp((t - span.end) / span.tau_e) if span.tau_e > 0 else 1.0)
         delay = constants.delays[0 if i < network.n_inputs else 1 if i - network.n_inputs < network.action.start else 2]
         if delay > 0:
             _put(self._late, t + delay, i)
@@ -255,6 +262,9 @@ class Plain:
         has.last[winner] = 1.0
         has.counts[winner] += 1.0
         has.t_spike[winner] = t
+        if action and 0 < span.race <= has.counts[winner]:
+            self._end = t  # nobody will feel it
+            return winner
         self._spike(t, network.n_inputs + winner)
         return winner
 
@@ -264,7 +274,9 @@ class Plain:
         weight = math.exp((t - span.end) / span.tau_e) if span.tau_e > 0 else 1.0
         where = range(int(network.starts[c]), int(network.starts[c + 1]))
         self._noted.append((t, network.n_inputs + network.n_neurons + c))
-        self._posts += [weight * (float(k == winner) - float(self._has.q[k])) for k in where]
+        for k in where:
+            won, q = float(k == winner), float(self._has.q[k])
+            self._posts.append(weight * (won - q if span.pairs is None else span.pairs[0] * won))
 
     def read(self, steps: int) -> Readout:
         """What the decision came to; arrays of their own."""
@@ -287,14 +299,15 @@ class Plain:
         return np.array(times, float), np.array(what, np.int32), np.array(self._posts, float)
 
     def _finish(self) -> None:
-        has, network, end = self._has, self._network, self._span.end
+        has, network, end = self._has, self._network, self._end
         everyone = slice(0, network.n_neurons)
         self._rebase(end)
         self._noise(end, everyone)
         self._potentials(end, everyone)
         for low, high in zip(network.starts[:-1].tolist(), network.starts[1:].tolist(), strict=True):
             where = slice(low, high)
-            if self._is.refractory > 0 and has.last[where].any():
+            won = end < self._span.end and high == network.n_neurons
+            if (self._is.refractory > 0 or won) and has.last[where].any():
                 has.q[where] = has.q_last[where]
             elif not self._compete(self._barred(end, where), where):
                 self._compete(np.zeros(high - low, dtype=bool), where)

@@ -96,12 +96,12 @@ class Arrays:
     def __init__(self, wiring: Wiring, parts: int) -> None:
         n = wiring.n_neurons
         self.x_inputs = np.zeros((parts, wiring.n_inputs))
-        self.x = np.zeros((parts, n))
+        self.x: np.ndarray = np.zeros((parts, n))
         kind = np.float32 if wiring.spec.precision == "single" else np.float64
         behind = (
             int(np.diff(wiring.starts).max()) + 8
         )  # compiled code may look at, and passes over, what comes after it
-        self.u = np.zeros(parts * n + behind, kind)[: parts * n].reshape(parts, n)
+        self.u: np.ndarray = np.zeros(parts * n + behind, kind)[: parts * n].reshape(parts, n)
         self.current, self.eta = np.zeros(n), np.zeros(n)
         self.t_spike = np.full(n, -np.inf)
         self.gain = np.ones(n)
@@ -135,6 +135,10 @@ class Span:
         Time constant with which they fade (0: they do not), and when they begin (s).
     causal_hidden, causal_action : bool
         Whether hidden circuits are credited only before the last spike of the action circuit, and that one only for it.
+    race : int
+        Spikes of one action neuron that end it before; 0: none do.
+    pairs : (float, float), or None
+        Pairs of spikes are credited, pre before post and post before pre with so much; None: scores are.
     """
 
     end: float
@@ -145,3 +149,5 @@ class Span:
     since: float
     causal_hidden: bool
     causal_action: bool
+    race: int = 0
+    pairs: tuple[float, float] | None = None

@@ -141,18 +141,15 @@ class HistorySettings(RuleSettings):
         None, description="time constant of the synaptic eligibility; default: no decay, and an end with its decision"
     )
 
-    def on_events(self, network: NetworkSpec, decoder: Decoder, lasting: bool) -> EventCredit | None:
-        raise ValueError(
-            f"engine.name = 'events' has no time step, and learning.rule.kind = {self.kind!r} sums over steps: take "
-            "'score_function' or 'trace_stdp', or set engine.name = 'compiled'"
-        )
-
-    def summed_over_events(self, network: NetworkSpec, **causes: bool) -> EventCredit:
+    def summed_over_events(
+        self, network: NetworkSpec, causal_hidden: bool = False, causal_action: bool = False
+    ) -> EventCredit:
         """Credit with the window and the time constant of these settings."""
         return EventCredit(
             tau_e=0.0 if self.tau_e is None else float(self.tau_e),
             window=math.inf if self.window is None else self.window * float(network.dt),
-            **causes,
+            causal_hidden=causal_hidden,
+            causal_action=causal_action,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from rwta_sim.circuit.decision import Decoder
+from rwta_sim.circuit.events import EventCredit
 from rwta_sim.circuit.plasticity import PlasticSynapse, independent_escape
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
@@ -27,6 +28,12 @@ class RMax(HistorySettings):
 
     def make(self, network: Wiring, steps: int, decoder: Decoder, lasting: bool = False) -> Rule:
         return _RMax(self, network, steps)
+
+    def on_events(self, network: NetworkSpec, decoder: Decoder, lasting: bool) -> EventCredit:
+        raise ValueError(
+            "learning.rule.kind = 'r_max' integrates x_j rho_k over the time between events, which has no closed form: "
+            "take 'trace_stdp', which sums x_j q_k over the events of a circuit, or set engine.name = 'compiled'"
+        )
 
     def equations(self, network: NetworkSpec) -> PlasticSynapse:
         return independent_escape(network.kernel, self.tau_e)

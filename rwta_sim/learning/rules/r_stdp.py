@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from rwta_sim.circuit.decision import Decoder
+from rwta_sim.circuit.events import EventCredit
 from rwta_sim.circuit.plasticity import PlasticSynapse, pairs
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
@@ -40,6 +42,10 @@ class RSTDP(HistorySettings):
                 "network.inputs = 'spikes', or take another rule"
             )
         return _RSTDP(self, network, steps)
+
+    def on_events(self, network: NetworkSpec, decoder: Decoder, lasting: bool) -> EventCredit:
+        """Pairs of spikes, at the time of the later one."""
+        return replace(self.summed_over_events(network), pairs=(self.a_plus, self.a_minus))
 
     def equations(self, network: NetworkSpec) -> PlasticSynapse:
         return pairs(self.tau_e, self.a_plus, self.a_minus)
