@@ -178,10 +178,13 @@ def _of_recording(recording: Recording, most_spikes: int) -> list[str]:
     )
     whole = "" if recording.complete else " The recording is not complete."
     parts = [f"<h3>Recording {_text(recording.path.stem)}</h3><p>{_text(told)}.{whole}</p>"]
-    if "action" not in recording.populations:
+    if not recording.populations:
         return [*parts, "<p class=note>Spikes were not recorded.</p>"]
     shown = _few(recording, most_spikes)
-    parts += _of_arrays(shown.arrays(), str(recording.path), most_spikes)
+    if "action" in recording.populations:
+        parts += _of_arrays(shown.arrays(), str(recording.path), most_spikes)
+    else:
+        parts.append("<p class=note>A raster is drawn of networks with an action circuit.</p>")
     try:
         parts += [_statistics(shown), _histograms(shown)]
     except ConfigError as error:

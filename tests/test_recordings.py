@@ -12,10 +12,12 @@ import time
 import numpy as np
 import pytest
 from brian2 import ms, second, volt
+from click.testing import CliRunner
 from conftest import Scripted
 
 import rwta_sim
 from rwta_sim.agents.brian2 import Brian2Experiment
+from rwta_sim.cli import cli
 from rwta_sim.errors import ConfigError, RunError
 from rwta_sim.lab import zarr as chunks
 from rwta_sim.lab.recording import record_episode
@@ -449,3 +451,26 @@ def test_a_training_is_recorded(cue, tmp_path):
     with pytest.raises(ConfigError, match="nth = 0"):
         rwta_sim.train(experiment, tmp_path / "never", record=wanted._replace(nth=0))
     assert not (tmp_path / "never").exists()
+
+
+def test_commands(trained):
+    """`record` lists probes, records with units, and tells what it made; `train --record` records on its way."""
+    folder, runner = trained(), CliRunner()
+
+    def run(*line):
+        return runner.invoke(cli, [str(word) for word in line], catch_exceptions=False)
+
+    listed = run("record", folder, "--probe", "help").output
+    assert "hidden.u" in listed and "@step" in listed and "@episode, @decision" in listed and "(s)" in listed
+    line = ("record", folder, "--episodes", 2, "--probe", "spikes", "--probe", "hidden.u[0:2]", "--every", "5 ms")
+    told = json.loads(run(*line, "--name", "mine", "--json").output)
+    assert told["episodes"] == 2 and told["probes"] == ["hidden.u@step"] and told["bytes"] > 0
+    recording = rwta_sim.RunFolder.open(folder).open_recording("mine")
+    assert recording.states("hidden.u").values.shape == (told["decisions"] * 4, 2)
+    assert "decisions of 1 episodes" in run("record", folder, "--episodes", 1, "--learning").output
+    with pytest.raises(RunError, match="did you mean 'mine'"):
+        rwta_sim.RunFolder.open(folder).open_recording("mien")
+    again = folder.parent / "again"
+    short = ("--episodes", 3, "--training.validation_episodes", 1, "--no-figures", "--engine", "events", "--run", again)
+    run("train", "cue", "--record", "spikes", "--record-nth", 2, *short)
+    assert [row.number for row in rwta_sim.RunFolder.open(again).open_recording("training").episodes] == [0, 2]

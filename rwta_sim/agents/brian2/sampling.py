@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ __all__ = ["CLOCK", "Watch"]
 
 #: Name of the clock of the samples.
 CLOCK = "rwta_sim_samples"
+#: More than there can be.
+_UNKNOWN = 2**31 - 1
 
 _BOOKKEEPING = {"N", "i", "j", "t", "dt", "t_in_timesteps", "lastspike", "not_refractory", "delay"}
 
@@ -80,6 +82,12 @@ class Watch:
             )
         return steps
 
+    def measure(self, kept: Mapping[str, np.ndarray]) -> None:
+        """Learn how large what is kept is, once the network is there."""
+        for name, values in kept.items():
+            if name in self.probes:
+                self.probes[name] = self.probes[name]._replace(shape=values.shape)
+
     def stash(self, engine: Engine) -> None:
         """Take what the monitors have before the network's time starts again."""
         self._stash.append(self._drained(engine))
@@ -127,6 +135,7 @@ def declared(
     for owner in objects:
         if not isinstance(owner, Group):
             continue
+        size = _size(owner)
         for name, variable in owner.variables.items():
             full = f"{owner.name}.{name}"
             known = isinstance(variable, ArrayVariable | Subexpression) and variable.owner is not None
@@ -135,9 +144,18 @@ def declared(
             if getattr(variable.owner, "name", None) != owner.name or variable.constant:
                 continue
             unit = "1" if variable.dim is None or variable.dim.is_dimensionless else str(get_unit(variable.dim))
-            moments = ("episode", "decision", "step") if full in kept else ("step",)
-            probes[full] = Probe(unit, (len(owner),), "state variable", moments)
+            moments = [*(["episode", "decision"] if full in kept else []), *([] if size is None else ["step"])]
+            if moments:
+                probes[full] = Probe(unit, (_UNKNOWN if size is None else size,), "state variable", tuple(moments))
     return probes
+
+
+def _size(owner: Group) -> int | None:
+    """How many there are; None for synapses that compiled code has yet to make."""
+    try:
+        return len(owner)
+    except NotImplementedError:
+        return None
 
 
 def _monitor(by_name: dict[str, Any], one: Chosen, clock: Clock | None, number: int) -> StateMonitor:

@@ -95,6 +95,7 @@ class Brian2System(EncodedSystem):
         modulation = spec.modulation
         self._modulation = None if modulation is None else built.numbers(view, modulation, "network.modulation")
         self._kept = {name: built.view(view, name, "network.keep") for name in spec.keep}
+        self._watch.measure(self._kept)
         self._counts = view(self._monitor, "count")
         #: What is kept, as the last episode of training left it.
         self._parameters = {name: values.copy() for name, values in self._kept.items()}
