@@ -203,6 +203,33 @@ def test_parts_and_units(trained):
             wrong()
 
 
+@pytest.mark.parametrize("engine", [{}, EVENTS], ids=["clocked", "events"])
+def test_races_have_places_as_long_as_their_deadline(trained, engine):
+    """Spikes stand within the reaction time of their decision, its last action spike at it; counts are those that the
+    network told. What was recorded whole, for films, has the same spikes."""
+    race = {"decision.race": 2, "learning.rule.kind": "last_step", "learning.rate": 1e-3}
+    folder = trained(**race, **engine)
+    recording = rwta_sim.record(folder, 2, ["spikes", "action.spike_counts", "hidden.spike_counts"])
+    reaction, slot = recording["reaction_ms"] / 1e3, float(recording.decision_time)
+    assert 0 < reaction.min() < reaction.max() <= slot + 1e-12
+    for population in ("hidden", "action"):
+        np.testing.assert_array_equal(
+            recording.spike_counts(population), recording.readings(f"{population}.spike_counts")
+        )
+        t = np.asarray(recording.spikes(population).t)
+        decision = ((t + 1e-9) / slot).astype(int)
+        assert (t - decision * slot <= reaction[decision] + 1e-9).all()
+    won = recording.spike_counts("action").max(axis=1) == 2  # others ran into their deadline
+    last = np.array([t[decision == d].max() - d * slot for d in range(len(recording)) if won[d]])
+    step = 0.0 if engine else float(recording.dt)  # of a clock, at whose end a spike of it is known
+    np.testing.assert_allclose(last, reaction[won] - step, atol=1e-9)
+    whole = record_episode(rwta_sim.RunFolder.open(folder), at_least=len(recording))
+    np.testing.assert_allclose(np.sort(whole["neuron_t"]), np.sort(recording.arrays()["neuron_t"]), atol=1e-9)
+    if not engine:
+        with pytest.raises(ConfigError, match=r"'hidden.q' is read in every step, and with decision.race = 2"):
+            rwta_sim.record(folder, 1, ["hidden.q@step"])
+
+
 def test_what_cannot_be_recorded(trained, tmp_path):
     folder = trained()
     for probes, how, message in [

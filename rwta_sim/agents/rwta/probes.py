@@ -77,11 +77,19 @@ def within_decisions(experiment: RWTAExperiment, network: Wiring, sampling: Samp
     Raises
     ------
     ConfigError
-        See `choose`; and if samples do not come a whole number of times in a decision.
+        See `choose`; if samples do not come a whole number of times in a decision, or decisions are races, which have
+        more samples or fewer.
     """
     chosen = choose(sampling.probes, declared(experiment, network))
     sample_steps(experiment, sampling)
-    return [c for c in chosen if c.moment in ("spike", "step")]
+    within = [c for c in chosen if c.moment in ("spike", "step")]
+    stepwise = [c.name for c in within if c.moment == "step"]
+    if stepwise and experiment.races:
+        raise ConfigError(
+            f"probe {stepwise[0]!r} is read in every step, and with decision.race = {experiment.decision.race} "
+            "decisions have different numbers of steps: read it at the end of a decision, as in 'hidden.q@decision'"
+        )
+    return within
 
 
 def sample_steps(experiment: RWTAExperiment, sampling: Sampling) -> int:

@@ -45,6 +45,10 @@ class SpikingActor(Actor):
         self.keeps_eligibilities = network.plasticity is not None
         self._each_decision = spec.clear == "decision"
         self._drained = 0  # steps of what was drained already
+        #: Steps of the decisions since then, where something is recorded within them; races end earlier than others.
+        self._lengths: list[int] | None = None
+        if hasattr(network, "neuron_spikes") or network.state_monitors:
+            self._lengths = []
 
     def begin_episode(self, seeds: EpisodeSeeds) -> None:
         self.engine.seed(seeds.spikes)
@@ -64,6 +68,8 @@ class SpikingActor(Actor):
             while steps < self.spec.steps and not arrays.won(self.spec.race):
                 yield
                 steps += 1
+        if self._lengths is not None:
+            self._lengths.append(steps)
         return decided(
             arrays.read(steps),
             arrays.preference[self.network.action],
@@ -104,36 +110,46 @@ class SpikingActor(Actor):
         return self.arrays.q if variable == "q" else None
 
     def drain(self) -> Drained:
-        engine, network, steps = self.engine, self.network, self.spec.steps
+        engine, network, spikes = self.engine, self.network, {}
         first, self._drained = self._drained, engine.steps_done
-        decisions, spikes = (self._drained - first) // steps, {}
+        lengths, self._lengths = np.array(self._lengths or [], np.int64), []
         if hasattr(network, "neuron_spikes"):
             monitors = {"inputs": network.input_spikes, "neurons": network.neuron_spikes}
             spikes = {
-                group: self._spikes(engine.drain(monitor), first, decisions)
+                group: self._spikes(engine.drain(monitor), first, lengths)
                 for group, monitor in monitors.items()
                 if monitor is not None
             }
         states = {name: engine.drain(m)[m.record_variables[0]] for name, m in network.state_monitors.items()}
-        return Drained(decisions, spikes, states)
+        return Drained(len(lengths), spikes, states)
 
-    def _spikes(self, events: dict[str, np.ndarray], first: int, decisions: int) -> Spikes:
-        dt, steps = float(self.network.spec.dt), self.spec.steps
-        step = np.rint(events["t"] / dt).astype(np.int64) - first
-        ends = np.searchsorted(step, np.arange(1, decisions + 1) * steps)
-        return Spikes(events["i"].astype(np.int32), step % steps * dt, np.diff(ends, prepend=0))
+    def _spikes(self, events: dict[str, np.ndarray], first: int, lengths: np.ndarray) -> Spikes:
+        decision, t = self._placed(events["t"], first, lengths)
+        return Spikes(events["i"].astype(np.int32), t, np.bincount(decision, minlength=len(lengths)))
+
+    def _placed(self, t: np.ndarray, first: int, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """In which of the decisions of these lengths, of which one began at step `first`, times are, and how long after
+        its start."""
+        step, ends = np.rint(t / self._dt).astype(np.int64) - first, np.cumsum(lengths)
+        decision = np.searchsorted(ends, step, side="right")
+        return decision, (step - (ends - lengths)[decision]) * self._dt
 
     def recorded(self) -> dict[str, np.ndarray]:
         """Every spike, where the network has monitors; see `rwta_sim.lab.recording.record_episode`."""
         network, view = self.network, self.engine.view
         silent = network.input_spikes is None
-        return {
+        found = {
             "input_i": np.empty(0, np.int32) if silent else np.array(view(network.input_spikes, "i")),
             "input_t": np.empty(0) if silent else np.array(view(network.input_spikes, "t")),
             "neuron_i": np.array(view(network.neuron_spikes, "i")),
             "neuron_t": np.array(view(network.neuron_spikes, "t")),
             "n_inputs": np.array(0 if silent else network.n_inputs),
         }
+        if self.spec.race is not None:  # each decision in a place as long as the longest may take
+            for name in ("input_t", "neuron_t"):
+                decision, t = self._placed(found[name], 0, np.array(self._lengths or [], np.int64))
+                found[name] = t + decision * self.spec.steps * self._dt
+        return found
 
     def weights_changed(self) -> None:
         if not self._each_decision:
