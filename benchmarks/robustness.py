@@ -7,7 +7,8 @@ For each seed a preset is trained (a run in FOLDER/TASK-MODEL-SEED is taken as i
 validation are played, as it is evaluated, at each level of the families below: in each of five draws, which are the
 same for all levels and systems of a seed, one episode, of `digits` 100 test patterns. `converted` is the weights of
 `ppo` as spikes. Ablations are trainings of their own: `ppo-noise` sees observations with Gaussian noise of 0.1 units
-while it learns, `svpg-current` has its inputs as currents, which are not drawn.
+while it learns, `svpg-current` has its inputs as currents, which are not drawn. Both SVPGs act with a gain of 1, as
+while they learn, and action neurons have biases; presets may differ in both.
 
 What is compared is the area under a curve over the width of its levels (the mean return over them), seed by seed, and
 the mean of these over the families that both systems have. Intervals of differences are percentile bootstraps,
@@ -101,14 +102,16 @@ class System(NamedTuple):
     noise: float = 0.0
 
 
+#: SVPG as it learns: without the gain that some presets have where nothing is learned.
+_AS_LEARNED: dict[str, Any] = {"decision.gain": 1.0, "learning.biases": "all"}
 SYSTEMS = {
-    "svpg": System("svpg", "svpg"),
+    "svpg": System("svpg", "svpg", _AS_LEARNED),
     "svpg-lockstep": System("svpg-lockstep", "svpg-lockstep"),
     "svpg-published": System("svpg-published", "svpg-published"),
     "ppo": System("ppo", "ppo"),
     "converted": System("ppo", "ppo", dynamics="spiking"),
     "bptt": System("bptt", "bptt"),
-    "svpg-current": System("svpg-current", "svpg", {"network.inputs": "current"}),
+    "svpg-current": System("svpg-current", "svpg", {**_AS_LEARNED, "network.inputs": "current"}),
     "ppo-noise": System("ppo-noise", "ppo", noise=NOISE),
 }
 PRESETS = {(each.task, each.model) for each in tasks()}
