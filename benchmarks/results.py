@@ -214,10 +214,10 @@ def markdown(table: dict[str, Any]) -> str:
         "",
         "Made by `python benchmarks/results.py --runs FOLDER` (for `mnist` with `--mnist FOLDER`, its four IDX files): "
         "for each seed `rwta-sim train TASK --seed N`, with the options of the row, then `rwta-sim evaluate`, both "
-        "with OMP_NUM_THREADS=1. Evaluated with the weights of the best validation: 100 episodes (`delayed-cue`: 400); "
-        "in classification tasks every test pattern 30 times, 400 decisions at least. Mean ± standard deviation over "
-        "seeds. `s` is the wall-clock of the training, `CPU s` its processor time, compilation included where the "
-        "cache was cold. "
+        "with OMP_NUM_THREADS=1. Evaluated with the weights of the best validation: 100 episodes (`delayed-cue`, "
+        "`t-maze`: 400); in classification tasks every test pattern 30 times, 400 decisions at least. Mean ± "
+        "standard deviation over seeds. `s` is the wall-clock of the training, `CPU s` its processor time, compilation "
+        "included where the cache was cold. "
         "`last_step` leaves the weights onto hidden neurons without direction: they stay the random features they "
         "start as, which happen to be enough in some seeds.",
         "",
