@@ -80,6 +80,9 @@ RATE = ["--model", "svpg-rate"]
 DELAY_10 = ["--environment.kwargs", "{delay = 10}"]
 MASKED = ["--network.blocks", '["sh", "ha"]', "--network.symmetric", "false", "--network.random_blocks", '["sh"]']
 DALE = ["--model", "svpg-dale"]
+#: A robot at rates a cortex could have, by way of hidden circuits alone.
+CORTICAL = ["--network.firing", "poisson", "--network.rho_hat", "100 Hz", "--network.kernel.tau", "30 ms", *MASKED]
+CORTICAL += ["--decision.steps", "100"]
 #: Each decision begins without traces, and with a kernel that is quick enough for one alone.
 MEMORYLESS = [*MASKED, "--decision.clear", "decision"]
 MEMORYLESS += ["--network.kernel.kind", "exponential", "--network.kernel.tau", "30 ms"]
@@ -132,6 +135,8 @@ ROWS = {
         "panda-reach", "success", evaluate=PLAYED, asked="≥ 0.95; ≤ 8 decisions", also=("mean_decisions",)
     ),
     "robot-navigation": Row("robot-navigation", "success", evaluate=PLAYED, asked="≥ 0.95", also=("mean_decisions",)),
+    "panda-reach, living": Row("panda-reach", "success", CORTICAL, LIVING, also=("mean_decisions",)),
+    "robot-navigation, living": Row("robot-navigation", "success", CORTICAL, LIVING, also=("mean_decisions",)),
     "inverted-pendulum, rate": Row(
         "inverted-pendulum", train=RATE, evaluate=SPIKES, published="199.87 ± 0.27", asked="spikes within 2 %"
     ),
