@@ -18,6 +18,10 @@ from rwta_sim.seeding import Purpose, episode_seeds
 GAIN = 3.0
 WAYS = {
     "runtime": {"engine.name": "runtime", "engine.target": "numpy"},
+    "synapses that learn": {
+        **{"engine.name": "runtime", "engine.target": "numpy", "learning.apply": "synapses"},
+        "learning.rule.kind": "score_function",  # whose equations have a gain, too
+    },
     "events": {"engine.name": "events"},
     "rate": {"dynamics": "rate", "learning.rule.kind": "mean_field"},
 }

@@ -145,7 +145,7 @@ def test_a_budget_used_up_in_mid_batch(cue, tmp_path, vector):
 @pytest.mark.parametrize("vector", ["none", "sync"])
 def test_interrupted_in_mid_batch(cue, tmp_path, vector):
     """Ctrl-C after the eighth episode, with two replicas; resumed with three, which changes nothing either."""
-    whole = trained(walk(cue, 1), tmp_path / "whole")
+    whole, threads = trained(walk(cue, 1), tmp_path / "whole"), threading.active_count()
 
     def interrupt(progress):
         if progress.episode == 8:
@@ -159,7 +159,7 @@ def test_interrupted_in_mid_batch(cue, tmp_path, vector):
     config.write_text(config.read_text().replace("replicas = 2", "replicas = 3"))
     assert rwta_sim.resume(parts, env=Walk).finished
     assert end_of(RunFolder.open(parts)) == whole
-    assert threading.active_count() < 4
+    assert threading.active_count() <= threads
 
 
 def test_second_interrupt_stops_at_once(cue, tmp_path):

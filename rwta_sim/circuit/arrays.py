@@ -99,7 +99,7 @@ class NetworkArrays(Weights):
         self._refractory = network.spec.refractory is not None
         self._q_spike = view("q_spike") if self._refractory else self.q
         self.preference = view("u_seen") if self._refractory else self.q
-        self._gain = view("gain") if "gain" in network.neurons.variables else None
+        self._gain = view("action_gain") if "action_gain" in network.neurons.variables else None
 
     def _view_times(self) -> None:
         """Of each neuron's last spike, and since when traces, eligibilities and noise count."""

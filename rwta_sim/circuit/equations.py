@@ -139,7 +139,7 @@ def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, det
     """Hidden and action neurons: current I = sum w (kappa*S), trace x = kappa*S, probability q."""
     parts = ["I", "b", *(["I_in"] if details.input_current else []), *(["eta"] if details.noise else [])]
     potential = " + ".join(parts)
-    for factor, there in (("gain", details.gain), ("warm", details.warm_up)):
+    for factor, there in (("action_gain", details.gain), ("warm", details.warm_up)):
         if there:
             potential = f"{factor}*({potential})"
     return f"""
@@ -166,7 +166,7 @@ def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, det
 
 _INPUT_CURRENT = "I_in : 1  # sum w s of the inputs, constant in a decision"
 
-_GAIN = "gain : 1  # inverse temperature"
+_GAIN = "action_gain : 1  # inverse temperature"
 
 _FRESH = "t_fresh : second (shared)  # first step after the last clearing"
 

@@ -90,7 +90,7 @@ class RWTANetwork(Wiring):
         Whether the history holds traces as they were. If not, they are made from the spikes of each decision: right
         where decisions start without traces and all neurons have the kernel of the spec, and quicker.
     gained : bool
-        Whether potentials have a gain, ``neurons.gain``, 1 at the start.
+        Whether potentials have a gain, ``neurons.action_gain``, 1 at the start.
     sampled : mapping of Sampled, optional
         Variables to be recorded by a StateMonitor each, ``state_monitors``, by any name.
     sample_steps : int
@@ -226,6 +226,8 @@ class RWTANetwork(Wiring):
         constants = {**circuits.CONSTANTS, "rho_hat": spec.circuit_rate, "fires": fires}
         if not details.own_kernels:
             constants |= {**spec.kernel.namespace(), "kappa_0": self.kappa_0}
+        if spec.kernel.off_delay is not None:
+            constants["off_delay"] = spec.kernel.off_delay
         if spec.refractory is not None:
             # Half a step more, because times are multiples of dt only up to rounding.
             constants |= {**circuits.BARRED_CONSTANTS, "refractory_time": spec.refractory + 0.5 * spec.dt}
@@ -266,7 +268,7 @@ class RWTANetwork(Wiring):
         self._build_probabilities()
         self.neurons.circuit = self.circuit
         if details.gain:
-            self.neurons.gain = 1.0
+            self.neurons.action_gain = 1.0
         self.neurons.t_spike = self.long_ago * second
         if details.noise:
             for code, order in ((circuits.NOISE_FIRST, -2), (circuits.NOISE_SECOND, -1)):
