@@ -140,7 +140,7 @@ class NetworkArrays(Weights):
         else:
             spec = self.network.spec
             kappa = spec.kernel.values(rows, spec.dt, spec.circuit_rate)
-            self._kappa = np.concatenate([np.zeros(round(spec.delays[0] / float(spec.dt))), kappa])[:rows]
+            self._kappa = np.concatenate([np.zeros(spec.delay_steps[0]), kappa])[:rows]
         if "inputs" in groups:
             self._fired, self._ends = view(groups["inputs"], "fired"), view(groups["ends"], "end")
             if recorder.traces:

@@ -277,6 +277,12 @@ class NetworkSpec(Settings):
         return tuple(0.0 if time is None else float(time) for time in (inputs, hidden, action))  # type: ignore[return-value]
 
     @property
+    def delay_steps(self) -> tuple[int, int, int]:
+        """The same in time steps."""
+        inputs, hidden, action = (round(delay / float(self.dt)) for delay in self.delays)
+        return inputs, hidden, action
+
+    @property
     def one_trace(self) -> bool:
         """Whether all neurons' traces follow from their spikes alike, by one kernel and after one delay."""
         return self.tau_spread == 0 and len(set(self.delays)) == 1

@@ -10,7 +10,10 @@ import numpy as np
 
 from rwta_sim.errors import ConfigError, nearest
 
-__all__ = ["MOMENTS", "Chosen", "Drained", "Population", "Probe", "Sampling", "Spikes", "choose", "no_spikes"]
+__all__ = [
+    *("MOMENTS", "Chosen", "Drained", "Population", "Probe", "Sampling", "Spikes"),
+    *("choose", "no_spikes", "placed", "spikes_of"),
+]
 
 #: When a probe can be read: at every spike, every so many steps of a decision, after each decision, after each episode.
 MOMENTS = ("spike", "step", "decision", "episode")
@@ -133,6 +136,20 @@ class Drained(NamedTuple):
 def no_spikes(decisions: int) -> Spikes:
     """Of a group that was silent."""
     return Spikes(np.empty(0, np.int32), np.empty(0), np.zeros(decisions, np.int64))
+
+
+def placed(t: np.ndarray, dt: float, lengths: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """In which of decisions of `lengths` time steps, the first of which began at step `first`, times (s) are, counted
+    from 0, and how long after its start (s)."""
+    step, edges = np.rint(t / dt).astype(np.int64) - first, np.append(0, np.cumsum(lengths))
+    decision = np.searchsorted(edges[1:], step, side="right")
+    return decision, (step - edges[decision]) * dt
+
+
+def spikes_of(events: Mapping[str, np.ndarray], dt: float, lengths: np.ndarray, first: int) -> Spikes:
+    """What a SpikeMonitor has, "i" and "t", by decision; see `placed`."""
+    decision, t = placed(events["t"], dt, lengths, first)
+    return Spikes(events["i"].astype(np.int32), t, np.bincount(decision, minlength=len(lengths))[: len(lengths)])
 
 
 def choose(written: Sequence[str], probes: Mapping[str, Probe]) -> list[Chosen]:

@@ -15,7 +15,7 @@ from brian2.groups.group import Group
 from rwta_sim.agents.brian2.built import Built
 from rwta_sim.engines import Engine
 from rwta_sim.errors import ConfigError
-from rwta_sim.loop.probes import Chosen, Drained, Population, Probe, Sampling, Spikes, choose
+from rwta_sim.loop.probes import Chosen, Drained, Population, Probe, Sampling, Spikes, choose, spikes_of
 
 __all__ = ["CLOCK", "Watch"]
 
@@ -106,13 +106,11 @@ class Watch:
 
     def _drained(self, engine: Engine) -> Drained:
         decisions = (engine.steps_done - self._start) // self._steps
-        spikes = {}
-        for name, monitor in self._spikes.items():
-            events = engine.drain(monitor)
-            step = np.rint(events["t"] / self._dt).astype(np.int64) - self._start
-            ends = np.searchsorted(step, np.arange(1, decisions + 1) * self._steps)
-            within = step % self._steps * self._dt
-            spikes[name] = Spikes(events["i"].astype(np.int32), within, np.diff(ends, prepend=0))
+        lengths = np.full(decisions, self._steps)
+        spikes = {
+            name: spikes_of(engine.drain(monitor), self._dt, lengths, self._start)
+            for name, monitor in self._spikes.items()
+        }
         states = {
             name: np.asarray(engine.drain(monitor)[monitor.record_variables[0]], float)
             for name, monitor in self._states.items()

@@ -11,6 +11,7 @@ from brian2 import Network, SpikeMonitor
 from rwta_sim.agents.brian2.built import Built, build, explained
 from rwta_sim.agents.brian2.experiment import Brian2Experiment
 from rwta_sim.agents.brian2.sampling import CLOCK, Watch
+from rwta_sim.agents.credited import CreditedSystem
 from rwta_sim.engines import make_engine
 from rwta_sim.learning.credit import Credit
 from rwta_sim.learning.critics import CriticInputs
@@ -27,7 +28,7 @@ __all__ = ["Brian2System"]
 Result = TypeVar("Result")
 
 
-class Brian2System(EncodedSystem):
+class Brian2System(CreditedSystem, EncodedSystem):
     """See `Brian2Experiment`.
 
     An episode starts from the state that the network was built with, but for the variables that are kept. The action is
@@ -232,14 +233,9 @@ class Brian2System(EncodedSystem):
     def drain(self) -> Drained:
         return self._watch.drain(self.engine)
 
-    def values(self, features: Sequence[np.ndarray]) -> np.ndarray:
-        return self._credit.critic.state_values(np.array(features))
-
-    def hear(self, notes: bool) -> None:
-        self._credit.hear(notes)
-
-    def heard(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._credit.heard()
+    @property
+    def credit(self) -> Credit:
+        return self._credit
 
     def recorded(self) -> dict[str, np.ndarray]:
         """Every spike since it was built: of the inputs, if they spike, and of the other groups, the actions last."""

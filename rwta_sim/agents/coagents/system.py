@@ -15,6 +15,7 @@ from rwta_sim.agents.coagents.perturb import PERTURBATIONS, perturb
 from rwta_sim.agents.coagents.rule import ballot, score
 from rwta_sim.agents.coagents.slips import SHIFT, check_grid, credited, heard_of, moved
 from rwta_sim.agents.coagents.update import LocalUpdate
+from rwta_sim.agents.credited import CreditedSystem
 from rwta_sim.agents.parameter_noise import Block, whole
 from rwta_sim.agents.perturbable import PerturbableSystem
 from rwta_sim.engines import make_engine, run_session
@@ -42,7 +43,7 @@ class _Evidence(NamedTuple):
     before: np.ndarray | None
 
 
-class CoagentSystem(EncodedSystem, PerturbableSystem):
+class CoagentSystem(CreditedSystem, EncodedSystem, PerturbableSystem):
     """See `CoagentExperiment`.
 
     Parameters
@@ -258,14 +259,9 @@ class CoagentSystem(EncodedSystem, PerturbableSystem):
         found = {"p": hidden.p, "y": hidden.y, "p_votes": outputs.p.reshape(self._shape), "votes": self._votes}
         return found[probe].copy() if probe in found else super().read(probe)
 
-    def values(self, features: Sequence[np.ndarray]) -> np.ndarray:
-        return self._credit.critic.state_values(np.array(features))
-
-    def hear(self, notes: bool) -> None:
-        self._credit.hear(notes)
-
-    def heard(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._credit.heard()
+    @property
+    def credit(self) -> Credit:
+        return self._credit
 
     def lesion(self, name: str, target: str, rng: np.random.Generator) -> None:
         spec = self.experiment.network

@@ -182,10 +182,11 @@ class RWTAExperiment(Experiment):
             )
         if network.warm_up is not None:
             self._warm_up_fits(network.warm_up)
-        if decision.clear == "decision" and (longest := max(network.delays)) > 0:
-            if round(longest / float(network.dt)) >= decision.steps - 1:
+        if decision.clear == "decision" and (longest := max(network.delay_steps)) > 0:
+            if longest >= decision.steps - 1:
+                delay = format_quantity(max(network.delays) * second)
                 raise ValueError(
-                    f"network.delay = {format_quantity(longest * second)}: no spike arrives within a decision "
+                    f"network.delay = {delay}: no spike arrives within a decision "
                     f"({decision.steps} steps of {format_quantity(network.dt)}), which starts from cleared traces: "
                     "shorten it, raise decision.steps, or set decision.clear = 'episode'"
                 )

@@ -13,7 +13,7 @@ from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.engines import Engine, run_session
 from rwta_sim.learning import Decision
-from rwta_sim.loop.probes import Drained, Spikes
+from rwta_sim.loop.probes import Drained, placed, spikes_of
 from rwta_sim.loop.session import Session
 from rwta_sim.seeding import EpisodeSeeds
 
@@ -116,23 +116,12 @@ class SpikingActor(Actor):
         if hasattr(network, "neuron_spikes"):
             monitors = {"inputs": network.input_spikes, "neurons": network.neuron_spikes}
             spikes = {
-                group: self._spikes(engine.drain(monitor), first, lengths)
+                group: spikes_of(engine.drain(monitor), self._dt, lengths, first)
                 for group, monitor in monitors.items()
                 if monitor is not None
             }
         states = {name: engine.drain(m)[m.record_variables[0]] for name, m in network.state_monitors.items()}
         return Drained(len(lengths), spikes, states)
-
-    def _spikes(self, events: dict[str, np.ndarray], first: int, lengths: np.ndarray) -> Spikes:
-        decision, t = self._placed(events["t"], first, lengths)
-        return Spikes(events["i"].astype(np.int32), t, np.bincount(decision, minlength=len(lengths)))
-
-    def _placed(self, t: np.ndarray, first: int, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """In which of the decisions of these lengths, of which one began at step `first`, times are, and how long after
-        its start."""
-        step, ends = np.rint(t / self._dt).astype(np.int64) - first, np.cumsum(lengths)
-        decision = np.searchsorted(ends, step, side="right")
-        return decision, (step - (ends - lengths)[decision]) * self._dt
 
     def recorded(self) -> dict[str, np.ndarray]:
         """Every spike, where the network has monitors; see `rwta_sim.lab.recording.record_episode`."""
@@ -147,7 +136,7 @@ class SpikingActor(Actor):
         }
         if self.spec.race is not None:  # each decision in a place as long as the longest may take
             for name in ("input_t", "neuron_t"):
-                decision, t = self._placed(found[name], 0, np.array(self._lengths or [], np.int64))
+                decision, t = placed(found[name], self._dt, np.array(self._lengths or [], np.int64), 0)
                 found[name] = t + decision * self.spec.steps * self._dt
         return found
 

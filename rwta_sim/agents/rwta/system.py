@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
+from rwta_sim.agents.credited import CreditedSystem
 from rwta_sim.agents.parameter_noise import Block
 from rwta_sim.agents.perturbable import PerturbableSystem
 from rwta_sim.agents.rwta.actor import Actor
@@ -28,6 +29,7 @@ from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.engines import make_engine
 from rwta_sim.learning import Decision, Learner, LearnerBase, RecentLearner, RolloutLearner
+from rwta_sim.learning.credit import Credit
 from rwta_sim.learning.critics import CriticInputs
 from rwta_sim.learning.rules import Rule
 from rwta_sim.loop.encoded_system import EncodedSystem
@@ -49,7 +51,7 @@ _LEARNER = "learner."
 _FORGOTTEN = np.empty(0)
 
 
-class RWTASystem(EncodedSystem, PerturbableSystem):
+class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
     """A recurrent winner-take-all network that acts and learns, from spikes or as its mean field.
 
     Parameters
@@ -397,14 +399,9 @@ class RWTASystem(EncodedSystem, PerturbableSystem):
     def drain(self) -> Drained:
         return self.actor.drain()
 
-    def values(self, features: Sequence[np.ndarray]) -> np.ndarray:
-        return self._learning().credit.critic.state_values(np.array(features))
-
-    def hear(self, notes: bool) -> None:
-        self._learning().credit.hear(notes)
-
-    def heard(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._learning().credit.heard()
+    @property
+    def credit(self) -> Credit:
+        return self._learning().credit
 
     def free_blocks(self) -> list[Block]:
         return free_blocks(self.actor.weights)

@@ -70,7 +70,7 @@ class _ScoreFunction(HistoryRule):
     def _keep_causes(self, decoder: Decoder, lasting: bool) -> None:
         network, blocks = self.network, set(self.network.spec.present_blocks)
         # A spike acts from the next step on, or later by the delay; without ha a hidden spike reaches nothing.
-        delay = round(network.spec.delays[1] / float(network.spec.dt))
+        _, delay, _ = network.spec.delay_steps
         # Where traces outlast the decision, its last hidden spikes cause later actions.
         late = self.steps - 1 if lasting else max(self.steps - 2 - delay, -1)
         self.last[network.hidden] = late if "ha" in blocks else -1
