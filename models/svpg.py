@@ -105,7 +105,8 @@ def cartpole_positions() -> RWTAExperiment:
     the inputs, which are currents, tell the present. PPO on whole episodes, because the critic sees no velocities
     either: its TD error taught nothing, even to a network that was shown two observations at a time. A policy that is
     made to stay uncertain goes on learning: with a fifth of the entropy weight, falling to nothing, it was certain
-    after 400 episodes, and then lost most of what it could.
+    after 400 episodes, and then lost most of what it could. On a go signal, because a velocity is told by how two
+    decisions differ, best at the end of the second: a last spike is 10 of its 50 ms old.
     """
     feed_forward = _living(
         "cartpole-positions",
@@ -115,7 +116,7 @@ def cartpole_positions() -> RWTAExperiment:
         TrainingSpec(episodes=1200, validate_every=50, validation_episodes=20, target=500.0),
         circuits=32,
         weight_sd=0.5,
-        decision=DecisionSpec(steps=50, clear="episode", gain=3.0),
+        decision=DecisionSpec(steps=50, clear="episode", gain=3.0, go_signal=True),
         rule=Feedback(depth=3),
         modulation=PPO(lam=0.95, normalise=True),
         optimiser=Adam(),

@@ -99,7 +99,9 @@ class NetworkArrays(Weights):
         self._refractory = network.spec.refractory is not None
         self._q_spike = view("q_spike") if self._refractory else self.q
         self.preference = view("u_seen") if self._refractory else self.q
-        self._gain = view("action_gain") if "action_gain" in network.neurons.variables else None
+        self._gain, self._t_go = (
+            view(name) if name in network.neurons.variables else None for name in ("action_gain", "t_go")
+        )
 
     def _view_times(self) -> None:
         """Of each neuron's last spike, and since when traces, eligibilities and noise count."""
@@ -204,9 +206,11 @@ class NetworkArrays(Weights):
         elif gain != 1:
             raise ValueError(f"gain = {gain}: this network has none; make it with gained = True")
 
-    def begin_decision(self) -> None:
-        """Start counting spikes, with no eligibility."""
+    def begin_decision(self, steps: int = 0) -> None:
+        """Start counting spikes, with no eligibility; the go signal comes in the last of so many steps."""
         self._start = self._engine.steps_done
+        if self._t_go is not None:
+            self._t_go[...] = (self._start + steps - 1) * self._dt
         self._n_spikes.fill(0.0)
         for state in self._plastic:
             state.fill(0.0)

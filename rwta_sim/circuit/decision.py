@@ -22,6 +22,11 @@ class DecisionSpec(Settings):
     inverse temperature: the same competition, more certain of what it prefers. Learning needs to explore, and stays at
     1. What the locus coeruleus is thought to do when an animal exploits what it knows (Aston-Jones and Cohen 2005,
     Annu. Rev. Neurosci. 28:403).
+
+    **go_signal**: the action circuit is held silent until the last step of a decision, in which exactly one of its
+    neurons fires, drawn from its q: motor output waits for a go cue, as in delayed-response tasks. The spike that acts
+    is then never older than the decision's end, while without it a last spike at 100 Hz is 10 ms old in the mean; and
+    q of the action circuit is the probability of the action, exactly.
     """
 
     steps: PositiveInt = Field(10, le=1_000_000, description="time steps in a decision")
@@ -36,6 +41,10 @@ class DecisionSpec(Settings):
         le=1000,
         description="factor of the action circuit's potentials in evaluations and validations; while learning it is 1",
     )
+    go_signal: bool = Field(
+        False,
+        description="the action circuit is silent until the last step of a decision, in which one of it fires",
+    )
     clear: Literal["decision", "episode"] = Field(
         "decision", description="when traces and currents start from zero: at each decision or each episode"
     )
@@ -48,7 +57,12 @@ class DecisionSpec(Settings):
     )
 
     @model_validator(mode="after")
-    def _race_can_be_won(self) -> DecisionSpec:
+    def _circuit_can_speak(self) -> DecisionSpec:
+        if self.go_signal and self.decoder != "last_spike":
+            raise ValueError(
+                "go_signal leaves the action circuit one spike in a decision, so there is nothing to count: set "
+                f"decision.decoder = 'last_spike', got {self.decoder!r}"
+            )
         if self.race is None:
             if self.time_cost > 0:
                 raise ValueError(
@@ -61,6 +75,8 @@ class DecisionSpec(Settings):
                 f"race = {self.race}: so many spikes of one neuron cannot come before the deadline of steps = "
                 f"{self.steps}: raise decision.steps"
             )
+        if self.go_signal:
+            raise ValueError("race and go_signal both say when the action circuit speaks: leave one out")
         if self.clear != "decision":
             raise ValueError("race needs clear = 'decision': the spike that ends it is not felt by a later decision")
         return self

@@ -82,6 +82,8 @@ class Details:
         Inputs are the current I_in.
     gain : bool
         Potentials are multiplied by a gain.
+    go : bool
+        The action circuit fires on a go signal alone.
     own_kernels : tuple of str
         Constants of the kernel that each neuron has for itself; then its potential is made of its currents from each
         of the projections `currents`. Empty: constants of the namespace, one current.
@@ -94,6 +96,7 @@ class Details:
     faults: bool = False
     input_current: bool = False
     gain: bool = False
+    go: bool = False
     own_kernels: tuple[str, ...] = ()
     currents: tuple[str, ...] = ()
 
@@ -149,12 +152,13 @@ def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, det
     b : 1  # bias
     {_INPUT_CURRENT if details.input_current else ""}
     {_GAIN if details.gain else ""}
+    {_GO if details.go else ""}
     u = clip({potential}, -U_MAX, U_MAX) : 1
     q : 1  # firing probability within the circuit
     n_spikes : 1  # spikes since the counter was cleared
     t_spike : second  # time of the last spike
     circuit : integer (constant)
-    {_SHARED[inhibition, firing]}
+    {_SHARED[inhibition, "one_hot" if details.go else firing]}
     {details.constants()}
     {_FRESH if details.clears else ""}
     {_NOISE if details.noise else ""}
@@ -167,6 +171,12 @@ def neuron_equations(kernel: Kernel, firing: Firing, inhibition: Inhibition, det
 _INPUT_CURRENT = "I_in : 1  # sum w s of the inputs, constant in a decision"
 
 _GAIN = "action_gain : 1  # inverse temperature"
+
+#: Time of the go signal, and whether it is here.
+_GO = """
+t_go : second (shared)
+go = int(abs(t - t_go) < 0.5*dt) : 1 (shared)
+"""
 
 _FRESH = "t_fresh : second (shared)  # first step after the last clearing"
 
@@ -265,12 +275,20 @@ NEURON_THRESHOLD = {
     ("fused", "poisson"): "fires(rand(), q*rho_hat*dt)",
 }
 
+#: In poisson firing, of hidden neurons, and of action neurons on the go signal. The random number comes first: where
+#: the other side is not evaluated, it is drawn all the same.
+NEURON_THRESHOLD_GO = {
+    inhibition: f"(({NEURON_THRESHOLD[inhibition, 'poisson']}) and i < first_action) or "
+    f"(({NEURON_THRESHOLD[inhibition, 'one_hot']}) and i >= first_action and go > 0.5)"
+    for inhibition in ("equations", "fused")
+}
+
 #: As the first above. The last neuron may be refractory, so the draw is scaled to stay below any rounded sum of q.
 NEURON_THRESHOLD_REFRACTORY = "draw*(1 - 1e-12) >= below and draw*(1 - 1e-12) < below + q"
 
 
-def inhibition_equations(firing: Firing, inhibition: Inhibition) -> str:
-    """One inhibitory unit per circuit; `coarse` and `Z` are summed over the circuit."""
+def inhibition_equations(draws: bool, inhibition: Inhibition) -> str:
+    """One inhibitory unit per circuit; `coarse` and `Z` are summed over the circuit; `draws`: it decides who fires."""
     sums = """
     coarse : 1
     Z : 1
@@ -279,8 +297,8 @@ def inhibition_equations(firing: Firing, inhibition: Inhibition) -> str:
     winner = "winner : integer  # index of the neuron that fires in this step"
     return f"""
     {sums if inhibition == "equations" else "competed : integer (shared)"}
-    {draw if firing == "one_hot" else ""}
-    {winner if (inhibition, firing) == ("fused", "one_hot") else ""}
+    {draw if draws else ""}
+    {winner if draws and inhibition == "fused" else ""}
     """
 
 

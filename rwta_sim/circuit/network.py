@@ -91,6 +91,8 @@ class RWTANetwork(Wiring):
         where decisions start without traces and all neurons have the kernel of the spec, and quicker.
     gained : bool
         Whether potentials have a gain, ``neurons.action_gain``, 1 at the start.
+    go_signal : bool
+        Whether action neurons fire on a go signal alone: one of them in the step at ``neurons.t_go``.
     sampled : mapping of Sampled, optional
         Variables to be recorded by a StateMonitor each, ``state_monitors``, by any name.
     sample_steps : int
@@ -131,6 +133,7 @@ class RWTANetwork(Wiring):
         history: int = 0,
         record_traces: bool = True,
         gained: bool = False,
+        go_signal: bool = False,
         plasticity: PlasticSynapse | None = None,
         faults: bool = False,
         sampled: Mapping[str, Sampled] | None = None,
@@ -142,6 +145,8 @@ class RWTANetwork(Wiring):
                 "record_traces = False needs one kernel and one delay for all neurons: leave tau_spread and delays by "
                 "block out"
             )
+        if go_signal and (spec.firing == "one_hot" or spec.refractory is not None):
+            raise ValueError("go_signal needs firing = 'poisson', without refractory neurons")
         weights = self.initial_weights(rng)
         self.plasticity = plasticity
         self.kappa_0 = spec.kernel.amplitude(spec.dt, spec.circuit_rate)
@@ -153,6 +158,7 @@ class RWTANetwork(Wiring):
             faults=faults,
             input_current=spec.inputs == "current",
             gain=gained,
+            go=go_signal,
             own_kernels=own_kernels,
             currents=tuple(p.name for p in self.spiking_projections) if own_kernels else (),
         )
@@ -224,6 +230,8 @@ class RWTANetwork(Wiring):
         """What the equations name and no group has."""
         spec, details = self.spec, self._details
         constants = {**circuits.CONSTANTS, "rho_hat": spec.circuit_rate, "fires": fires}
+        if details.go:
+            constants["first_action"] = self.action.start
         if not details.own_kernels:
             constants |= {**spec.kernel.namespace(), "kappa_0": self.kappa_0}
         if spec.kernel.off_delay is not None:
@@ -269,6 +277,8 @@ class RWTANetwork(Wiring):
         self.neurons.circuit = self.circuit
         if details.gain:
             self.neurons.action_gain = 1.0
+        if details.go:
+            self.neurons.t_go = self.long_ago * second
         self.neurons.t_spike = self.long_ago * second
         if details.noise:
             for code, order in ((circuits.NOISE_FIRST, -2), (circuits.NOISE_SECOND, -1)):
@@ -303,7 +313,14 @@ class RWTANetwork(Wiring):
         firing, inhibition = self.spec.firing, self.spec.inhibition
         if self._details.refractory and (firing, inhibition) == ("one_hot", "equations"):
             return circuits.NEURON_THRESHOLD_REFRACTORY
+        if self._details.go:
+            return circuits.NEURON_THRESHOLD_GO[inhibition]
         return circuits.NEURON_THRESHOLD[inhibition, firing]
+
+    @property
+    def _draws(self) -> bool:
+        """Whether circuits decide who of them fires next."""
+        return self.spec.firing == "one_hot" or self._details.go
 
     @property
     def may_be_late(self) -> bool:
@@ -388,9 +405,9 @@ class RWTANetwork(Wiring):
         spec = self.spec
         self.inhibition = self._group(
             len(self.starts) - 1,
-            circuits.inhibition_equations(spec.firing, spec.inhibition),
+            circuits.inhibition_equations(self._draws, spec.inhibition),
             "rwta_inhibition",
-            dtype={"draw": np.float64} if spec.firing == "one_hot" else {},
+            dtype={"draw": np.float64} if self._draws else {},
         )
         self._circuit_synapses: list[Synapses] = []
         if spec.inhibition == "fused":
@@ -399,19 +416,17 @@ class RWTANetwork(Wiring):
             self._sum()
 
     def _fuse(self) -> None:
-        draws = self.spec.firing == "one_hot"
-        if draws:
+        if self._draws:
             self.neurons.winner = linked_var(self.inhibition, "winner", index=self.circuit)
         self._namespace["compete"] = competition(
-            self.starts, self.neurons, self.inhibition, draws, self._details.refractory
+            self.starts, self.neurons, self.inhibition, self._draws, self._details.refractory
         )
         self.inhibition.run_regularly(
             circuits.COMPETE, clock=self.clock, when=circuits.WHEN_INHIBIT, order=3, name="rwta_compete"
         )
 
     def _sum(self) -> None:
-        firing = self.spec.firing
-        for name in ("coarse", "Z", *(["draw"] if firing == "one_hot" else [])):
+        for name in ("coarse", "Z", *(["draw"] if self._draws else [])):
             setattr(self.neurons, name, linked_var(self.inhibition, name, index=self.circuit))
         # Until the first step has summed the circuits, a plain state is a uniform one.
         self.inhibition.coarse = self.inhibition.Z = np.diff(self.starts).astype(float)
@@ -421,7 +436,7 @@ class RWTANetwork(Wiring):
         pool.connect(i=np.arange(self.n_neurons), j=self.circuit)
         self._circuit_synapses.append(pool)
         order = {"coarse_post": 0, "Z_post": 1, "below_post": 3}
-        if firing == "one_hot":
+        if self._draws:
             last = np.zeros(self.n_neurons, dtype=bool)
             last[self.starts[1:] - 1] = True
             self.neurons.last = last

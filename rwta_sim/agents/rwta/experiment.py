@@ -160,6 +160,27 @@ class RWTAExperiment(Experiment):
         return self
 
     @model_validator(mode="after")
+    def _go_signal_fits(self) -> RWTAExperiment:
+        rule = self.learning.rule
+        for found, why in (
+            (self.dynamics == "rate", "needs spikes: set dynamics = 'spiking'"),
+            (self.engine.name == "events", "is given in a time step: set engine.name = 'compiled'"),
+            (
+                self.network.firing == "one_hot",
+                "has nothing to wait for where a circuit fires in every step: set network.firing = 'poisson'",
+            ),
+            (self.network.refractory is not None, "needs neurons that may fire: leave network.refractory out"),
+            (
+                rule.needs_history or self.learning.apply == "synapses",
+                f"needs a rule that reads the end of a decision, and learning.rule.kind = {rule.kind!r} with "
+                f"learning.apply = {self.learning.apply!r} sums over its steps: take 'feedback' or 'last_step'",
+            ),
+        ):
+            if self.decision.go_signal and found:
+                raise ValueError(f"decision.go_signal {why}")
+        return self
+
+    @model_validator(mode="after")
     def _details_fit(self) -> RWTAExperiment:
         network, decision = self.network, self.decision
         if network.published_code and self.learning.rule.follows_weights:

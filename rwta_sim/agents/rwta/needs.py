@@ -48,7 +48,8 @@ def network_needs(experiment: RWTAExperiment, n_inputs: int, n_actions: int) -> 
     each = width + _synapse_bytes(spec, plasticity)
     of_input = width if spec.inputs == "current" else each
     needs = [Need(count, _NEURON * n + of_input * of_inputs + (each + 1) * of_neurons, advice), *structure]
-    if (within := _within_circuits(spec, n_actions, plasticity)) > 0:
+    draws = spec.firing == "one_hot" or experiment.decision.go_signal
+    if (within := _within_circuits(spec, n_actions, plasticity, draws)) > 0:
         needs.append(Need("synapses within circuits", within, "lower network.hidden_size or network.hidden_circuits"))
     if rows := _history_rows(experiment):
         values = 3 if _records_traces(experiment) else 2
@@ -107,9 +108,9 @@ def _synapse_bytes(spec: NetworkSpec, plasticity: PlasticSynapse | None) -> int:
     return _ENDPOINTS + 4 * pathways + 8 * variables
 
 
-def _within_circuits(spec: NetworkSpec, n_actions: int, plasticity: PlasticSynapse | None) -> int:
+def _within_circuits(spec: NetworkSpec, n_actions: int, plasticity: PlasticSynapse | None, draws: bool) -> int:
     pairs, neurons = sum(size**2 for size in (*spec.hidden_sizes, n_actions)), spec.n_hidden + n_actions
-    ladder = _PAIR * pairs // 2 if (spec.inhibition, spec.firing) == ("equations", "one_hot") else 0
+    ladder = _PAIR * pairs // 2 if spec.inhibition == "equations" and draws else 0
     remembers = spec.refractory is not None and spec.firing == "poisson"
     every = remembers + (plasticity is not None and bool(plasticity.on_circuit))
     return ladder + every * (_ENDPOINTS + 4) * pairs + neurons**2 * bool(every)

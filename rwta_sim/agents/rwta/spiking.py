@@ -60,7 +60,7 @@ class SpikingActor(Actor):
         arrays.drive_inputs(drive)
         if self._each_decision:
             arrays.clear()
-        arrays.begin_decision()
+        arrays.begin_decision(self.spec.steps)
         yield
         steps = self.spec.steps
         if self.spec.race is not None:

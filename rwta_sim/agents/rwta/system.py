@@ -162,6 +162,7 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
                     record=self._record,
                     history=decision.steps if recalls else 0,
                     gained=decision.gain != 1,
+                    go_signal=decision.go_signal,
                     record_traces=decision.clear == "episode" or not experiment.network.one_trace,
                     plasticity=plasticity,
                     sampled=self._sampled,
