@@ -65,9 +65,10 @@ class SpikeReplay(Replay):
 
     Remembered of a decision are the traces kappa*S that its last step's potentials saw (of inputs that are currents,
     the currents): what was played stays as it was. A step of learning asks what the neurons that received these traces
-    would do *now*, ``q = softmax(b + W_s x_s + W x)`` with the weights of now, which is exactly the probability of the
-    action given the spikes before it, and ascends as the rule does, lambda of those q and the remembered traces as
-    presynaptic factors. The gradient of the entropy is that of the action circuit's q.
+    would do *now*, ``q = softmax(b + W_s x_s + W x)`` with the weights of now, and ascends as the rule does, lambda of
+    those q and the remembered traces as presynaptic factors. The gradient of the entropy is that of the action
+    circuit's q. In one_hot firing, and on a go signal, q is exactly the probability of the action given the spikes
+    before it; else in poisson firing the spike that acted was drawn some steps before the end, from the q of its time.
 
     Parameters
     ----------
