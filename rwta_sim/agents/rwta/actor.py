@@ -65,6 +65,8 @@ def decided(
     # In the action circuit the action that was taken counts as its spike, whoever took it.
     v[where] = 0.0
     v[where.start + action] = 1.0
+    if spoke[where.start] == 0.0:
+        spoke[where] = 1.0
     return Decision(
         drive=drive,
         input_trace=input_trace if input_trace.size else drive,
