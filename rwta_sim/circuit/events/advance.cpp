@@ -537,9 +537,9 @@ extern "C" void events_read(const Network *network, int64_t spikes, double steps
     for (int64_t i = 0; spikes && i < n.inputs; i++) input_trace[i] = n.parts > 1 ? y[i] - y[n.inputs + i] : y[i];
 }
 
-// The journal of the last decision, into arrays as long as it told.
-extern "C" void events_journal(Past *past, double *t, int32_t *what, double *posts) {
-    std::copy(past->noted_t.begin(), past->noted_t.end(), t);
-    std::copy(past->noted.begin(), past->noted.end(), what);
-    std::copy(past->posts.begin(), past->posts.end(), posts);
+// The journal of the last decision, as long as it told: times, posts, then what happened, in halves of numbers.
+extern "C" void events_journal(Past *past, double *out) {
+    out = std::copy(past->noted_t.begin(), past->noted_t.end(), out);
+    out = std::copy(past->posts.begin(), past->posts.end(), out);
+    if (!past->noted.empty()) std::memcpy(out, past->noted.data(), past->noted.size() * sizeof(int32_t));
 }

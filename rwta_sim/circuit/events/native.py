@@ -96,7 +96,7 @@ def _functions() -> _Functions | None:
         "advance": [_POINTER] * 3,
         "counts": [_POINTER] * 2,
         "copy": [_POINTER] * 5,
-        "journal": [_POINTER] * 4,
+        "journal": [_POINTER] * 2,
         "read": [_POINTER, _NUMBER, _REAL, _POINTER],
     }
     found = {}
@@ -227,10 +227,10 @@ class Native:
 
     def journal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the last decision; see `Journal`."""
-        decision = self._decision
-        t, what, posts = np.empty(decision.noted), np.empty(decision.noted, np.int32), np.empty(decision.posts)
-        self._call.journal(self._past, address(t), address(what), address(posts))
-        return t, what, posts
+        noted, told = self._decision.noted, self._decision.noted + self._decision.posts
+        out = np.empty(told + (noted + 1) // 2)  # in one piece: times, posts, and numbers of half the size
+        self._call.journal(self._past, address(out))
+        return out[:noted], out[told:].view(np.int32)[:noted], out[noted:told]
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Times (s) and numbers of the inputs that fired in the last decision, and of the neurons."""
