@@ -11,7 +11,7 @@ import numpy as np
 
 from rwta_sim.circuit.kernels import DoubleExponential, Rectangular
 from rwta_sim.circuit.wiring import Wiring
-from rwta_sim.exact._common import by_projection, check_count, check_vector, whole_matrices
+from rwta_sim.exact._common import by_projection, check_count, check_plain, check_vector, whole_matrices
 
 __all__ = ["Course", "Credited", "ExactEvents"]
 
@@ -99,9 +99,7 @@ class ExactEvents:
         spec = wiring.spec
         if spec.firing != "poisson":
             raise ValueError(f"network.firing = {spec.firing!r} has a time step: take ExactProcess")
-        details = ("refractory", "delay", "noise", "tau_spread", "warm_up", "published_code")
-        if given := [name for name in details if getattr(spec, name)]:
-            raise ValueError(f"network.{given[0]} = {getattr(spec, given[0])} is not enumerated here: leave it out")
+        check_plain(spec)
         if isinstance(spec.kernel, Rectangular):
             raise ValueError("a rectangular kernel ends at once, and quadrature needs what is smooth: take another")
         if not 0 < time < math.inf or events < 0 or nodes < 1:
