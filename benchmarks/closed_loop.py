@@ -35,7 +35,7 @@ from rwta_sim.lab.runs import versions
 #: Rounds, and about how many seconds each of them takes.
 FULL, QUICK = (7, 1.0), (3, 0.1)
 #: Of paths without a time step, which are timed by the CPU.
-EVENTS = (7, 0.3)
+EVENTS = (9, 0.3)
 #: Seconds after which `--quick` begins with no other network, so that it ends within five minutes.
 QUICK_LIMIT = 230.0
 #: For the check: standard deviation of the weights, and decisions.

@@ -34,8 +34,8 @@ def events(networks: Sequence[str], rounds: int, seconds: float) -> dict[str, An
             "normal with sd 0.1. Learning: traces cleared, then the score function of the decision, applied to all "
             "weights.",
             "",
-            f"CPU time of the process of each path (other work shares the machine): lowest and median of {rounds} "
-            f"rounds of about {seconds:g} s, the paths in turns.",
+            f"CPU time of the process of each path (other work shared the machine, which makes all slower): lowest and "
+            f"median of {rounds} rounds of about {seconds:g} s, the paths in turns.",
             "",
             *(f"- `{name}`: {what}." for name, what in {**FORWARD, **LEARNING}.items()),
             "",

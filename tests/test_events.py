@@ -21,6 +21,7 @@ from rwta_sim.engines import CompiledEngine
 from rwta_sim.errors import ConfigError
 from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.recording import record_episode
+from rwta_sim.loop.policy import policy_entropy
 from rwta_sim.native.build import can_build
 
 KERNELS = {
@@ -84,6 +85,10 @@ def test_compiled_code_gives_the_numbers_of_python(name):
             np.testing.assert_array_equal(e, other_e)
         for spikes, expected in zip(*(network.spikes() for network in both), strict=True):
             np.testing.assert_array_equal(spikes, expected)
+        readout, action = both[1].read(50), both[1].network.action
+        for read, same in zip(both[0].read(50), readout, strict=True):
+            np.testing.assert_array_equal(read, same)
+        assert readout.told.entropy == policy_entropy(readout.q[action])
     assert one.x.any() and found.bias.any() and all(e.any() for e in found.weights)
 
 

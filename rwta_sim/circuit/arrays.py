@@ -13,7 +13,7 @@ from rwta_sim.circuit.history import HistoryRecorder
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.plasticity import PlasticSynapse
 from rwta_sim.circuit.projection import Projection
-from rwta_sim.circuit.readout import NativeReader, Readout
+from rwta_sim.circuit.readout import NativeReader, Readout, Told
 from rwta_sim.circuit.spikes import SpikeRows
 from rwta_sim.circuit.wiring import Weights
 from rwta_sim.engines.base import Engine
@@ -275,12 +275,16 @@ class NetworkArrays(Weights):
         """What the decision came to, of so many steps; its q are those of `last_probabilities`."""
         if self._reader is None:
             counts, v = self.spike_counts(), self.last_spikes()
-            rates, inputs = (counts - v) / max(steps - 1, 1), self._input_seen.copy()
-            return Readout(counts, v, rates, self.spoke(v), self.last_probabilities(v), self.trace(), inputs)
+            rates, inputs, q = (counts - v) / max(steps - 1, 1), self._input_seen.copy(), self.last_probabilities(v)
+            return Readout(counts, v, rates, self.spoke(v), q, self.trace(), inputs, self._told(counts, v, q))
         result = self._reader.read((self._start - 0.5) * self._dt, steps)
         if self._refractory and self._poisson:
-            return result._replace(q=self.last_probabilities(result.v))
+            q = self.last_probabilities(result.v)
+            return result._replace(q=q, told=self._told(result.counts, result.v, q))
         return result
+
+    def _told(self, counts: np.ndarray, v: np.ndarray, q: np.ndarray) -> Told:
+        return Told.of(counts, v[self.network.action], q[self.network.action])
 
     def fired(self) -> np.ndarray:
         """1.0 for the neurons that spiked in the last step; shape (n_neurons,)."""

@@ -13,6 +13,7 @@ inputs and biases are the paper's.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -326,18 +327,18 @@ class MeanField:
         """
         # Not those of the inputs, which may be many.
         weights = {p.name: np.asarray(weights[p.name], dtype=self.dtype) for p in self._recurrent}
-        total = score
-        enough = 10 * np.finfo(self.dtype).eps * np.abs(score).max(initial=0.0)
-        for _ in range(depth - 1):
-            back = np.zeros_like(score)
+        total, last = score, depth - 2
+        enough = 10 * np.finfo(self.dtype).eps * np.abs(score).max(initial=0.0) if last > 0 else 0.0
+        for step in range(depth - 1):
+            back = np.zeros(score.shape, score.dtype)
             for p in self._recurrent:
                 back[:, p.source] += p.backwards(total[:, p.target], weights[p.name])
             new = score + self._jacobian(q, back)
-            change = np.abs(new - total).max(initial=0.0)
+            settled = step < last and np.abs(new - total).max(initial=0.0) <= enough
             if self.spec.damping:
                 new += self.dtype.type(self.spec.damping) * (total - new)
             total = new
-            if change <= enough:
+            if settled:
                 break
         return total
 
@@ -369,4 +370,11 @@ def _largest(x: np.ndarray) -> np.ndarray:
 
 
 def _sums(x: np.ndarray) -> np.ndarray:
-    return np.asarray(x @ np.ones(x.shape[-1], x.dtype))
+    return np.asarray(x @ _ones(x.shape[-1], x.dtype))
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(size: int, dtype: np.dtype) -> np.ndarray:
+    ones = np.ones(size, dtype)
+    ones.flags.writeable = False
+    return ones

@@ -1,4 +1,5 @@
 // What a decision came to, in one pass over the state of a network: see readout.py.
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -7,7 +8,7 @@ struct State {
     const int64_t *starts;             // of the circuits, and their end
     const int32_t *fired;              // who fired in the last step, and at [neurons] how many; null in poisson firing
     const double *t_spike, *n_spikes, *q, *seen, *input_seen;
-    double *out; // rows of `neurons`: counts, v, rates, spoke, q, trace; then the inputs' traces
+    double *out; // rows of `neurons`: counts, v, rates, spoke, q, trace; the inputs' traces; `Told`
 };
 
 static void circuit_of_last_spikes(const State &s, int64_t from, int64_t to, double since, double *v) {
@@ -18,6 +19,17 @@ static void circuit_of_last_spikes(const State &s, int64_t from, int64_t to, dou
     for (int64_t i = from; i < to; i++) ties += s.t_spike[i] == latest;
     for (int64_t i = from; i < to; i++)
         if (s.t_spike[i] == latest) v[i] = 1.0 / double(ties);
+}
+
+// Spikes, entropy of the action circuit's q, and which of its neurons fired last by itself, or -1.
+static void tell(const State &s, const double *counts, const double *v, const double *q, double *told) {
+    told[0] = told[1] = 0.0, told[2] = -1.0;
+    for (int64_t i = 0; i < s.neurons; i++) told[0] += counts[i];
+    const int64_t from = s.starts[s.circuits - 1];
+    for (int64_t i = from; i < s.neurons; i++) {
+        if (q[i] != 0.0) told[1] -= q[i] * std::log(q[i]);
+        if (v[i] == 1.0) told[2] = double(i - from);
+    }
 }
 
 extern "C" void read_out(const State *state, double since, double steps_but_one) {
@@ -41,4 +53,5 @@ extern "C" void read_out(const State *state, double since, double steps_but_one)
     std::memcpy(q, s.q, n * sizeof(double));
     std::memcpy(trace, s.seen, n * sizeof(double));
     if (s.inputs) std::memcpy(trace + n, s.input_seen, s.inputs * sizeof(double));
+    tell(s, counts, v, q, trace + n + s.inputs);
 }

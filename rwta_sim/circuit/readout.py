@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -16,7 +17,34 @@ import numpy as np
 
 from rwta_sim.native import native_function
 
-__all__ = ["NativeReader", "Readout"]
+__all__ = ["NativeReader", "Readout", "Told"]
+
+
+class Told(NamedTuple):
+    """Numbers of a decision.
+
+    Attributes
+    ----------
+    spikes : float
+        Of all neurons.
+    entropy : float
+        Of the action circuit's q (nats).
+    last : int
+        Of the action circuit's neurons, from 0, the one that by itself fired last; -1: it was silent, or several did.
+    """
+
+    spikes: float
+    entropy: float
+    last: int
+
+    @classmethod
+    def of(cls, counts: np.ndarray, last: np.ndarray, policy: np.ndarray) -> Told:
+        """Of all counts, and the action circuit's part of `Readout.v` and `Readout.q`."""
+        entropy, fired = 0.0, last.tolist()  # a handful: faster than NumPy
+        for p in policy.tolist():
+            if p != 0.0:
+                entropy -= p * math.log(p) if p > 0.0 else math.nan
+        return cls(float(np.add.reduce(counts)), entropy, fired.index(1.0) if 1.0 in fired else -1)
 
 
 class Readout(NamedTuple):
@@ -39,6 +67,7 @@ class Readout(NamedTuple):
         kappa*S as the last step's potentials saw it.
     input_trace
         The same of the inputs, shape (n_inputs,); empty where they have none.
+    told : Told
     """
 
     counts: np.ndarray
@@ -48,6 +77,14 @@ class Readout(NamedTuple):
     q: np.ndarray
     trace: np.ndarray
     input_trace: np.ndarray
+    told: Told
+
+    @classmethod
+    def of_rows(cls, out: np.ndarray, n: int) -> Readout:
+        """What compiled code has written: rows of `n` neurons, the inputs' traces, and what is `told`."""
+        spikes, entropy, last = out[-3:].tolist()
+        counts, v, rates, spoke, q, trace = out[: 6 * n].reshape(6, n)
+        return cls(counts, v, rates, spoke, q, trace, out[6 * n : -3], Told(spikes, entropy, int(last)))
 
 
 class _State(ctypes.Structure):
@@ -96,7 +133,7 @@ class NativeReader:
     ) -> None:
         n = len(q)
         self._neurons = n
-        self._out = np.zeros(6 * n + len(input_seen))
+        self._out = np.zeros(6 * n + len(input_seen) + len(Told._fields))
         views = {"t_spike": t_spike, "n_spikes": n_spikes, "q": q, "seen": seen, "input_seen": input_seen}
         self._keep = {**views, "starts": starts, "fired": fired, "out": self._out}  # their memory is used
         pointers = {name: None if array is None else array.ctypes.data for name, array in self._keep.items()}
@@ -117,13 +154,4 @@ class NativeReader:
     def read(self, since: float, steps: int) -> Readout:
         """What happened after the time `since` (s), in a decision of so many steps."""
         self._function(self._where, since, max(steps - 1, 1))
-        n, out = self._neurons, self._out.copy()
-        return Readout(
-            out[:n],
-            out[n : 2 * n],
-            out[2 * n : 3 * n],
-            out[3 * n : 4 * n],
-            out[4 * n : 5 * n],
-            out[5 * n : 6 * n],
-            out[6 * n :],
-        )
+        return Readout.of_rows(self._out.copy(), self._neurons)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
 
 #: States of a network, or histories of a process, that are enumerated at the most: a few hundred MB.
@@ -17,6 +18,13 @@ def check_count(count: float, what: str, smaller: str) -> None:
     """Raise ValueError if `count` things called `what` are too many to enumerate."""
     if count > LIMIT:
         raise ValueError(f"{count:.3g} {what} are too many to enumerate, at most {LIMIT}: {smaller}")
+
+
+def check_plain(spec: NetworkSpec) -> None:
+    """Raise ValueError if a network has details that are not enumerated."""
+    details = ("refractory", "delay", "noise", "tau_spread", "warm_up", "published_code")
+    if given := [name for name in details if getattr(spec, name)]:
+        raise ValueError(f"network.{given[0]} = {getattr(spec, given[0])} is not enumerated here: leave it out")
 
 
 def winners(sizes: Sequence[int]) -> np.ndarray:

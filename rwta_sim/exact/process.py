@@ -10,7 +10,7 @@ import numpy as np
 from rwta_sim.circuit.decision import Decoder
 from rwta_sim.circuit.evidence import History
 from rwta_sim.circuit.wiring import Wiring
-from rwta_sim.exact._common import by_projection, check_count, check_vector, whole_matrices, winners
+from rwta_sim.exact._common import by_projection, check_count, check_plain, check_vector, whole_matrices, winners
 from rwta_sim.learning.decision import Decision
 
 __all__ = ["ExactProcess"]
@@ -60,10 +60,7 @@ class ExactProcess:
         steps: int,
         decoder: Decoder = "last_spike",
     ) -> None:
-        spec = wiring.spec
-        details = ("refractory", "delay", "noise", "tau_spread", "warm_up", "published_code")
-        if given := [name for name in details if getattr(spec, name)]:
-            raise ValueError(f"network.{given[0]} = {getattr(spec, given[0])} is not enumerated here: leave it out")
+        check_plain(wiring.spec)
         self.wiring, self.steps, self.decoder = wiring, steps, decoder
         self.drive = check_vector(drive, wiring.n_inputs, "drive")
         if (self.drive < 0).any() or (self.drive > 1).any():

@@ -74,14 +74,14 @@ class Ascent:
         weights, buffers = gradient.weights, gradient.buffers[:-1]
         network, whole = weights.network, [weights.weights[p.name] for p in gradient.projections]
         self._keep = gradient, [p.mask for p in network.projections]  # their memory is used
-        described, self._grown = [], []
+        described, grown = [], []
         for p, w, g, gain, mirrored in zip(
             gradient.projections, whole, buffers, gradient.gains, gradient.mirrors, strict=True
         ):
             mirror = mirrored is not None
             assert w.flags.c_contiguous and g.flags.c_contiguous and w.dtype == g.dtype == whole[0].dtype
             direct = not mirror and p.mask is None and gain == 1.0
-            self._grown.append(w if direct else g)
+            grown.append(w if direct else g)
             pointers = {"w": w.ctypes.data, "g": None if direct else g.ctypes.data}
             pointers["mask"] = None if p.mask is None else p.mask.ctypes.data
             where = {"source": p.source.start, "n_source": p.shape[0], "target": p.target.start, "n_target": p.shape[1]}
@@ -90,6 +90,8 @@ class Ascent:
                 names = ["targets", "first", "begin", *(["transposition"] if mirror else [])]
                 pointers |= {name: getattr(p.packing, name).ctypes.data for name in names}
             described.append(_Projection(mirrored=mirror, gain=gain, **where, **pointers))
+        #: What eligibilities are added to, and which of it is no weights and begins from zero.
+        self._grown, self._cleared = tuple(grown), [g for g in grown if any(g is other for other in buffers)]
         self._projections = (_Projection * len(described))(*described)
         self._fixed = ctypes.addressof(self._projections), len(described)
         self._dtype = whole[0].dtype
@@ -133,9 +135,8 @@ class Ascent:
         if isinstance(factors, Factors):
             self._follow(factors, rate, modulation)
             return
-        for way, g in zip(self._projections, self._grown, strict=True):
-            if way.g is not None:
-                g.fill(0.0)
+        for g in self._cleared:
+            g.fill(0.0)
         factors.add_to(self._grown, self._bias, rate * modulation)
         self._along(self._single, *self._fixed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self, TypeVar
@@ -57,14 +58,24 @@ def decided(
     DivergenceError
         If firing probabilities are no longer finite.
     """
-    counts, v, rates, spoke, q, trace, input_trace = readout
+    counts, v, rates, spoke, q, trace, input_trace, told = readout
     where = network.action
     policy = q[where]
-    entropy = policy_entropy(policy)
-    action = int(preference.argmax()) if greedy else choose_action(spec.decoder, v[where], counts[where], policy, rng)
-    # In the action circuit the action that was taken counts as its spike, whoever took it.
-    v[where] = 0.0
-    v[where.start + action] = 1.0
+    spikes, entropy, last = told
+    if not math.isfinite(entropy):
+        policy_entropy(policy)  # says what is wrong
+    if greedy:
+        action = int(preference.argmax())
+    elif last >= 0 and spec.decoder == "last_spike":
+        action = last
+    else:
+        action = choose_action(spec.decoder, v[where], counts[where], policy, rng)
+    if action != last:
+        # In the action circuit the action that was taken counts as its spike, whoever took it.
+        v[where] = 0.0
+        v[where.start + action] = 1.0
+        if spoke[where.start] == 0.0:
+            spoke[where] = 1.0
     return Decision(
         drive=drive,
         input_trace=input_trace if input_trace.size else drive,
@@ -75,7 +86,7 @@ def decided(
         action=action,
         policy=policy,
         policy_entropy=entropy,
-        rate=float(np.add.reduce(counts)) / (time * network.n_neurons),
+        rate=spikes / (time * network.n_neurons),
         time=time,
         rates=rates,
         **evidence,

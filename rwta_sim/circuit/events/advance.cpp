@@ -519,8 +519,9 @@ extern "C" void events_copy(Past *past, double *input_t, int32_t *input_i, doubl
     std::copy(past->circuit_t.begin(), past->circuit_t.end(), circuit_t);
     std::copy(past->fired.begin(), past->fired.end(), fired);
 }
-// What the decision came to, as Readout tells it: rows of `neurons` numbers, then the inputs' traces if they have any.
-extern "C" void events_read(const Network *network, int64_t spikes, double steps_but_one, double *out) {
+// What the decision came to, as Readout tells it: rows of `neurons` numbers, the inputs' traces if they have any, and
+// spikes, entropy and last spike as in readout.cpp.
+extern "C" void events_read(const Network *network, int64_t traced, double steps_but_one, double *out) {
     const Network &n = *network;
     double *counts = out, *v = counts + n.neurons, *rates = v + n.neurons, *spoke = rates + n.neurons;
     double *q = spoke + n.neurons, *trace = q + n.neurons, *input_trace = trace + n.neurons;
@@ -534,12 +535,20 @@ extern "C" void events_read(const Network *network, int64_t spikes, double steps
     }
     const double *x = n.x, *y = n.x_inputs;
     for (int64_t k = 0; k < n.neurons; k++) trace[k] = n.parts > 1 ? x[k] - x[n.neurons + k] : x[k];
-    for (int64_t i = 0; spikes && i < n.inputs; i++) input_trace[i] = n.parts > 1 ? y[i] - y[n.inputs + i] : y[i];
+    for (int64_t i = 0; i < traced; i++) input_trace[i] = n.parts > 1 ? y[i] - y[n.inputs + i] : y[i];
+    double *told = input_trace + traced;
+    told[0] = told[1] = 0.0, told[2] = -1.0;
+    for (int64_t k = 0; k < n.neurons; k++) told[0] += counts[k];
+    const int64_t from = n.starts[n.circuits - 1];
+    for (int64_t k = from; k < n.neurons; k++) {
+        if (q[k] != 0.0) told[1] -= q[k] * std::log(q[k]);
+        if (v[k] == 1.0) told[2] = double(k - from);
+    }
 }
 
-// The journal of the last decision, into arrays as long as it told.
-extern "C" void events_journal(Past *past, double *t, int32_t *what, double *posts) {
-    std::copy(past->noted_t.begin(), past->noted_t.end(), t);
-    std::copy(past->noted.begin(), past->noted.end(), what);
-    std::copy(past->posts.begin(), past->posts.end(), posts);
+// The journal of the last decision, as long as it told: times, posts, then what happened, in halves of numbers.
+extern "C" void events_journal(Past *past, double *out) {
+    out = std::copy(past->noted_t.begin(), past->noted_t.end(), out);
+    out = std::copy(past->posts.begin(), past->posts.end(), out);
+    if (!past->noted.empty()) std::memcpy(out, past->noted.data(), past->noted.size() * sizeof(int32_t));
 }

@@ -336,8 +336,8 @@ class _Compiled:
         self._function(self._at, self._journal_at, scale, address(bias))
 
     def _aim(self, weights: Sequence[np.ndarray]) -> None:
-        """Let it add to these arrays."""
-        if len(self._aimed) == len(weights) and all(a is b for a, b in zip(self._aimed, weights, strict=True)):
+        """Let it add to these arrays; who has them in a tuple, which stays as it is, is known at once."""
+        if weights is self._aimed:
             return
         matrices = [part for p, e in zip(self._projections, weights, strict=True) for _, part in p.parts(e)]
         for way, e in zip(self._ways, matrices, strict=True):

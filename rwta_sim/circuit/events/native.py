@@ -12,7 +12,7 @@ import numpy as np
 
 from rwta_sim.circuit.events.journal import groups_of, senders_of
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
-from rwta_sim.circuit.readout import Readout
+from rwta_sim.circuit.readout import Readout, Told
 from rwta_sim.circuit.wiring import Weights
 from rwta_sim.native import address, native_function
 
@@ -96,7 +96,7 @@ def _functions() -> _Functions | None:
         "advance": [_POINTER] * 3,
         "counts": [_POINTER] * 2,
         "copy": [_POINTER] * 5,
-        "journal": [_POINTER] * 4,
+        "journal": [_POINTER] * 2,
         "read": [_POINTER, _NUMBER, _REAL, _POINTER],
     }
     found = {}
@@ -155,7 +155,8 @@ class Native:
         self._room = _Room(256)
         functions.new(ctypes.addressof(self._past))
         self._span: Span | None = None
-        self._out = np.zeros(6 * network.n_neurons + (network.spec.inputs == "spikes") * network.n_inputs)
+        self._traced = network.n_inputs if network.spec.inputs == "spikes" else 0
+        self._out = np.zeros(6 * network.n_neurons + self._traced + len(Told._fields))
         self._out_at = address(self._out)
         self._where = ctypes.addressof(self._network), ctypes.addressof(self._decision), self._past.value
         self._end = weakref.finalize(self, functions.free, self._past.value)
@@ -219,18 +220,15 @@ class Native:
 
     def read(self, steps: int) -> Readout:
         """What the decision came to; arrays of their own."""
-        n, spikes = self._weights.network.n_neurons, self._out.size - 6 * self._weights.network.n_neurons
-        self._call.read(self._where[0], spikes, max(steps - 1, 1), self._out_at)
-        out = self._out.copy()
-        counts, v, rates, spoke, q, trace = out[: 6 * n].reshape(6, n)
-        return Readout(counts, v, rates, spoke, q, trace, out[6 * n :])
+        self._call.read(self._where[0], self._traced, max(steps - 1, 1), self._out_at)
+        return Readout.of_rows(self._out.copy(), self._weights.network.n_neurons)
 
     def journal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the last decision; see `Journal`."""
-        decision = self._decision
-        t, what, posts = np.empty(decision.noted), np.empty(decision.noted, np.int32), np.empty(decision.posts)
-        self._call.journal(self._past, address(t), address(what), address(posts))
-        return t, what, posts
+        noted, told = self._decision.noted, self._decision.noted + self._decision.posts
+        out = np.empty(told + (noted + 1) // 2)  # in one piece: times, posts, and numbers of half the size
+        self._call.journal(self._past, address(out))
+        return out[:noted], out[told:].view(np.int32)[:noted], out[noted:told]
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Times (s) and numbers of the inputs that fired in the last decision, and of the neurons."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from rwta_sim.circuit.events.state import Arrays, Constants, Span
 from rwta_sim.circuit.projection import Projection
-from rwta_sim.circuit.readout import Readout
+from rwta_sim.circuit.readout import Readout, Told
 from rwta_sim.circuit.wiring import Weights
 
 __all__ = ["Plain"]
@@ -282,6 +282,7 @@ class Plain:
         """What the decision came to; arrays of their own."""
         has = self._has
         counts, last = has.counts.copy(), has.last.copy()
+        action = self._network.action
         trace, input_trace = (x[0] - x[1] if len(x) > 1 else x[0].copy() for x in (has.x, has.x_inputs))
         return Readout(
             counts=counts,
@@ -291,6 +292,7 @@ class Plain:
             q=has.q.copy(),
             trace=trace,
             input_trace=np.empty(0) if self._network.spec.inputs == "current" else input_trace,
+            told=Told.of(counts, last[action], has.q[action]),
         )
 
     def journal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
