@@ -19,6 +19,7 @@ import rwta_sim
 from rwta_sim.agents.brian2 import Brian2Experiment
 from rwta_sim.cli import cli
 from rwta_sim.errors import ConfigError, RunError
+from rwta_sim.lab import recorder
 from rwta_sim.lab import zarr as chunks
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.zarr import GrowingArray, StoredArray, write_group
@@ -82,6 +83,24 @@ def test_what_is_recorded_is_the_episode_that_is_played(trained):
         np.testing.assert_array_equal(new[name], old[name])
     for name in ("neuron_t", "input_t", "dt", "decision_time"):
         np.testing.assert_allclose(new[name], old[name], atol=1e-12)
+
+
+@pytest.mark.parametrize("learning", [False, True])
+def test_written_in_blocks_of_any_size(trained, monkeypatch, learning):
+    """Blocks of three decisions, which end in mid-episode, hold what one block does, bit for bit."""
+    folder, found = trained(), []
+    for most in (1024, 3):
+        monkeypatch.setattr(recorder, "_MOST_DECISIONS", most)
+        found.append(rwta_sim.record(folder, 3, ["spikes", "q@decision", "hidden.x[1:3]@decision"], learning=learning))
+    whole, pieces = found
+    assert len(whole) > 30 and whole.episodes == pieces.episodes
+    for column in whole.columns:
+        np.testing.assert_array_equal(whole[column], pieces[column], err_msg=column)
+    for probe in ("hidden.q", "action.q", "hidden.x"):
+        np.testing.assert_array_equal(whole.readings(probe), pieces.readings(probe))
+    assert whole.readings("hidden.x").shape == (len(whole), 2) and np.ptp(whole["observation"]) > 0
+    for one, other in zip(whole.spikes("hidden"), pieces.spikes("hidden"), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def recomputed(recording, weights, kappa, q_too=False):
