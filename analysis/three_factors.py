@@ -120,7 +120,8 @@ def plot_reward_contrast(
     met = (factors["trace"] * np.maximum(factors["post"], 0.0)).reshape(len(recording), -1).sum(axis=1)
     shown = [int(np.where(rewards == reward, met, -1.0).argmax()) for reward in (rewards.max(), rewards.min())]
     step = float(recording.decision_time)
-    for half, decision, what in zip(place.subfigures(1, 2), shown, ("rewarded", "unrewarded"), strict=True):
+    halves = np.ravel(np.array(place.subfigures(1, 2), object))
+    for half, decision, what in zip(halves, shown, ("rewarded", "unrewarded"), strict=True):
         low, high = max(decision - around, 0), min(decision + around + 1, len(recording))
         axes = plot_three_factors(half, three_factors(recording.decisions(low, high), pre, post, block), step)
         axes[0].set_title(f"{what}: {rewards[decision]:g}")

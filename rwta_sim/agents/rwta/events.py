@@ -94,7 +94,7 @@ class EventActor(Actor):
 
     def recorded(self) -> dict[str, np.ndarray]:
         """Every spike, where they are recorded; see `rwta_sim.lab.recording.record_episode`."""
-        found = {}
+        found: dict[str, np.ndarray] = {}
         for name, (t, i, counts) in zip(("input", "neuron"), self.weights.logged(drop=False), strict=True):
             numbers = np.repeat(np.arange(self._drained, self._drained + len(counts)), counts)
             found |= {f"{name}_i": i, f"{name}_t": t + numbers * self._time}
