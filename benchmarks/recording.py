@@ -179,8 +179,8 @@ def main() -> None:
         f"Machine: {machine()}. Versions: {listed(versions())}.",
         "",
         "Network S1, Poisson circuits, 20 steps a decision, one thread. Decisions per second of processor time,",
-        "medians of the rounds; costs are medians of those of each round. Others worked on the machine meanwhile. Values",
-        "and TD errors, of a Fourier critic of order 3, are in all that is recorded.",
+        "medians of the rounds; costs are medians of those of each round. Values and TD errors, of a Fourier critic of "
+        "order 3, are in all that is recorded.",
         "",
         "| engine | environment | recorded | decisions/s, median | lowest–highest | cost |",
         "| --- | --- | --- | --- | --- | --- |",
