@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: cartpole test nightly lint pictures clean
+.PHONY: cartpole test nightly neuro lint pictures clean
 
 cartpole: $(BIN)/.installed  ## train CartPole, evaluate it and draw its figures in runs/cartpole
 	$(BIN)/rwta-sim train cartpole --run runs/cartpole
@@ -20,7 +20,11 @@ lint: $(BIN)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/typecheck.py
 
-nightly: $(BIN)/.installed-dev  ## what takes hours: random networks, kills, full disks, shared and damaged runs
+neuro: $(BIN)/.installed-dev  ## what other tools make of our files: Pynapple, nwbinspector, and Chromium (apt-get install chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,neuro]' pynapple nwbinspector playwright
+	$(BIN)/python -m pytest -n 0 -rs -m 'nightly or not nightly' tests/test_export.py tests/test_report.py
+
+nightly: neuro  ## what takes hours: random networks, kills, full disks, shared and damaged runs
 	$(BIN)/python -m pytest -n auto -m nightly
 	RWTA_SIM_NETWORKS=500 $(BIN)/python -m pytest -n auto tests/test_differential.py
 	$(BIN)/python benchmarks/kill_resume.py --operations --kills 1000

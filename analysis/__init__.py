@@ -4,6 +4,7 @@ from rwta_sim.analysis.bootstrap import bootstrap_interval, difference_interval,
 from rwta_sim.analysis.comparison import plot_comparison, plot_costs, plot_scores, returns_by_step
 from rwta_sim.analysis.curves import plot_learning_bands, plot_learning_curve
 from rwta_sim.analysis.decoding import decode, mutual_information, trajectories, tuning_curves
+from rwta_sim.analysis.energy import energy, plot_energy
 from rwta_sim.analysis.figures import RASTER_DECISIONS, draw_figures, draw_lesions
 from rwta_sim.analysis.films import PICTURE_SIZE, check_film, save_film
 from rwta_sim.analysis.firing import (
@@ -22,9 +23,9 @@ from rwta_sim.analysis.report import write_report
 from rwta_sim.analysis.robustness import area, curve_of, draw_robustness, plot_robustness, save_areas
 from rwta_sim.analysis.spike_trains import spike_trains
 from rwta_sim.analysis.style import paper_style, save_figure
-from rwta_sim.analysis.three_factors import plot_three_factors, three_factors
+from rwta_sim.analysis.three_factors import plot_reward_contrast, plot_three_factors, three_factors
 from rwta_sim.analysis.tuning import action_tuning, plot_tuning, state_tuning
-from rwta_sim.analysis.weights import plot_weights
+from rwta_sim.analysis.weights import plot_weight_evolution, plot_weights, weight_evolution
 
 __all__ = [
     "PICTURE_SIZE",
@@ -45,6 +46,7 @@ __all__ = [
     "draw_lesions",
     "draw_robustness",
     "effect_size",
+    "energy",
     "fano_factors",
     "firing_rates",
     "intervals",
@@ -53,6 +55,7 @@ __all__ = [
     "paper_style",
     "plot_comparison",
     "plot_costs",
+    "plot_energy",
     "plot_episode",
     "plot_learning_bands",
     "plot_learning_curve",
@@ -60,10 +63,12 @@ __all__ = [
     "plot_psth",
     "plot_raster",
     "plot_rates",
+    "plot_reward_contrast",
     "plot_robustness",
     "plot_scores",
     "plot_three_factors",
     "plot_tuning",
+    "plot_weight_evolution",
     "plot_weights",
     "psth",
     "returns_by_step",
@@ -75,5 +80,6 @@ __all__ = [
     "three_factors",
     "trajectories",
     "tuning_curves",
+    "weight_evolution",
     "write_report",
 ]

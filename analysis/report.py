@@ -15,11 +15,13 @@ from matplotlib.figure import Figure
 
 from rwta_sim._version import __version__
 from rwta_sim.analysis.curves import plot_learning_bands, plot_learning_curve
+from rwta_sim.analysis.energy import energy, plot_energy
 from rwta_sim.analysis.firing import fano_factors, firing_rates, intervals
 from rwta_sim.analysis.psth import decision_times, plot_psth, psth
 from rwta_sim.analysis.rates import plot_rates
 from rwta_sim.analysis.style import paper_style
 from rwta_sim.analysis.tuning import plot_tuning
+from rwta_sim.analysis.weights import plot_weight_evolution, weight_evolution
 from rwta_sim.errors import ConfigError, RunError
 from rwta_sim.lab.config import to_toml
 from rwta_sim.lab.files import write_file
@@ -186,7 +188,7 @@ def _of_recording(recording: Recording, most_spikes: int) -> list[str]:
     else:
         parts.append("<p class=note>A raster is drawn of networks with an action circuit.</p>")
     try:
-        parts += [_statistics(shown), _histograms(shown)]
+        parts += [_statistics(shown), _histograms(shown), _energy(shown), *_weights(recording)]
     except ConfigError as error:
         parts.append(f"<p class=note>Statistics of intervals and histograms: {_text(error)}</p>")
     return parts
@@ -262,3 +264,26 @@ def _histograms(recording: Recording) -> str:
                 plot_psth(ax, psth(recording, events, 0.0, step, step / 20, population=name), f"action {action}")
     axes[0].legend()
     return _figure(figure, "Firing rate within decisions, by the action that followed; mean and standard error.")
+
+
+def _energy(recording: Recording) -> str:
+    costs = energy(recording)
+    per_decision = costs.groupby("population", sort=False)[["spikes", "synaptic_events"]].mean()
+    rows = [
+        [str(name), *map(float, row)] for name, row in zip(per_decision.index, per_decision.to_numpy(), strict=True)
+    ]
+    rows.append(["all", *map(float, per_decision.sum(min_count=len(rows)))])
+    figure = Figure(figsize=(8, 2.6), layout="constrained")
+    for ax, column in zip(figure.subplots(1, 2), ("spikes", "synaptic_events"), strict=True):
+        plot_energy(ax, costs, column)
+    note = "Means over decisions. A synaptic event is a spike that arrives at one synapse."
+    told = _table(("population", "spikes per decision", "synaptic events per decision"), rows)
+    return f"{told}<p class=note>{note}</p>" + _figure(figure, "Spikes and synaptic events, decision by decision.")
+
+
+def _weights(recording: Recording) -> list[str]:
+    if not any(probe["name"].endswith(".w") for probe in recording.probes.values()):
+        return []
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    plot_weight_evolution(figure.add_subplot(), weight_evolution(recording))
+    return [_figure(figure, "Weights of each block while it was recorded; b are biases.")]

@@ -11,7 +11,7 @@ from matplotlib.figure import FigureBase
 from rwta_sim.errors import ConfigError
 from rwta_sim.lab.recordings import Recording
 
-__all__ = ["plot_three_factors", "three_factors"]
+__all__ = ["plot_reward_contrast", "plot_three_factors", "three_factors"]
 
 
 def three_factors(recording: Recording, pre: int, post: int, block: str = "sh") -> dict[str, Any]:
@@ -85,3 +85,46 @@ def plot_three_factors(place: FigureBase, factors: dict[str, Any], decision_time
         ax.set_ylabel(label)
     axes[-1].set_xlabel("time (ms)")
     return axes
+
+
+def plot_reward_contrast(
+    place: FigureBase, recording: Recording, pre: int, post: int, block: str = "sh", around: int = 1
+) -> tuple[int, int]:
+    """Draw the three factors of a synapse through a rewarded decision and through an unrewarded one, side by side.
+
+    Rewarded is the highest reward, unrewarded the lowest; of several decisions with the same, the one in which
+    presynaptic trace and postsynaptic spikes came together most is shown.
+
+    Parameters
+    ----------
+    place : Figure or SubFigure
+    recording, pre, post, block
+        As for `three_factors`.
+    around : int
+        Decisions before and after it that are shown, too, as far as there are any.
+
+    Returns
+    -------
+    (int, int)
+        The two decisions, counted from the first of the recording.
+
+    Raises
+    ------
+    ConfigError
+        As `three_factors`; or if all decisions were rewarded alike.
+    """
+    rewards = recording["reward"]
+    if not np.ptp(rewards):
+        raise ConfigError("all decisions were rewarded alike: there is no other to compare them with")
+    factors = three_factors(recording, pre, post, block)
+    met = (factors["trace"] * np.maximum(factors["post"], 0.0)).reshape(len(recording), -1).sum(axis=1)
+    shown = [int(np.where(rewards == reward, met, -1.0).argmax()) for reward in (rewards.max(), rewards.min())]
+    step = float(recording.decision_time)
+    halves = np.ravel(np.array(place.subfigures(1, 2), object))
+    for half, decision, what in zip(halves, shown, ("rewarded", "unrewarded"), strict=True):
+        low, high = max(decision - around, 0), min(decision + around + 1, len(recording))
+        axes = plot_three_factors(half, three_factors(recording.decisions(low, high), pre, post, block), step)
+        axes[0].set_title(f"{what}: {rewards[decision]:g}")
+        for ax in axes:
+            ax.axvspan(*((recording.start + decision + k) * step * 1e3 for k in (0, 1)), color="0.93", zorder=-1)
+    return shown[0], shown[1]

@@ -5,8 +5,9 @@
 The network S1 of the closed loop (4 inputs, 8x8 hidden, 5 actions; Poisson circuits of 100 Hz, 20 steps of 1 ms a
 decision) plays evaluation episodes of 1000 decisions in an environment that costs next to nothing, which is the hardest
 case; and it learns the inverted pendulum, the task of this size. Each engine is a process of its own. In every round
-each way plays one episode, in turns; what is compared are the medians of decisions per second of processor time, which
-others on the machine disturb less than the clock on the wall. Memory (VmRSS) is that of another process, which records
+each way plays one episode, in turns. Speeds are decisions per second of processor time, which others on the machine
+disturb less than the clock on the wall; costs are medians over rounds of what a way loses against the episode without
+recording of the same round, which are disturbed alike. Memory (VmRSS) is that of another process, which records
 --decisions decisions.
 """
 
@@ -178,7 +179,8 @@ def main() -> None:
         f"Machine: {machine()}. Versions: {listed(versions())}.",
         "",
         "Network S1, Poisson circuits, 20 steps a decision, one thread. Decisions per second of processor time,",
-        "medians of the rounds. Values and TD errors, of a Fourier critic of order 3, are in all that is recorded.",
+        "medians of the rounds; costs are medians of those of each round. Values and TD errors, of a Fourier critic of "
+        "order 3, are in all that is recorded.",
         "",
         "| engine | environment | recorded | decisions/s, median | lowest–highest | cost |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -188,15 +190,16 @@ def main() -> None:
         # On the runtime engine an episode begins with Brian2 making code ready, which takes longer than these.
         for world, told in [*WORLDS.items()][: 1 if engine == "runtime" else 2]:
             found = apart("--speeds", engine, "--world", world, "--rounds", str(given.rounds))
-            base = median(found["nothing"])
             for way, rates in found.items():
                 span = f"{min(rates):,.0f}–{max(rates):,.0f}"
-                cost = 1 - median(rates) / base
+                cost = median(1 - rate / base for rate, base in zip(rates, found["nothing"], strict=True))
                 lines.append(f"| {engine} | {told} | {way} | {median(rates):,.0f} | {span} | {cost:.0%} |")
+                print(lines[-1], flush=True)
         # The runtime engine is forty times as slow: as long a time.
         decisions = given.decisions // 20 if engine == "runtime" else given.decisions
         rows = apart("--memory", engine, "--decisions", str(decisions))
         grown.append(f"| {engine} | " + ", ".join(f"{n:,}: {mib:.1f}" for n, mib in rows) + " |")
+        print(grown[-1], flush=True)
     (HERE / "recording.md").write_text("\n".join([*lines, *grown]) + "\n")
 
 

@@ -91,6 +91,18 @@ def _perturbed(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _recorded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of a command whose training can be recorded."""
+    nth = click.IntRange(min=1)
+    for option in (
+        click.option("--record-every", metavar="TIME", help="Between samples of states; as record --every."),
+        click.option("--record-nth", type=nth, default=1, help="Of a recorded training, every n-th episode."),
+        click.option("--record", "probes", multiple=True, metavar="WHAT", help="Record it; as record --probe."),
+    ):
+        function = option(function)
+    return function
+
+
 def _value(text: str) -> Any:
     """A command-line value in TOML's spelling; what is not TOML is text ("5 ms")."""
     with suppress(tomllib.TOMLDecodeError):
@@ -191,9 +203,7 @@ def cli() -> None:
 @click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder; default runs/TASK-seedN.")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings that replace the preset's.")
 @click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
-@click.option("--record", "probes", multiple=True, metavar="WHAT", help="Record the training; as record --probe.")
-@click.option("--record-nth", type=click.IntRange(min=1), default=1, help="Of a recorded training, every n-th episode.")
-@click.option("--record-every", metavar="TIME", help="Between samples of states; as record --every.")
+@_recorded
 @_JSON
 def train_command(
     task: str,
@@ -235,12 +245,22 @@ def train_command(
 @cli.command("resume")
 @_RUN
 @click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
+@_recorded
 @_TRUST
 @_JSON
-def resume_command(run: Path, figures: bool, trust: bool, as_json: bool) -> None:
+def resume_command(
+    run: Path,
+    figures: bool,
+    probes: tuple[str, ...],
+    record_nth: int,
+    record_every: str | None,
+    trust: bool,
+    as_json: bool,
+) -> None:
     """Continue RUN from its last checkpoint, exactly as if it had not been interrupted."""
     with TrainingDisplay(f"resuming {run}", compiles=RunFolder.open(run).experiment.compiles) as display:
-        summary = resume(run, report=display, trust=trust)
+        wanted = TrainingRecord(probes, record_every, record_nth) if probes else None
+        summary = resume(run, report=display, trust=trust, record=wanted)
     _finish(summary, figures, as_json, trust)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from importlib.util import find_spec
+from unittest import mock
 
 import gymnasium as gym
 import numpy as np
@@ -33,6 +35,25 @@ needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch, th
 RATE = {"dynamics": "rate", "learning.rule.kind": "mean_field"}
 EPISODE = {"learning.modulation.kind": "episode_advantage"}
 KINDS = ["rates", pytest.param("network", marks=needs_torch)]
+
+
+@pytest.mark.parametrize(("order", "d"), [(3, 4), (2, 3), (5, 1), (1, 2)])
+def test_fourier_values_of_many_observations(order, d):
+    """Of 200 observations, in pieces, as by the cosines one by one; and after learning as it learned."""
+    rng = np.random.default_rng(order)
+    critic = Fourier(order=order, rate=0.1, gamma=0.9).make(CriticInputs(d))
+    critic.theta[:] = rng.normal(size=critic.theta.size)
+    seen = rng.random((200, d))
+    frequencies = list(itertools.product(range(order + 1), repeat=d))
+    expected = sum(w * np.cos(np.pi * seen @ np.array(c)) for w, c in zip(critic.theta, frequencies, strict=True))
+    with mock.patch("rwta_sim.learning.critics.fourier._AT_ONCE", 64):
+        np.testing.assert_allclose(critic.state_values(seen), expected, atol=1e-11)
+    np.testing.assert_allclose([critic.state_value(row) for row in seen], expected, atol=1e-11)
+    critic.begin_episode(seen[0])
+    for row in seen[1:4]:
+        critic.td_error(1.0, row, False)
+        assert critic.state_value(row) == pytest.approx(critic.value(row), abs=1e-12)
+        assert critic.state_value(row) != pytest.approx(expected[1], abs=1e-6)
 
 
 def transitions(states, rewards, terminated, rates=None):

@@ -72,6 +72,9 @@ def test_compiled_code_gives_the_numbers_of_python(name):
     credit = EventCredit(tau_e=0.05, causal_hidden=True, causal_action=True)
     both = [network_of(native, credit, **{**NETWORKS, **NOISY}[name]) for native in (True, False)]
     assert both[0].compiled and not both[1].compiled
+    for network in both:
+        network.log()
+    fired = []
     for seed in range(20):
         for network in both:
             network.drive(np.random.default_rng(seed).random(5))
@@ -89,6 +92,15 @@ def test_compiled_code_gives_the_numbers_of_python(name):
         for read, same in zip(both[0].read(50), readout, strict=True):
             np.testing.assert_array_equal(read, same)
         assert readout.told.entropy == policy_entropy(readout.q[action])
+        fired.append(both[0].spikes())
+    input_t, input_i, t, i = (np.concatenate(each) for each in zip(*fired, strict=True))
+    for network in both:  # all that is logged, once
+        of_inputs, of_neurons = network.logged(drop=True)
+        for logged, expected in ((of_inputs, (input_t, input_i)), (of_neurons, (t, i))):
+            np.testing.assert_array_equal(logged.t, expected[0])
+            np.testing.assert_array_equal(logged.i, expected[1])
+        np.testing.assert_array_equal(of_neurons.counts, [len(decision[2]) for decision in fired])
+        assert of_inputs.counts.sum() == len(input_t) and not network.logged(drop=False)[1].counts.size
     assert one.x.any() and found.bias.any() and all(e.any() for e in found.weights)
 
 

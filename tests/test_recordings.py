@@ -19,6 +19,7 @@ import rwta_sim
 from rwta_sim.agents.brian2 import Brian2Experiment
 from rwta_sim.cli import cli
 from rwta_sim.errors import ConfigError, RunError
+from rwta_sim.lab import recorder
 from rwta_sim.lab import zarr as chunks
 from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.zarr import GrowingArray, StoredArray, write_group
@@ -84,6 +85,24 @@ def test_what_is_recorded_is_the_episode_that_is_played(trained):
         np.testing.assert_allclose(new[name], old[name], atol=1e-12)
 
 
+@pytest.mark.parametrize("learning", [False, True])
+def test_written_in_blocks_of_any_size(trained, monkeypatch, learning):
+    """Blocks of three decisions, which end in mid-episode, hold what one block does, bit for bit."""
+    folder, found = trained(), []
+    for most in (1024, 3):
+        monkeypatch.setattr(recorder, "_MOST_DECISIONS", most)
+        found.append(rwta_sim.record(folder, 3, ["spikes", "q@decision", "hidden.x[1:3]@decision"], learning=learning))
+    whole, pieces = found
+    assert len(whole) > 30 and whole.episodes == pieces.episodes
+    for column in whole.columns:
+        np.testing.assert_array_equal(whole[column], pieces[column], err_msg=column)
+    for probe in ("hidden.q", "action.q", "hidden.x"):
+        np.testing.assert_array_equal(whole.readings(probe), pieces.readings(probe))
+    assert whole.readings("hidden.x").shape == (len(whole), 2) and np.ptp(whole["observation"]) > 0
+    for one, other in zip(whole.spikes("hidden"), pieces.spikes("hidden"), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def recomputed(recording, weights, kappa, q_too=False):
     """Potentials of hidden and action neurons, shape (steps, n), of one-block-per-step sums in NumPy."""
     steps, dt = round(float(recording.decision_time / recording.dt)), float(recording.dt)
@@ -115,7 +134,7 @@ def test_potentials_are_those_of_spikes_and_weights(trained, engine):
         config.write_text(
             config.read_text().replace('name = "runtime"', 'name = "compiled"').replace('target = "numpy"', "")
         )
-    recording = rwta_sim.record(folder, 2, ["spikes", "u", "hidden.q[0:8]", "inputs.x[1]"])
+    recording = rwta_sim.record(folder, 2, ["spikes", "u", "hidden.q[0:8]", "inputs.x[1]", "field"])
     assert recording.meta["engine"] == engine
     experiment = rwta_sim.RunFolder.open(folder).experiment
     network, steps = experiment.network, experiment.decision.steps
@@ -124,11 +143,30 @@ def test_potentials_are_those_of_spikes_and_weights(trained, engine):
     told = np.concatenate([recording.states("hidden.u").values, recording.states("action.u").values], axis=1)
     assert told.shape == u.shape
     assert np.abs(told - u).max() < 1e-9 < np.abs(u).max()
+    # The field of a population is what synapses give all of its neurons: potentials but for biases, which are 0 here.
+    for name, mine in (("hidden", u[:, : network.n_hidden]), ("action", u[:, network.n_hidden :])):
+        np.testing.assert_allclose(recording.states(f"{name}.field").values, mine.sum(axis=1), atol=1e-9)
     t, q = recording.states("hidden.q")
     np.testing.assert_allclose(np.diff(t / ms), 1.0)
     circuits = np.exp(u[:, :8]).reshape(len(u), -1, network.hidden_size)
     circuits /= circuits.sum(axis=2, keepdims=True)
     np.testing.assert_allclose(q, circuits.reshape(len(u), 8), atol=1e-9)
+
+
+@pytest.mark.parametrize("how", ["events", "currents"])
+def test_fields_are_what_synapses_give(trained, how):
+    """At the end of decisions of the event engine, and of inputs that are currents: sums of u less b, to 1e-9."""
+    changes = EVENTS if how == "events" else {"network.inputs": "current"}
+    recording = rwta_sim.record(trained(**changes), 2, ["u", "field", "b.w@decision"], learning=True)
+    b, start = np.repeat(recording.readings("b.w"), 1 if how == "events" else 20, axis=0), 0
+    for name in ("hidden", "action"):
+        if how == "events":
+            u, field = (recording.readings(f"{name}.{variable}") for variable in ("u", "field"))
+        else:
+            u, field = (recording.states(f"{name}.{variable}").values for variable in ("u", "field"))
+        where = slice(start, start := start + u.shape[1])
+        np.testing.assert_allclose(field, (u - b[:, where]).sum(axis=1), atol=1e-9)
+        assert np.ptp(field) > 0.01
 
 
 def test_samples_at_a_period(trained):
@@ -330,7 +368,7 @@ def test_killed_at_any_moment_it_can_be_read(trained, monkeypatch):
     try:
         end = time.monotonic() + 60
         while time.monotonic() < end and process.is_alive():
-            if where.exists() and len(rwta_sim.Recording.open(where)) >= 40:
+            if (where / "zarr.json").exists() and len(rwta_sim.Recording.open(where)) >= 40:
                 break
             time.sleep(0.01)
     finally:
@@ -471,6 +509,24 @@ def test_a_training_is_recorded(cue, tmp_path):
     # The spikes of an episode, played again with its weights: the first one's, as it began.
     counts = recording.episode(0).spike_counts("hidden")
     assert counts[0].sum() > 0 and counts.sum() == len(recording.episode(0).spikes("hidden").i)
+    # A training that was cut short goes on with a recording of its own, and comes to the same.
+    cut = tmp_path / "cut"
+
+    def interrupt(progress):
+        if progress.episode == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert not rwta_sim.train(experiment, cut, report=interrupt).finished
+    rwta_sim.resume(cut, record=wanted)
+    for name, array in plain.last().arrays.items():
+        np.testing.assert_array_equal(array, rwta_sim.RunFolder.open(cut).last().arrays[name])
+    late = rwta_sim.RunFolder.open(cut).open_recording("training")
+    whole = {row.number: recording.episode(k) for k, row in enumerate(recording.episodes)}
+    assert late.complete and late.episodes and {row.number for row in late.episodes} < set(whole)
+    for episode in late:
+        same = whole[episode.episodes[0].number]
+        np.testing.assert_array_equal(episode.readings("sh.w"), same.readings("sh.w"))
+        np.testing.assert_array_equal(episode.spikes("hidden").i, same.spikes("hidden").i)
     batches = {"learning.modulation.kind": "episode_advantage", "learning.batch": 2, **EVENTS}
     side_by_side = experiment.changed(batches).changed({"training.replicas": 2})
     with pytest.raises(ConfigError, match="one episode after the other"):

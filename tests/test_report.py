@@ -28,8 +28,15 @@ def runs(tmp_path_factory):
     for seed in (0, 1):
         experiment = cue.changed({"seed": seed, "training.validate_every": 2, "training.validation_episodes": 1})
         rwta_sim.train(experiment, parent / f"seed{seed}")
-    rwta_sim.record(parent / "seed0", 3)
+    rwta_sim.record(parent / "seed0", 3, ["spikes", "w"])
     return [rwta_sim.RunFolder.open(parent / f"seed{seed}") for seed in (0, 1)]
+
+
+#: What Chromium would do by itself, and a container does not allow.
+_QUIET = [
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
+    "--disable-sync",
+]
 
 
 class Page(HTMLParser):
@@ -51,7 +58,7 @@ def browser():
     where = shutil.which("chromium")
     if where is None:
         pytest.skip("there is no chromium")
-    return playwright.sync_playwright(), {"executable_path": where, "args": ["--no-sandbox"]}
+    return playwright.sync_playwright(), {"executable_path": where, "args": _QUIET}
 
 
 def test_the_page_needs_nothing_else(runs, tmp_path):
@@ -62,6 +69,8 @@ def test_the_page_needs_nothing_else(runs, tmp_path):
     assert all(target.startswith(("data:", "#")) for target in page.refers), page.refers
     assert page.tags.count("canvas") == 1 and page.tags.count("svg") >= 4 and "default-src 'none'" in text
     for word in ("cue", "seed0", "seed1", "No recording", "Fano", "config.toml", "brian2", "[network]"):
+        assert word in text
+    for word in ("synaptic events", "Weights of each block"):
         assert word in text
     again = analysis.write_report(runs, tmp_path / "again.html").read_text()
     assert re.sub(r'id="\w+"|#\w+', "", again) == re.sub(r'id="\w+"|#\w+', "", text)  # the same again
@@ -82,6 +91,8 @@ def test_the_page_in_a_browser(runs, tmp_path):
         page.goto(path.as_uri())
         canvas = page.query_selector("canvas.raster")
         assert int(canvas.get_attribute("data-drawn")) == sum(recording.spike_total(g) for g in ("inputs", "hidden"))
+        drawn = [box for svg in page.query_selector_all("figure svg") if (box := svg.bounding_box())]
+        assert len(drawn) >= 6 and all(box["width"] > 100 and box["height"] > 100 for box in drawn)
         before = canvas.screenshot()
         canvas.hover()
         page.mouse.wheel(0, -500)
@@ -158,6 +169,18 @@ def test_three_factors_of_a_synapse(cue, tmp_path):
             "eligibility",
             "weight",
         ]
+        sides = Figure()
+        good, bad = analysis.plot_reward_contrast(sides, recording, pre=0, post=1)
+    rewards, met = recording["reward"], (seen["trace"] * np.maximum(seen["post"], 0)).reshape(len(recording), -1).sum(1)
+    assert rewards[good] == rewards.max() > rewards[bad] == rewards.min()
+    assert met[good] == met[rewards == rewards.max()].max() and met[bad] == met[rewards == rewards.min()].max()
+    assert [half.axes[0].get_title() for half in sides.subfigs] == ["rewarded: 1", "unrewarded: 0"]
+    np.testing.assert_allclose(
+        sides.subfigs[0].axes[0].lines[0].get_ydata().max(),
+        seen["trace"].reshape(len(recording), -1)[max(good - 1, 0) : good + 2].max(),
+    )
+    with pytest.raises(ConfigError, match="rewarded alike"):
+        analysis.plot_reward_contrast(Figure(), recording.decisions(good, good + 1), 0, 1)
     first, second = (analysis.save_figure(figure, tmp_path / name) for name in ("a", "b"))
     assert [p.suffix for p in first] == [".svg", ".png"] and first[0].read_bytes() == second[0].read_bytes()
     with pytest.raises(ConfigError, match=r"ends in \.svg"):

@@ -25,6 +25,9 @@ class CreditedSystem(System):
     def values(self, features: Sequence[Any]) -> np.ndarray:
         return self.credit.critic.state_values(np.array(features))
 
+    def value(self, features: Any) -> float:
+        return self.credit.critic.state_value(features)
+
     def hear(self, notes: bool) -> None:
         self.credit.hear(notes)
 

@@ -47,15 +47,24 @@ class Sampled(NamedTuple):
     Attributes
     ----------
     origin : {"inputs", "neurons"}
-    variable : str
-        Of their equations.
+    variables : tuple of str
+        Of their equations; of several the sum.
     indices : ndarray of int
         Of the neurons.
+    summed : bool
+        Whether what is wanted is the sum over these neurons.
     """
 
     origin: Origin
-    variable: str
+    variables: tuple[str, ...]
     indices: np.ndarray
+    summed: bool = False
+
+    def of(self, recorded: Mapping[str, np.ndarray]) -> np.ndarray:
+        """What is wanted of the variables that a monitor recorded, each of shape (samples, neurons)."""
+        first, *others = (recorded[variable] for variable in self.variables)
+        values: np.ndarray = sum(others, first)
+        return values.sum(axis=1) if self.summed else values
 
 
 @contextmanager
@@ -94,7 +103,7 @@ class RWTANetwork(Wiring):
     go_signal : bool
         Whether action neurons fire on a go signal alone: one of them in the step at ``neurons.t_go``.
     sampled : mapping of Sampled, optional
-        Variables to be recorded by a StateMonitor each, ``state_monitors``, by any name.
+        Variables to be recorded by a StateMonitor each, ``state_monitors``, by any name; kept as ``sampled``.
     sample_steps : int
         Steps between two of their samples.
     plasticity : PlasticSynapse, optional
@@ -177,7 +186,8 @@ class RWTANetwork(Wiring):
         carried = self.synapses.keys()
         self.current_weights = {n: w.astype(self._float) for n, w in weights.items() if n not in carried}
         self.history = HistoryRecorder(self._populations, history, self.clock, record_traces) if history else None
-        self.state_monitors = self._state_monitors(sampled or {}, sample_steps)
+        self.sampled = dict(sampled or {})
+        self.state_monitors = self._state_monitors(self.sampled, sample_steps)
         monitors = [*(self._monitors() if record else ()), *self.state_monitors.values()]
         self.network = Network(*self._objects(), *monitors, name="rwta_network")
 
@@ -214,7 +224,7 @@ class RWTANetwork(Wiring):
         return {
             name: StateMonitor(
                 self._populations[one.origin],
-                one.variable,
+                one.variables,
                 record=one.indices,
                 clock=clock,
                 when=circuits.WHEN_INHIBIT,

@@ -141,6 +141,13 @@ class Projection:
         i, j = (np.arange(part.start, part.stop, dtype=np.int32) for part in (self.source, self.target))
         return np.repeat(i, j.size), np.tile(j, i.size)
 
+    @property
+    def fan_out(self) -> np.ndarray:
+        """Connections of each source, shape (n_sources,)."""
+        if self.packing is None:
+            return np.full(self.shape[0], self.shape[1])
+        return np.diff(self.packing.begin)
+
     def parts(self, w: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """Sources and matrix (a view of the weights `w`) of all connections, or of each group of packed ones."""
         if self.packing is None:

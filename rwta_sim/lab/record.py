@@ -241,6 +241,7 @@ def _meta(
         "gamma": system.gamma,
         "n_actions": Spaces.of(agent.env).n_actions,
         "populations": {name: [p.group, p.start, p.stop, list(p.circuits)] for name, p in system.populations().items()},
+        "fan_out": {name: counts.tolist() for name, counts in system.fan_out().items()},
         "probes": [_described(one, samples) for one in chosen],
         "versions": versions(*experiment.libraries),
         "experiment": json.loads(json.dumps(experiment.model_dump(mode="json"))),

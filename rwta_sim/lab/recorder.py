@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from rwta_sim.errors import EnvironmentFailure
+from rwta_sim.errors import EnvironmentFailure, shown
 from rwta_sim.lab.zarr import GrowingArray, write_group
 from rwta_sim.loop.probes import Chosen, Spikes
 from rwta_sim.loop.spaces import environment_name
@@ -27,6 +27,10 @@ _PERIOD = 1.0
 _EPISODE = {"first": np.int64, "end": np.int64, "number": np.int64, "return": np.float64, "terminated": np.bool_}
 #: So many times as long as it took to write; on a slow disk, then, it takes longer until it is done again.
 _SHARE = 20.0
+#: Rows of a chunk of spikes, of which there are many in a decision.
+_SPIKE_ROWS = 2**16
+#: Observations that have several parts.
+_COMPOSITE = (dict, tuple)
 
 
 class Recorder:
@@ -87,11 +91,15 @@ class Recorder:
         self._block = self._decisions_in_memory()
         self._arrays: dict[str, GrowingArray] = {}
         self._spikes = dict.fromkeys(self._groups, 0)
+        #: Of decisions that wait: numbers of each; and rows of what is an array, read in place.
         self._waiting: list[tuple[Any, ...]] = []
-        self._readings = [_Readings(system.reader(one.name), one, self._block) for one in self._each]
+        self._policies = np.empty((self._block, self._meta["n_actions"]))
+        self._readings = [(np.empty((self._block, *one.shape)), _reader(system, one)) for one in self._each]
+        #: Observations before these decisions, and the one after the last; that which is seen next comes to `_place`.
+        self._seen: np.ndarray | None = None
+        self._place = 0
         self._next = 0.0
         self._number = self._first = 0
-        self._seen = self._before = np.empty(0)  # the last observation, and the one before a decision
         self._features: Any = None
         self._open: tuple[float, float] | None = None  # value and reward of a decision whose TD error is to be told
         #: Of episodes that ended: after how many of the decisions that wait, and features of the last observation, if
@@ -113,7 +121,7 @@ class Recorder:
         """Between two drains: rows of samples and of readings, and observations, within `_MOST_BYTES`."""
         dt, length = self._system.timing
         steps = round(length / dt) if dt else 1
-        row = sum(8 * steps * math.prod(one.shape) for one in self._sampled)
+        row = sum(8 * steps * one.probe.terms * math.prod(one.shape) for one in self._sampled)
         row += sum(8 * math.prod(one.shape) for one in self._each)
         row += 8 * math.prod(self._env.observation_space.shape or (1,))
         return min(max(_MOST_BYTES // max(row, 1), 1), _MOST_DECISIONS)
@@ -145,16 +153,25 @@ class Recorder:
 
     def see(self, observation: Any) -> None:
         """What is seen next; of a space with several parts, flattened as `gymnasium.spaces.flatten` does."""
-        if isinstance(observation, dict | tuple):
+        if isinstance(observation, _COMPOSITE):
             observation = gym.spaces.flatten(self._env.observation_space, observation)
-        self._seen = np.array(observation)
+        if self._seen is None:
+            first = np.array(observation)
+            self._seen = np.empty((self._block + 1, *first.shape), first.dtype)
+        try:
+            self._seen[self._place] = observation
+        except (TypeError, ValueError) as error:
+            raise EnvironmentFailure(
+                f"{environment_name(self._env)}: {shown(observation)} cannot be recorded after observations of shape "
+                f"{self._seen.shape[1:]} and type {self._seen.dtype}: {error}"
+            ) from error
 
     def begin_episode(self, features: Any) -> None:
         if not self._arrays:
             self._make_arrays()
         if self._learns:
             self._system.begin_episode(features)
-        self._before, self._features = self._seen, features
+        self._place, self._features = len(self._waiting) + 1, features
         self._first, self._return = self.decisions, 0.0
         self._terminated = False
 
@@ -163,19 +180,22 @@ class Recorder:
             self._system.hear_answer(action)
 
     def learn(self, choice: Choice, reward: float, features: Any, terminated: bool, rng: np.random.Generator) -> None:
-        number = len(self._waiting)
-        for readings in self._readings:
-            readings.read(number)
+        waiting = self._waiting
+        number = len(waiting)
+        for rows, read in self._readings:
+            rows[number] = read()
+        self._policies[number] = np.nan if choice.probabilities is None else choice.probabilities
         # While it learns its values change; else they are asked for together.
-        seen = float(self._system.values([self._features])[0]) if self._learns else self._features
-        self._waiting.append((choice.action, reward, seen, choice.probabilities, self._before, *choice.numbers))
+        told = self._system.value(self._features) if self._learns else self._features
+        waiting.append((choice.action, reward, told, *choice.numbers))
         if self._learns:
             self._system.learn(choice, reward, features, terminated, rng)
-        self._before, self._features, self._terminated = self._seen, features, terminated
+        self._features, self._terminated = features, terminated
         self._return += reward
         self.decisions += 1
-        if len(self._waiting) >= self._block or time.monotonic() >= self._next:
+        if number + 1 >= self._block or time.monotonic() >= self._next:
             self._settle()
+        self._place = len(waiting) + 1
 
     def end_episode(self, rng: np.random.Generator) -> None:
         if self._learns:
@@ -186,6 +206,7 @@ class Recorder:
         self.episodes += 1
         if len(self._lasts) >= self._most_episodes:
             self._settle()
+        self._place = len(self._waiting)
 
     def close(self, complete: bool) -> None:
         """Write what is in memory, and whether all that was to be recorded is there."""
@@ -202,16 +223,17 @@ class Recorder:
 
     def _make_arrays(self) -> None:
         system, seen = self._system, self._seen
+        assert seen is not None  # by `see`
         if seen.dtype.kind not in "biuf":
             raise EnvironmentFailure(
                 f"{environment_name(self._env)}: observations of {seen.dtype} cannot be recorded: expected numbers"
             )
-        columns: dict[str, tuple[tuple[int, ...], Any]] = {
+        columns: dict[str, tuple[Any, ...]] = {
             "action": ((), np.int64),
             "reward": ((), float),
             "value": ((), float),
             "td_error": ((), float),
-            "observation": (seen.shape, seen.dtype),
+            "observation": (seen.shape[1:], seen.dtype),
             "policy": ((self._meta["n_actions"],), float),
             **{name: ((), float) for name in system.numbers},
         }
@@ -220,7 +242,8 @@ class Recorder:
         made = {f"decisions/{name}": column for name, column in columns.items()}
         made |= {f"episodes/{name}": ((), kind) for name, kind in _EPISODE.items()}
         for group in self._groups:
-            made[f"spikes/{group}/i"], made[f"spikes/{group}/t"] = ((), np.int32), ((), float)
+            made[f"spikes/{group}/i"] = (), np.int32, _SPIKE_ROWS
+            made[f"spikes/{group}/t"] = (), float, _SPIKE_ROWS
             made[f"spikes/{group}/end"] = ((), np.int64)
         for folder, probes in (("states", self._sampled), ("readings", self._each), ("episodes", self._last)):
             made |= {f"{folder}/{one.name}": (one.shape, float) for one in probes}
@@ -275,24 +298,26 @@ class Recorder:
             self._next = began + took + max(_PERIOD, _SHARE * took)
 
     def _append_decisions(self) -> None:
-        action, reward, told, policy, seen, *numbers = zip(*self._waiting, strict=True)
+        count = len(self._waiting)
+        action, reward, told, *numbers = zip(*self._waiting, strict=True)
         self._waiting.clear()
         value = np.array(told, float) if self._learns else self._values_of(told)
         if not self._learns:
             self._tell(value, np.array(reward, float))
-        unknown = np.full(self._meta["n_actions"], np.nan)
+        assert self._seen is not None  # by `see`
         columns: dict[str, Any] = {
             "action": action,
             "reward": reward,
             "value": value,
-            "policy": [unknown if p is None else p for p in policy],
-            "observation": seen,
+            "policy": self._policies[:count],
+            "observation": self._seen[:count],
             **dict(zip(self._system.numbers, numbers, strict=True)),
         }
         for name, rows in columns.items():
-            self._arrays[f"decisions/{name}"].append(np.array(rows))
-        for readings in self._readings:
-            self._arrays[f"readings/{readings.name}"].append(readings.rows[: len(action)])
+            self._arrays[f"decisions/{name}"].append(np.asarray(rows))
+        for one, (readings, _) in zip(self._each, self._readings, strict=True):
+            self._arrays[f"readings/{one.name}"].append(readings[:count])
+        self._seen[0] = self._seen[count]
 
     def _append_episodes(self) -> None:
         for name, column in zip(_EPISODE, zip(*self._rows, strict=True), strict=True):
@@ -329,17 +354,12 @@ class Recorder:
         self._spikes[group] += len(spikes.i)
 
 
-class _Readings:
-    """What a probe showed in the decisions that wait."""
-
-    def __init__(self, read: Callable[[], np.ndarray], one: Chosen, block: int) -> None:
-        self.name, self._read = one.name, read
-        self._part = one.part if one.probe.shape else ...
-        self.rows = np.empty((block, *one.shape))
-
-    def read(self, number: int) -> None:
-        """Read now, for decision `number` of those that wait."""
-        self.rows[number] = self._read()[self._part]
+def _reader(system: System, one: Chosen) -> Callable[[], np.ndarray]:
+    """What reads the part of a probe that is recorded."""
+    read, part = system.reader(one.name), one.part
+    if one.shape == one.probe.shape:
+        return read
+    return lambda: read()[part]
 
 
 def _part_of(reading: np.ndarray, one: Chosen) -> np.ndarray:

@@ -153,6 +153,11 @@ class Recording:
         return {name: p for name, p in found.items() if self._has(f"spikes/{p.group}/end")}
 
     @cached_property
+    def fan_out(self) -> dict[str, np.ndarray]:
+        """Synapses that each neuron of a population sends its spikes to, shape (neurons,), where that is known."""
+        return {name: np.array(counts) for name, counts in self.meta.get("fan_out", {}).items()}
+
+    @cached_property
     def probes(self) -> dict[str, dict[str, Any]]:
         """What else was recorded, by probe and moment ("sh.w@decision"): unit, shape, description, part."""
         return {f"{p['name']}@{p['moment']}": p for p in self.meta["probes"] if p["moment"] != "spike"}
@@ -244,10 +249,13 @@ class Recording:
         i, t = self.spikes(population)
         _, first, end, _ = self.populations[population]
         size = end - first
+        return np.bincount(self.decisions_of(t) * size + i, minlength=len(self) * size).reshape(len(self), size)
+
+    def decisions_of(self, t: Quantity) -> np.ndarray:
+        """In which decisions spikes at times `t` are, counted from the first that is seen."""
         # Half a time step later: a spike that begins a decision may be just before it in rounded numbers.
         late = np.asarray(t) + float(self.dt) / 2 - float(self.t_start)
-        decision = np.clip((late / float(self.decision_time)).astype(np.int64), 0, max(len(self) - 1, 0))
-        return np.bincount(decision * size + i, minlength=len(self) * size).reshape(len(self), size)
+        return np.clip((late / float(self.decision_time)).astype(np.int64), 0, max(len(self) - 1, 0))
 
     def states(self, probe: str) -> States:
         """Samples of a probe that was read within decisions, such as "hidden.u".

@@ -474,10 +474,12 @@ def resume(
     env: Environments | None = None,
     report: Callable[[Progress], None] | None = None,
     trust: bool = False,
+    record: TrainingRecord | None = None,
 ) -> Summary:
     """Continue a run from its last checkpoint, exactly as if it had not been interrupted.
 
-    Parameters and errors as for `train`; `trust` as for `Agent.load`.
+    Parameters and errors as for `train`, whether it was recorded before or not: what is recorded now is a recording of
+    its own, ``training-2`` if there is one. `trust` as for `Agent.load`.
     """
     began = time.perf_counter()
     run = RunFolder.open(folder)
@@ -493,7 +495,7 @@ def resume(
             RuntimeWarning,
             stacklevel=2,
         )
-    with _assembled(run.experiment, env) as (agent, players):
+    with _assembled(run.experiment, env, None if record is None else record.sampling()) as (agent, players):
         names = run.experiment.environment
         if env is not None and (given := recorded(names, agent.env)) != names:
             warnings.warn(
@@ -510,7 +512,8 @@ def resume(
             else:  # killed before there was anything to lose
                 run.restart_metrics()
             run.tidy()
-            return trainer.train()
+            with _recorded(run, agent, players, record):
+                return trainer.train()
 
 
 @contextmanager

@@ -23,8 +23,10 @@ from rwta_sim.errors import RunError
 
 __all__ = ["GrowingArray", "StoredArray", "read_attributes", "write_group"]
 
-#: Bytes of a chunk, about, and rows at the most.
+#: Bytes of a chunk, about, and rows at the most, where nothing else is said.
 CHUNK_BYTES, CHUNK_ROWS = 2**20, 8192
+#: Stands in the description of an array for the number of its rows.
+_ROWS = "ROWS"
 _DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
 #: No metadata of ours is longer; a damaged or foreign file may be.
 _MOST_METADATA = 2**24
@@ -65,8 +67,8 @@ class GrowingArray:
     shape : tuple of int
         Of a row.
     dtype : data type
-    attributes : mapping, optional
-        Plain JSON.
+    chunk_rows : int, optional
+        Of a chunk, at the most: more where many rows come at once, as to begin a chunk takes as long as many rows.
 
     Attributes
     ----------
@@ -74,17 +76,17 @@ class GrowingArray:
         Appended so far.
     """
 
-    def __init__(
-        self, folder: Path, shape: tuple[int, ...], dtype: Any, attributes: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: Any, chunk_rows: int | None = None) -> None:
         self.folder, self.rows = folder, 0
         dtype = np.dtype(dtype)
         if dtype.name not in _DTYPES:
             raise ValueError(f"an array of {dtype} cannot be recorded: expected one of {', '.join(_DTYPES)}")
         row_bytes = max(1, dtype.itemsize * math.prod(shape))
-        self._chunk = np.zeros((min(max(CHUNK_BYTES // row_bytes, 1), CHUNK_ROWS), *shape), dtype.newbyteorder("<"))
+        self._chunk = np.zeros(
+            (min(max(CHUNK_BYTES // row_bytes, 1), chunk_rows or CHUNK_ROWS), *shape), dtype.newbyteorder("<")
+        )
         self._filled = self._written = self._number = 0  # rows of the chunk in hand, and on disk; chunks before it
-        self._attributes = dict(attributes or {})
+        self._before, self._after = json.dumps(self._described(), allow_nan=False).split(f'"{_ROWS}"')
         self._dirty = True
         self._file: int | None = None  # of the chunk in hand, once a row of it is on disk
         _write(folder / "zarr.json", self._metadata())
@@ -159,8 +161,8 @@ class GrowingArray:
 
     def _metadata(self) -> bytes:
         """As JSON, of the same length whatever the number of rows."""
-        text = json.dumps(self._described(), allow_nan=False)
-        return text.ljust(len(text) + 20 - len(str(self.rows))).encode()
+        rows = str(self.rows)
+        return f"{self._before}{rows}{self._after}{' ' * (20 - len(rows))}".encode()
 
     def _described(self) -> dict[str, Any]:
         dtype = self._chunk.dtype
@@ -168,13 +170,13 @@ class GrowingArray:
         return {
             "zarr_format": 3,
             "node_type": "array",
-            "shape": [self.rows, *self._chunk.shape[1:]],
+            "shape": [_ROWS, *self._chunk.shape[1:]],
             "data_type": dtype.name,
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(self._chunk.shape)}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
             "fill_value": False if dtype.kind == "b" else 0,
             "codecs": [{"name": "bytes", **endian}],
-            "attributes": self._attributes,
+            "attributes": {},
         }
 
 

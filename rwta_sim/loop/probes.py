@@ -12,7 +12,7 @@ from rwta_sim.errors import ConfigError, nearest
 
 __all__ = [
     *("MOMENTS", "Chosen", "Drained", "Population", "Probe", "Sampling", "Spikes"),
-    *("choose", "no_spikes", "placed", "spikes_of"),
+    *("choose", "placed", "spikes_of"),
 ]
 
 #: When a probe can be read: at every spike, every so many steps of a decision, after each decision, after each episode.
@@ -32,12 +32,15 @@ class Probe(NamedTuple):
     description : str
     moments : tuple of str
         When it can be read, of `MOMENTS`; the first is meant where nothing is said.
+    terms : int
+        Numbers that each of a reading is made of, as long as it is not drained.
     """
 
     unit: str
     shape: tuple[int, ...]
     description: str
     moments: tuple[str, ...] = ("decision",)
+    terms: int = 1
 
 
 class Population(NamedTuple):
@@ -131,11 +134,6 @@ class Drained(NamedTuple):
     decisions: int
     spikes: dict[str, Spikes]
     states: dict[str, np.ndarray]
-
-
-def no_spikes(decisions: int) -> Spikes:
-    """Of a group that was silent."""
-    return Spikes(np.empty(0, np.int32), np.empty(0), np.zeros(decisions, np.int64))
 
 
 def placed(t: np.ndarray, dt: float, lengths: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:

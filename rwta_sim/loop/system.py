@@ -245,6 +245,10 @@ class System(ABC):
         """Neurons whose spikes can be recorded, by name, in the order of their numbers."""
         return {}
 
+    def fan_out(self) -> dict[str, np.ndarray]:
+        """Synapses that each neuron of a population sends its spikes to, shape (neurons,), where that is known."""
+        return {}
+
     @property
     def timing(self) -> tuple[float, float]:
         """The time step and the length of a decision, seconds; (0, 1) without simulated time, (0, T) without steps."""
@@ -259,6 +263,10 @@ class System(ABC):
         """What its critic expects from observations with these features, shape (n,); NaN where it tells no values of
         states."""
         return np.full(len(features), math.nan)
+
+    def value(self, features: Any) -> float:
+        """The same of one observation."""
+        return float(self.values([features])[0])
 
     def heard(self) -> tuple[np.ndarray, np.ndarray]:
         """TD errors and modulations of decisions it learned from since it was asked last, in their order, as far as

@@ -185,5 +185,5 @@ class Actor(ABC):
 
     @abstractmethod
     def read(self, probe: str) -> np.ndarray:
-        """A copy of a variable at the end of a decision: "q", "x", "spike_counts", "u" where it is known then, of all
-        neurons, or "x of inputs"; raises KeyError for any other."""
+        """A copy of a variable at the end of a decision: "q", "x", "spike_counts", "u" and "current" where they are
+        known then, of all neurons, or "x of inputs"; raises KeyError for any other."""

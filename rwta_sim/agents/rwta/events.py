@@ -8,7 +8,7 @@ from rwta_sim.agents.rwta.actor import Actor, decided
 from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.events import EventNetwork
 from rwta_sim.learning import Decision
-from rwta_sim.loop.probes import Drained, Spikes, no_spikes
+from rwta_sim.loop.probes import Drained, Spikes
 from rwta_sim.loop.session import Session
 from rwta_sim.seeding import EpisodeSeeds
 
@@ -40,7 +40,9 @@ class EventActor(Actor):
         self._refractory = network.refractory is not None
         self._race = spec.race or 0
         self._decisions = 0
-        self._spikes: list[tuple[np.ndarray, ...]] | None = [] if record else None
+        self._records = record
+        if record:
+            events.log()
         self._drained = 0  # decisions that were drained already
 
     def begin_episode(self, seeds: EpisodeSeeds) -> None:
@@ -54,8 +56,6 @@ class EventActor(Actor):
         network = self.weights
         network.drive(drive)
         took = network.advance(self._time, self._each_decision, self._race)
-        if self._spikes is not None:
-            self._note(self._spikes)
         self._decisions += 1
         preference = network.arrays.potential if self._refractory else network.arrays.q
         return decided(
@@ -70,10 +70,6 @@ class EventActor(Actor):
             eligibility=network.eligibility(),
         )
 
-    def _note(self, spikes: list[tuple[np.ndarray, ...]]) -> None:
-        input_t, input_i, neuron_t, neuron_i = self.weights.spikes()
-        spikes.append((input_i, input_t, neuron_i, neuron_t))
-
     def follow(self, other: EventActor) -> None:
         for name, weights in other.weights.weights.items():
             np.copyto(self.weights.weights[name], weights)
@@ -85,40 +81,27 @@ class EventActor(Actor):
     def read(self, probe: str) -> np.ndarray:
         network, arrays = self.weights, self.weights.arrays
         readers = {"q": arrays.q.copy, "x": network.trace, "spike_counts": arrays.counts.copy}
-        return {**readers, "u": arrays.potential.copy, "x of inputs": network.input_trace}[probe]()
+        readers |= {"u": arrays.potential.copy, "current": network.synaptic_current}
+        return {**readers, "x of inputs": network.input_trace}[probe]()
 
     def view(self, variable: str) -> np.ndarray | None:
         return self.weights.arrays.q if variable == "q" else None
 
     def drain(self) -> Drained:
         first, self._drained = self._drained, self._decisions
-        decisions, spikes = self._decisions - first, {}
-        if self._spikes is not None:
-            kept, self._spikes = self._spikes, []
-            spikes = {"inputs": _together(kept, 0), "neurons": _together(kept, 2)}
-        return Drained(decisions, spikes, {})
+        logged = zip(("inputs", "neurons"), self.weights.logged(drop=True), strict=True) if self._records else ()
+        return Drained(self._decisions - first, {name: Spikes(f.i, f.t, f.counts) for name, f in logged}, {})
 
     def recorded(self) -> dict[str, np.ndarray]:
         """Every spike, where they are recorded; see `rwta_sim.lab.recording.record_episode`."""
-        none = (np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32), np.empty(0))
-        kept = [
-            (input_i, input_t + number * self._time, neuron_i, neuron_t + number * self._time)
-            for number, (input_i, input_t, neuron_i, neuron_t) in enumerate(self._spikes or [], self._drained)
-        ]
-        parts = [np.concatenate(each) for each in zip(none, *kept, strict=True)]
-        names = ("input_i", "input_t", "neuron_i", "neuron_t")
+        found: dict[str, np.ndarray] = {}
+        for name, (t, i, counts) in zip(("input", "neuron"), self.weights.logged(drop=False), strict=True):
+            numbers = np.repeat(np.arange(self._drained, self._drained + len(counts)), counts)
+            found |= {f"{name}_i": i, f"{name}_t": t + numbers * self._time}
         silent = self.network.spec.inputs == "current"
         n_inputs = np.array(0 if silent else self.network.n_inputs)
-        return {**dict(zip(names, parts, strict=True)), "n_inputs": n_inputs}
+        return {**found, "n_inputs": n_inputs}
 
     def weights_changed(self) -> None:
         if not self._each_decision:
             self.weights.refresh()
-
-
-def _together(kept: list[tuple[np.ndarray, ...]], at: int) -> Spikes:
-    """Of the group whose numbers stand at `at` in each decision that was kept, its times behind them."""
-    if not kept:
-        return no_spikes(0)
-    i, t = (np.concatenate([decision[at + k] for decision in kept]) for k in (0, 1))
-    return Spikes(i.astype(np.int32), t, np.array([len(decision[at]) for decision in kept]))

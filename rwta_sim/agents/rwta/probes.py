@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rwta_sim.circuit.network import Sampled
+from rwta_sim.circuit.projection import Origin
 from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.errors import ConfigError
 from rwta_sim.loop.probes import Chosen, Population, Probe, Sampling, choose
@@ -14,12 +16,18 @@ from rwta_sim.settings import format_quantity
 if TYPE_CHECKING:
     from rwta_sim.agents.rwta.experiment import RWTAExperiment
 
-__all__ = ["declared", "learns_from_eligibilities", "populations", "sample_steps", "within_decisions"]
+__all__ = [
+    *("FIELD", "declared", "learns_from_eligibilities", "populations", "sample_of", "sample_steps"),
+    "within_decisions",
+]
 
+#: A variable of a population, not of its neurons.
+FIELD = "field"
 _MEANING = {
     "u": "potential with which neurons fire: bias and kappa*S of earlier spikes through the weights",
     "q": "firing probability within the circuit, in the step or the last one of the decision",
     "x": "trace kappa*S, as the potentials of the step saw it",
+    FIELD: "virtual field potential: synaptic current sum w (kappa*S), of inputs too, summed over the population",
 }
 
 
@@ -50,10 +58,12 @@ def declared(experiment: RWTAExperiment, network: Wiring) -> dict[str, Probe]:
             probes[f"{name}.spikes"] = Probe("s", n, "spikes: neuron and time of each", ("spike",))
             if name != "inputs":
                 probes[f"{name}.spike_counts"] = Probe("1", n, "spikes of each neuron in the decision")
-        for variable in ("x",) if name == "inputs" else ("u", "q", "x"):
+        for variable in ("x",) if name == "inputs" else ("u", "q", "x", FIELD):
             moments = _moments(variable, spiking, events)
             if moments:
-                probes[f"{name}.{variable}"] = Probe("1", n, _MEANING[variable], moments)
+                of_all = variable == FIELD
+                shape, terms = ((), n[0]) if of_all else (n, 1)
+                probes[f"{name}.{variable}"] = Probe("1", shape, _MEANING[variable], moments, terms)
     for name, shape in blocks.items():
         what = "biases" if name == "b" else "weights, presynaptic neurons first"
         probes[f"{name}.w"] = Probe("1", shape, what, ("episode", "decision"))
@@ -65,10 +75,10 @@ def declared(experiment: RWTAExperiment, network: Wiring) -> dict[str, Probe]:
 
 def _moments(variable: str, spiking: bool, events: bool) -> tuple[str, ...]:
     if not spiking:
-        return () if variable == "u" else ("decision",)
+        return () if variable in ("u", FIELD) else ("decision",)
     if events:
         return ("decision",)
-    return ("step",) if variable == "u" else ("step", "decision")
+    return ("step",) if variable in ("u", FIELD) else ("step", "decision")
 
 
 def within_decisions(experiment: RWTAExperiment, network: Wiring, sampling: Sampling) -> list[Chosen]:
@@ -90,6 +100,15 @@ def within_decisions(experiment: RWTAExperiment, network: Wiring, sampling: Samp
             "decisions have different numbers of steps: read it at the end of a decision, as in 'hidden.q@decision'"
         )
     return within
+
+
+def sample_of(experiment: RWTAExperiment, population: Population, variable: str, indices: np.ndarray) -> Sampled:
+    """What a network is asked to sample for a probe of a population, of which `indices` are wanted."""
+    origin: Origin = "inputs" if population.group == "inputs" else "neurons"
+    if variable == FIELD:
+        parts = ("I", "I_in") if experiment.network.inputs == "current" else ("I",)
+        return Sampled(origin, parts, np.arange(population.start, population.stop), summed=True)
+    return Sampled(origin, ("x_seen" if variable == "x" else variable,), population.start + indices)
 
 
 def sample_steps(experiment: RWTAExperiment, sampling: Sampling) -> int:

@@ -120,7 +120,7 @@ class SpikingActor(Actor):
                 for group, monitor in monitors.items()
                 if monitor is not None
             }
-        states = {name: engine.drain(m)[m.record_variables[0]] for name, m in network.state_monitors.items()}
+        states = {name: network.sampled[name].of(engine.drain(m)) for name, m in network.state_monitors.items()}
         return Drained(len(lengths), spikes, states)
 
     def recorded(self) -> dict[str, np.ndarray]:

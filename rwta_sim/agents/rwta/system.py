@@ -17,7 +17,7 @@ from rwta_sim.agents.rwta.events import EventActor
 from rwta_sim.agents.rwta.needs import network_needs, training_needs
 from rwta_sim.agents.rwta.packed_checkpoints import with_packed_weights
 from rwta_sim.agents.rwta.perturb import PERTURBATIONS, perturb
-from rwta_sim.agents.rwta.probes import declared, populations, sample_steps, within_decisions
+from rwta_sim.agents.rwta.probes import FIELD, declared, populations, sample_of, sample_steps, within_decisions
 from rwta_sim.agents.rwta.rate import RateActor
 from rwta_sim.agents.rwta.spike_faults import with_fault
 from rwta_sim.agents.rwta.spiking import SpikingActor
@@ -128,10 +128,8 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
         for one in chosen:
             if one.moment == "step":
                 name, _, variable = one.name.rpartition(".")
-                group, first, *_ = where[name]
-                indices = first + np.arange(one.part.start, one.part.stop, one.part.step)
-                seen = "x_seen" if variable == "x" else variable
-                sampled[one.name] = Sampled("inputs" if group == "inputs" else "neurons", seen, indices)
+                indices = np.arange(one.part.start, one.part.stop, one.part.step)
+                sampled[one.name] = sample_of(experiment, where[name], variable, indices)
         return any(one.moment == "spike" for one in chosen), sampled, sample_steps(experiment, sampling)
 
     def _make_actor(self, n_actions: int) -> Actor:
@@ -361,11 +359,11 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
             return self._eligibilities()[name].copy()
         if name == "inputs":
             return self.actor.read(f"{variable} of inputs")
-        values = self.actor.read(variable)
+        values = self.actor.read("current" if variable == FIELD else variable)
         if not name:
             return values
         _, start, stop, _ = self.populations()[name]
-        return values[start:stop]
+        return values[start:stop].sum() if variable == FIELD else values[start:stop]
 
     def reader(self, probe: str) -> Callable[[], np.ndarray]:
         name, _, variable = probe.rpartition(".")
@@ -386,6 +384,13 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
 
     def populations(self) -> dict[str, Population]:
         return self._populations
+
+    def fan_out(self) -> dict[str, np.ndarray]:
+        network = self.network
+        counts = {"inputs": np.zeros(network.n_inputs, int), "neurons": np.zeros(network.n_neurons, int)}
+        for p in network.projections:
+            counts[p.origin][p.source] += p.fan_out
+        return {name: counts[group][start:stop] for name, (group, start, stop, _) in self.populations().items()}
 
     @functools.cached_property
     def _populations(self) -> dict[str, Population]:

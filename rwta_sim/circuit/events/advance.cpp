@@ -21,7 +21,7 @@ struct Projection {
 };
 
 struct Network {
-    int64_t inputs, neurons, circuits, projections, parts, single, credits;
+    int64_t inputs, neurons, circuits, projections, parts, single, credits, logs;
     double rho_hat, jump, duration, refractory, noise, noise_rate;
     double delay[3]; // of what inputs, hidden and action neurons send
     double rate[2]; // of the decay of each part of the kernel
@@ -76,8 +76,28 @@ struct Waiting {
     int64_t count = 0;
 };
 
+// Spikes of a group in decisions that are over, until somebody takes them.
+struct Log {
+    std::vector<double> t;
+    std::vector<int32_t> i;
+    std::vector<int64_t> counts; // of each decision
+    // Those of a decision, but for times at which nobody fired.
+    void add(const std::vector<double> &times, const std::vector<int32_t> &who) {
+        const size_t before = t.size();
+        for (size_t k = 0; k < who.size(); k++)
+            if (who[k] >= 0) t.push_back(times[k]), i.push_back(who[k]);
+        counts.push_back(int64_t(t.size() - before));
+    }
+    void copy(double *times, int32_t *who, int64_t *of_decisions) const {
+        std::copy(t.begin(), t.end(), times), std::copy(i.begin(), i.end(), who);
+        std::copy(counts.begin(), counts.end(), of_decisions);
+    }
+    void clear() { t.clear(), i.clear(), counts.clear(); }
+};
+
 struct Past {
     Queue late, ending;
+    Log of_inputs, of_neurons;
     std::vector<double> input_t, circuit_t; // of this decision
     std::vector<int32_t> input_i, circuit_i, fired;
     std::vector<double> noted_t, posts; // the journal of this decision, see journal.py
@@ -491,6 +511,7 @@ struct Run {
         for (int64_t k = 0; k < n.neurons; k++) n.t_spike[k] -= end;
         past.late.shift(end), past.ending.shift(end);
         d.took = end;
+        if (n.logs) past.of_inputs.add(past.input_t, past.input_i), past.of_neurons.add(past.circuit_t, past.fired);
         d.noted = int64_t(past.noted.size()), d.posts = int64_t(past.posts.size());
     }
 };
@@ -519,6 +540,17 @@ extern "C" void events_copy(Past *past, double *input_t, int32_t *input_i, doubl
     std::copy(past->circuit_t.begin(), past->circuit_t.end(), circuit_t);
     std::copy(past->fired.begin(), past->fired.end(), fired);
 }
+// How many decisions are logged, with how many spikes of inputs and neurons; into arrays of these sizes, what they
+// were; and to forget them.
+extern "C" void events_logged(Past *past, int64_t *sizes) {
+    sizes[0] = int64_t(past->of_neurons.counts.size());
+    sizes[1] = int64_t(past->of_inputs.t.size()), sizes[2] = int64_t(past->of_neurons.t.size());
+}
+extern "C" void events_copy_log(Past *past, double *input_t, int32_t *input_i, int64_t *input_counts, double *t, int32_t *i,
+                                int64_t *counts) {
+    past->of_inputs.copy(input_t, input_i, input_counts), past->of_neurons.copy(t, i, counts);
+}
+extern "C" void events_drop_log(Past *past) { past->of_inputs.clear(), past->of_neurons.clear(); }
 // What the decision came to, as Readout tells it: rows of `neurons` numbers, the inputs' traces if they have any, and
 // spikes, entropy and last spike as in readout.cpp.
 extern "C" void events_read(const Network *network, int64_t traced, double steps_but_one, double *out) {

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from rwta_sim.circuit.events.journal import groups_of, senders_of
-from rwta_sim.circuit.events.state import Arrays, Constants, Span
+from rwta_sim.circuit.events.state import Arrays, Constants, Fired, Span
 from rwta_sim.circuit.readout import Readout, Told
 from rwta_sim.circuit.wiring import Weights
 from rwta_sim.native import address, native_function
@@ -36,7 +36,8 @@ class _Network(ctypes.Structure):
     """As in advance.cpp."""
 
     _fields_: ClassVar = [
-        *((name, _NUMBER) for name in ("inputs", "neurons", "circuits", "projections", "parts", "single", "credits")),
+        *((name, _NUMBER) for name in ("inputs", "neurons", "circuits", "projections", "parts", "single")),
+        *((name, _NUMBER) for name in ("credits", "logs")),
         *((name, _REAL) for name in ("rho_hat", "jump", "duration", "refractory", "noise", "noise_rate")),
         ("delay", _REAL * 3),
         ("rate", _REAL * 2),
@@ -81,6 +82,9 @@ class _Functions(NamedTuple):
     advance: Any
     counts: Any
     copy: Any
+    logged: Any
+    copy_log: Any
+    drop_log: Any
     journal: Any
     read: Any
 
@@ -96,6 +100,9 @@ def _functions() -> _Functions | None:
         "advance": [_POINTER] * 3,
         "counts": [_POINTER] * 2,
         "copy": [_POINTER] * 5,
+        "logged": [_POINTER] * 2,
+        "copy_log": [_POINTER] * 7,
+        "drop_log": [_POINTER],
         "journal": [_POINTER] * 2,
         "read": [_POINTER, _NUMBER, _REAL, _POINTER],
     }
@@ -243,6 +250,21 @@ class Native:
             spoke = fired >= 0
             return input_t.copy(), input_i.copy(), t[spoke], fired[spoke]
         return input_t.copy(), input_i.copy(), t.copy(), fired.copy()
+
+    def log(self) -> None:
+        """From now on keep the spikes of every decision, for `logged`."""
+        self._network.logs = True
+
+    def logged(self, drop: bool) -> tuple[Fired, Fired]:
+        """Spikes that were kept, of inputs and neurons; and forget them, if they are to be dropped."""
+        sizes = np.zeros(3, np.int64)
+        self._call.logged(self._past, address(sizes))
+        decisions, *spikes = sizes.tolist()
+        found = [Fired(np.empty(n), np.empty(n, np.int32), np.empty(decisions, np.int64)) for n in spikes]
+        self._call.copy_log(self._past, *(address(array) for fired in found for array in fired))
+        if drop:
+            self._call.drop_log(self._past)
+        return found[0], found[1]
 
 
 class _Room:

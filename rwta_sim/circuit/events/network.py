@@ -17,7 +17,7 @@ import numpy as np
 from rwta_sim.circuit.events.journal import Creditor, EventEligibility, Journal
 from rwta_sim.circuit.events.native import Native
 from rwta_sim.circuit.events.plain import Plain
-from rwta_sim.circuit.events.state import Arrays, Constants, Span
+from rwta_sim.circuit.events.state import Arrays, Constants, Fired, Span
 from rwta_sim.circuit.projection import Projection
 from rwta_sim.circuit.readout import Readout
 from rwta_sim.circuit.spec import NetworkSpec
@@ -207,6 +207,13 @@ class EventNetwork(Weights):
         """kappa*S of the inputs at the end of the decision, or their current; shape (n_inputs,)."""
         return self._drive if self._currents else self._felt(self.arrays.x_inputs)
 
+    def synaptic_current(self) -> np.ndarray:
+        """sum w (kappa*S) of each neuron at the end of the decision, and what inputs that are currents give it; shape
+        (n_neurons,)."""
+        arrays = self.arrays
+        current: np.ndarray = self._felt(arrays.u) + arrays.current
+        return current
+
     def _felt(self, parts: np.ndarray) -> np.ndarray:
         trace: np.ndarray = parts[0] - parts[1] if len(parts) > 1 else parts[0].copy()
         return trace
@@ -224,6 +231,14 @@ class EventNetwork(Weights):
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Of the last decision: times (s, from its start) and numbers of the inputs that fired, and of the neurons."""
         return self._engine.spikes()
+
+    def log(self) -> None:
+        """From now on keep the spikes of every decision, for `logged`."""
+        self._engine.log()
+
+    def logged(self, drop: bool) -> tuple[Fired, Fired]:
+        """Spikes of the inputs and of the neurons in decisions since `log`, or since they were dropped by this."""
+        return self._engine.logged(drop)
 
     # -- weights -------------------------------------------------------------------------------------
 

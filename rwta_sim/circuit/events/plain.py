@@ -8,7 +8,7 @@ from collections import deque
 
 import numpy as np
 
-from rwta_sim.circuit.events.state import Arrays, Constants, Span
+from rwta_sim.circuit.events.state import Arrays, Constants, Fired, Span
 from rwta_sim.circuit.projection import Projection
 from rwta_sim.circuit.readout import Readout, Told
 from rwta_sim.circuit.wiring import Weights
@@ -42,6 +42,7 @@ class Plain:
         self._noted: list[tuple[float, int]] = []
         self._posts: list[float] = []
         self._spikes: tuple[np.ndarray, ...] = ()
+        self._log: list[tuple[np.ndarray, ...]] | None = None
         self._origin = self._eta_t = 0.0
 
     def point(self) -> None:
@@ -56,6 +57,20 @@ class Plain:
         input_t, input_i, circuit_t, fired = self._spikes
         spoke = fired >= 0
         return input_t, input_i, circuit_t[spoke], fired[spoke]
+
+    def log(self) -> None:
+        """From now on keep the spikes of every decision, for `logged`."""
+        self._log = []
+
+    def logged(self, drop: bool) -> tuple[Fired, Fired]:
+        """Spikes that were kept, of inputs and neurons; and forget them, if they are to be dropped."""
+        nothing = (np.empty(0), np.empty(0, np.int32)) * 2
+        kept = self._log or []
+        counts = [np.array([len(decision[k]) for decision in kept], np.int64) for k in (0, 2)]
+        input_t, input_i, t, i = (np.concatenate(parts) for parts in zip(nothing, *kept, strict=True))
+        if drop and kept:
+            self._log = []
+        return Fired(input_t, input_i, counts[0]), Fired(t, i, counts[1])
 
     def advance(self, span: Span, drive: np.ndarray | None, afresh: bool) -> float:
         """Go through a decision; see `Native.advance`."""
@@ -93,6 +108,8 @@ class Plain:
             np.array([t for t, _ in events], float),
             np.array(fired, np.int32),
         )
+        if self._log is not None:
+            self._log.append(self.spikes())
         return self._end
 
     # -- who fires when, but for the winners ---------------------------------------------------------

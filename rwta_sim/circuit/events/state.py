@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from rwta_sim.circuit.kernels import DoubleExponential, Kernel, Rectangular
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
 
-__all__ = ["Arrays", "Constants", "Span"]
+__all__ = ["Arrays", "Constants", "Fired", "Span"]
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,23 @@ class Arrays:
         """Nothing has happened in the decision."""
         for array in (self.counts, self.last):
             array.fill(0.0)
+
+
+class Fired(NamedTuple):
+    """Spikes of a group in some decisions, one after the other.
+
+    Attributes
+    ----------
+    t : ndarray, shape (spikes,)
+        Seconds since the decision of each began.
+    i : ndarray of int32, shape (spikes,)
+    counts : ndarray of int64, shape (decisions,)
+        In each decision.
+    """
+
+    t: np.ndarray
+    i: np.ndarray
+    counts: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,10 @@ class Critic(ABC):
         """V of observations with these features, shape (n, n_features); NaN where it values something else."""
         return np.full(len(features), math.nan)
 
+    def state_value(self, features: np.ndarray) -> float:
+        """The same of one observation, shape (n_features,)."""
+        return float(self.state_values(features[None])[0])
+
     @abstractmethod
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that the future depends on, shared with the critic."""

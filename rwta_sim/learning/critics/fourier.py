@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ __all__ = ["Fourier"]
 
 #: More features than this make every decision slow; the user meant something else.
 _MOST = 20_000
+#: Numbers at hand at once where many observations are valued.
+_AT_ONCE = 2**16
 
 
 class Fourier(LinearTDSettings):
@@ -56,4 +59,40 @@ class Fourier(LinearTDSettings):
         one = np.where(norms == 0, 1.0, 0.0)  # cos(0)
         norms += one
         angular = np.pi * frequencies
-        return LinearTD(self, lambda features: np.cos(angular @ features.T).T, self.rate / norms, one, rows=True)
+        values = partial(_coupled_values, self.order) if self.coupled else partial(_cosines, angular)
+        return LinearTD(self, lambda features: np.cos(angular @ features), self.rate / norms, one, values)
+
+
+def _cosines(angular: np.ndarray, features: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """V of rows of features, by all cosines."""
+    values: np.ndarray = np.cos(features @ angular.T) @ theta
+    return values
+
+
+def _coupled_values(order: int, features: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """V of rows of features, shape (n, d), to some 1e-13 of what `theta`, shape ((order + 1)**d,), sums up to.
+
+    cos(pi c.s) is the real part of a product over dimensions of exp(i pi s)**c: so it takes d of these exponentials and
+    not (order + 1)**d cosines, which are what takes long; and with half of the dimensions on either side of a matrix of
+    weights what is left is a product of matrices.
+    """
+    n, d = features.shape
+    weights = theta.reshape((order + 1) ** (d // 2), -1)
+    values = np.empty(n)
+    rows = max(_AT_ONCE // max(weights.shape), 1)
+    for start in range(0, n, rows):
+        part = features[start : start + rows].T
+        powers = np.ones((d, order + 1, part.shape[1]), complex)
+        powers[:, 1:] = np.exp(1j * np.pi * part)[:, None]
+        powers = powers.cumprod(axis=1)
+        left, right = _products(powers[: d // 2]), _products(powers[d // 2 :])
+        values[start : start + rows] = (left.real * (weights @ right.real) - left.imag * (weights @ right.imag)).sum(0)
+    return values
+
+
+def _products(powers: np.ndarray) -> np.ndarray:
+    """Of each choice of a power in every dimension, shape (dimensions, powers, n) to (powers**dimensions, n)."""
+    found = np.ones((1, powers.shape[2]), complex)
+    for of_dimension in powers:
+        found = (found[:, None] * of_dimension).reshape(-1, powers.shape[2])
+    return found

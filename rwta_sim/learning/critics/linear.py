@@ -48,8 +48,8 @@ class LinearTD(Critic):
         Learning rate of each weight.
     one : ndarray, shape (n_basis,)
         Weights with which V = 1 whatever is seen.
-    rows : bool
-        Whether `basis` takes rows of features, too.
+    values : callable, optional
+        V of rows of features, shape (n, n_features), with given weights: what ``basis`` and ``theta`` come to, quicker.
     """
 
     def __init__(
@@ -58,20 +58,25 @@ class LinearTD(Critic):
         basis: Callable[[np.ndarray], np.ndarray],
         rates: np.ndarray,
         one: np.ndarray,
-        rows: bool = False,
+        values: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self.gamma = settings.gamma
         self._decay = settings.gamma * settings.lam
-        self._basis, self._rows = basis, rows
+        self._basis, self._values = basis, values
         self._rates = rates
         self.theta = settings.start * one
         self._eligibility = np.zeros(rates.size)
-        self._phi = np.zeros(rates.size)
+        self._seen, self._phi = np.empty(0), np.zeros(rates.size)  # features of the last observation, and their basis
 
     def state_values(self, features: np.ndarray) -> np.ndarray:
-        if self._rows:
-            return np.asarray(self._basis(features) @ self.theta)
+        if self._values is not None:
+            return self._values(features, self.theta)
         return np.array([self.value(row) for row in features], float)
+
+    def state_value(self, features: np.ndarray) -> float:
+        if features is self._seen:
+            return float(self.theta.dot(self._phi))
+        return self.value(features)
 
     def value(self, features: np.ndarray) -> float:
         """V of the observation with these features."""
@@ -80,7 +85,7 @@ class LinearTD(Critic):
     def begin_episode(self, features: np.ndarray) -> None:
         """Start from the first observation of an episode."""
         self._eligibility.fill(0.0)
-        self._phi = self._basis(features)
+        self._seen, self._phi = features, self._basis(features)
 
     def td_error(self, reward: float, features: np.ndarray, terminated: bool, learn: bool = True) -> float:
         """TD error of a transition to the observation with `features`; learns from it.
@@ -98,7 +103,7 @@ class LinearTD(Critic):
             self._eligibility *= self._decay
             self._eligibility += self._phi
             self.theta += (delta * self._rates) * self._eligibility
-        self._phi = phi
+        self._seen, self._phi = features, phi
         return delta
 
     def td_errors(self, episode: Transitions, rng: np.random.Generator) -> np.ndarray:
