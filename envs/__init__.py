@@ -8,6 +8,11 @@ import gymnasium as gym
 
 __all__ = ["register_all"]
 
+
+def _minatar(game: str) -> tuple[str, dict[str, Any]]:
+    return "minatar:MinAtar", {"kwargs": {"game": game}, "max_episode_steps": 5000}
+
+
 # The modules are imported when an environment is made: some need packages that are extras.
 _ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "CartPolePositions": ("cartpole_positions:CartPolePositions", {"max_episode_steps": 500}),
@@ -20,6 +25,11 @@ _ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "InvertedPendulum": ("pendulum:InvertedPendulum", {"max_episode_steps": 200}),
     "InvertedPendulumBullet": ("pendulum_bullet:InvertedPendulumBullet", {"max_episode_steps": 200}),
     "MNIST": ("mnist:MNIST", {}),
+    "MinAtarAsterix": _minatar("asterix"),
+    "MinAtarBreakout": _minatar("breakout"),
+    "MinAtarFreeway": _minatar("freeway"),
+    "MinAtarSeaquest": _minatar("seaquest"),
+    "MinAtarSpaceInvaders": _minatar("space_invaders"),
     "PandaReach": ("panda_reach:PandaReach", {"max_episode_steps": 60}),
     "Parity": ("parity:Parity", {}),
     "RobotNavigation": ("robot_navigation:RobotNavigation", {"max_episode_steps": 200}),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rwta_sim.agents.bptt import BPTTExperiment
 from rwta_sim.agents.brian2 import Brian2Experiment
 from rwta_sim.agents.coagents import CoagentExperiment
+from rwta_sim.agents.dsqn import DQNExperiment, DSQNExperiment
 from rwta_sim.agents.ep import EPExperiment
 from rwta_sim.agents.ppo import PPOExperiment
 from rwta_sim.agents.random import RandomExperiment
@@ -19,12 +20,14 @@ from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class, register, register_presets
 from rwta_sim.models import (
     coagents,
+    dsqn,
     plain,
     reparameterised,
     rivals,
     svpg,
     svpg_dale,
     svpg_lockstep,
+    svpg_minatar,
     svpg_published,
     svpg_rate,
     svpg_vision,
@@ -44,11 +47,12 @@ class Preset:
 
 
 _LOCKSTEP = {**svpg_lockstep.PRESETS, **svpg_vision.PRESETS}
+_SVPG = {**svpg.PRESETS, **svpg_minatar.PRESETS}
 #: Of every task the preset that is its default.
-_FIRST = {**_LOCKSTEP, **svpg.PRESETS}
+_FIRST = {**_LOCKSTEP, **_SVPG}
 #: Models by name: the class of their experiments, and presets by task. The first that has a task is its default.
 MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], Experiment]]]]] = {
-    "svpg": (RWTAExperiment, svpg.PRESETS),
+    "svpg": (RWTAExperiment, _SVPG),
     "svpg-dale": (RWTAExperiment, svpg_dale.PRESETS),
     "svpg-lockstep": (RWTAExperiment, _LOCKSTEP),
     "svpg-rate": (RWTAExperiment, svpg_rate.PRESETS),
@@ -64,6 +68,8 @@ MODELS: dict[str, tuple[type[Experiment], Mapping[str, tuple[str, Callable[[], E
     "converted": (PPOExperiment, rivals.CONVERTED),
     "bptt": (BPTTExperiment, rivals.BPTT),
     "ep": (EPExperiment, rivals.EP),
+    "dsqn": (DSQNExperiment, dsqn.DSQN),
+    "dqn": (DQNExperiment, dsqn.DQN),
     "brian2": (Brian2Experiment, {}),
 }
 for _name, (_class, _) in MODELS.items():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
-__all__ = ["TorchAdam", "as_tensor", "dense_layers", "initialise", "undrawn"]
+__all__ = ["Mirror", "TorchAdam", "as_tensor", "dense_layers", "initialise", "undrawn"]
 
 
 def as_tensor(array: np.ndarray) -> torch.Tensor:
@@ -43,6 +43,36 @@ def initialise(network: torch.nn.Module, seed: int) -> None:
             p.uniform_(-bound, bound, generator=generator)
 
 
+class Mirror:
+    """NumPy's side of tensors: views of those in the machine's memory, copies of those on an accelerator.
+
+    Parameters
+    ----------
+    tensors : mapping of Tensor
+
+    Attributes
+    ----------
+    arrays : dict of ndarray
+        By the same names.
+    """
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self._tensors = {name: tensor.detach() for name, tensor in tensors.items()}
+        self.arrays = {name: tensor.cpu().numpy() for name, tensor in self._tensors.items()}
+        self._copied = [name for name, tensor in self._tensors.items() if tensor.device.type != "cpu"]
+
+    def pull(self) -> dict[str, np.ndarray]:
+        """The arrays, with what the tensors are now."""
+        for name in self._copied:
+            self.arrays[name][...] = self._tensors[name].cpu().numpy()
+        return self.arrays
+
+    def push(self) -> None:
+        """Give the tensors what the arrays are now."""
+        for name in self._copied:
+            self._tensors[name].copy_(torch.from_numpy(self.arrays[name]))
+
+
 class TorchAdam:
     """Adam on the parameters of a network, with all its state there from the start.
 
@@ -61,8 +91,8 @@ class TorchAdam:
     def __init__(self, network: torch.nn.Module, rate: float, eps: float = 1e-8) -> None:
         parameters = dict(network.named_parameters())
         self.optimiser = torch.optim.Adam(parameters.values(), lr=rate, eps=eps, foreach=False)
-        self._parameters = {name: p.detach().numpy() for name, p in parameters.items()}
-        self._moments: dict[str, np.ndarray] = {}
+        made: dict[str, torch.Tensor] = {}
+        self._parameters = Mirror(parameters)
         # What Adam would make in its first step is made here: a checkpoint can then be loaded before that.
         for name, p in parameters.items():
             moments = {
@@ -71,7 +101,8 @@ class TorchAdam:
                 "exp_avg_sq": torch.zeros_like(p),
             }
             self.optimiser.state[p] = moments
-            self._moments |= {f"{name}.{which}": moment.detach().numpy() for which, moment in moments.items()}
+            made |= {f"{name}.{which}": moment for which, moment in moments.items()}
+        self._moments = Mirror(made)
 
     @property
     def rate(self) -> float:
@@ -89,9 +120,14 @@ class TorchAdam:
         self.optimiser.step()
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """Views of the parameters by name."""
-        return self._parameters
+        """Views of the parameters by name; on an accelerator copies, as they are now."""
+        return self._parameters.pull()
 
     def moments(self) -> dict[str, np.ndarray]:
-        """Views of the state of Adam by name."""
-        return self._moments
+        """Views of the state of Adam by name; on an accelerator copies, as it is now."""
+        return self._moments.pull()
+
+    def push(self) -> None:
+        """Have what was written into parameters and moments, where these are copies."""
+        self._parameters.push()
+        self._moments.push()
