@@ -251,7 +251,13 @@ def digits() -> RWTAExperiment:
 
 
 def _robot(
-    task: str, environment: EnvironmentSpec, lam: float, critic: CriticSpec, training: TrainingSpec, entropy: float
+    task: str,
+    environment: EnvironmentSpec,
+    weight_sd: float,
+    lam: float,
+    critic: CriticSpec,
+    training: TrainingSpec,
+    entropy: float,
 ) -> RWTAExperiment:
     """What a robot does by what its camera sees.
 
@@ -269,7 +275,7 @@ def _robot(
         training,
         circuits=4,
         size=10,
-        weight_sd=0.5,
+        weight_sd=weight_sd,
         decision=_SURE,
         modulation=EpisodeAdvantage(lam=lam),
         optimiser=Adam(),
@@ -286,9 +292,10 @@ def panda_reach() -> RWTAExperiment:
     return _robot(
         "panda-reach",
         EnvironmentSpec(id="rwta_sim/PandaReach-v0", kwargs={"encoding": "on_off", "size": [32, 32]}),
-        0.9,
-        Constant(gamma=0.9, lam=0.9, rate=3e-3),
-        TrainingSpec(episodes=1024, validate_every=128, validation_episodes=48, best_by="discounted_return"),
+        weight_sd=0.5,
+        lam=0.9,
+        critic=Constant(gamma=0.9, lam=0.9, rate=3e-3),
+        training=TrainingSpec(episodes=1024, validate_every=128, validation_episodes=48, best_by="discounted_return"),
         entropy=0.1,
     )
 
@@ -299,9 +306,10 @@ def robot_navigation() -> RWTAExperiment:
     return _robot(
         "robot-navigation",
         EnvironmentSpec(id="rwta_sim/RobotNavigation-v0", kwargs=look),
-        0.95,
-        Rates(gamma=0.97, lam=0.9, rate=3e-3),
-        TrainingSpec(episodes=400, validate_every=50, validation_episodes=33, best_by="discounted_return"),
+        weight_sd=0.2,
+        lam=0.95,
+        critic=Rates(gamma=0.97, lam=0.9, rate=3e-3),
+        training=TrainingSpec(episodes=400, validate_every=50, validation_episodes=33, best_by="discounted_return"),
         entropy=0.3,
     )
 
