@@ -301,7 +301,7 @@ def panda_reach() -> RWTAExperiment:
 
 
 def robot_navigation() -> RWTAExperiment:
-    """The ball is large enough for pictures of 30 x 40 pixels, which are drawn twice as fast as the default."""
+    """The ball is large enough for pictures of half the default size, which are drawn much sooner."""
     look = {"encoding": "on_off", "centre": 1.0, "surround": 3.0, "size": [30, 40]}
     return _robot(
         "robot-navigation",
