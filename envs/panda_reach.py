@@ -71,7 +71,7 @@ class PandaReach(RobotTask):
     5 cm down; a move that would leave x in [0.55, 0.85], y in [-0.10, 0.30] or z >= 0.815 is refused. Reward: 10 where
     the tip is within 3 cm of the cube's centre in x and in y and 5 cm in z, which ends the episode; else 1 if its
     distance to the centre has shrunk, else 0. As registered, an episode is cut off after 60 steps. The info of a step
-    has "success", of every one "cube" and "tip", in m.
+    has "success", of every one "cube" and "tip", in m, and as "state_variables" the way from the tip to the cube.
 
     To and fro earns 1 every other step until the episode is cut off; discounts below about 0.9 make the goal worth
     more at any time.
@@ -136,7 +136,8 @@ class PandaReach(RobotTask):
         return self._pipeline.step(self._look()), reward, success, False, {**self._info(), "success": success}
 
     def _info(self) -> dict[str, Any]:
-        return {"cube": np.array(self._centre), "tip": np.array(_place(self._moved))}
+        cube, tip = np.array(self._centre), np.array(_place(self._moved))
+        return {"cube": cube, "tip": tip, "state_variables": cube - tip}
 
     def _look(self) -> np.ndarray:
         """The camera's picture, shape `size`, float32, in [0, 1]."""

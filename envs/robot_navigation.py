@@ -91,7 +91,8 @@ class RobotNavigation(RobotTask):
     the episode; else -5 if the move was blocked, else 1, -1 or 0 as the shortest way to the target became shorter,
     longer or neither. (A way, not a straight line, which would lead into corners; the published code has a distance.)
     In view means within the picture's width and with nothing between. As registered, an episode is cut off after 200
-    steps. The info has "pose" (x, y, heading in degrees), and of a step also "success", "blocked" and "distance" (m).
+    steps. The info has "pose" (x, y, heading in degrees), also as "state_variables", and of a step also "success",
+    "blocked" and "distance" (m).
 
     ``reset()`` draws one of 30 training starts; ``reset(options={"split": "test", "index": 3})`` begins at one of the 8
     held-out ones (without an index, any of them), and in the split "validation" at one of 11 others that neither train
@@ -147,7 +148,7 @@ class RobotNavigation(RobotTask):
         x, y, heading = self._starts.choose(options, self.np_random)
         self._place, self._heading, self._over = np.array([x, y]), heading, False
         self._distance = rooms().distance(self._place)
-        return self._pipeline.reset(self._look()), {"pose": self._pose()}
+        return self._pipeline.reset(self._look()), self._info()
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Turn and move, or try to."""
@@ -164,7 +165,7 @@ class RobotNavigation(RobotTask):
             reward = _BLOCKED
         else:
             reward = float(before - distance > _SAME) - float(distance - before > _SAME)
-        info = {"pose": self._pose(), "success": success, "blocked": blocked, "distance": distance}
+        info = {**self._info(), "success": success, "blocked": blocked, "distance": distance}
         return self._pipeline.step(self._look()), reward, success, False, info
 
     def _go(self, turn: float, direction: float) -> bool:
@@ -202,8 +203,9 @@ class RobotNavigation(RobotTask):
         grey, empty = self._scene.grey(self._size, view, self._lens)
         return np.where(empty, shell(self._place, angle, self._across, self._upward), grey * np.float32(1 / 255))
 
-    def _pose(self) -> np.ndarray:
-        return np.array([*self._place, self._heading])
+    def _info(self) -> dict[str, Any]:
+        pose = np.array([*self._place, self._heading])
+        return {"pose": pose, "state_variables": pose}
 
     def _check_begun(self) -> None:
         if np.isnan(self._place).any():

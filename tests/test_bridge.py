@@ -184,6 +184,25 @@ def test_answers_in_the_info(cue, answer):
     assert (episode.success, episode.correct) == (True, None)
 
 
+def test_state_variables_are_noted_in_place_of_observations(cue):
+    """Those told with an observation stand with the decision on it; where none are told, what is seen."""
+
+    class Tells(Scripted):
+        def reset(self, **kwargs):
+            observation, info = super().reset(**kwargs)
+            return observation, {**info, "state_variables": [7.0, 0.0, 1.0]}
+
+        def step(self, action):
+            *result, info = super().step(action)
+            return *result, {**info, "state_variables": (7, self._step, 1)}
+
+    for env, expected in ((Tells(4), [[7, step, 1] for step in range(4)]), (Scripted(4), [[0.5, 0.5]] * 4)):
+        agent = agent_for(env, cue)
+        with agent.noting() as notes:
+            play(agent)
+        np.testing.assert_array_equal(notes.read().features, expected)
+
+
 @pytest.mark.parametrize(
     "info, message",
     [
@@ -194,6 +213,9 @@ def test_answers_in_the_info(cue, answer):
         ({"score": np.nan}, r"info\['score'\] = nan, expected a finite number"),
         ({"score": "12"}, r"info\['score'\] = '12', expected a finite number"),
         ({"correct": "no"}, r"info\['correct'\] = 'no', expected true or false"),
+        ({"state_variables": [np.inf]}, r"info\['state_variables'\] = \[inf\], expected finite numbers in one dim"),
+        ({"state_variables": 2.0}, r"info\['state_variables'\] = 2.0, expected finite numbers in one dimension"),
+        ({"state_variables": ["x"]}, r"info\['state_variables'\] = \['x'\], expected finite numbers in one dim"),
     ],
 )
 def test_infos_of_the_wrong_kind(cue, tmp_path, info, message):

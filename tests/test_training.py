@@ -271,6 +271,36 @@ def test_who_succeeds_is_better_than_who_earns(cue, tmp_path, stop):
     np.testing.assert_array_equal(metrics["validation_return"], [np.nan, 20, np.nan, 100, np.nan, 10])
 
 
+@pytest.mark.parametrize(("best_by", "episode"), [("return", 4), ("discounted_return", 2)])
+@pytest.mark.parametrize("stop", [None, 3])
+def test_who_arrives_sooner_may_be_better_than_who_earns_more(cue, tmp_path, best_by, episode, stop):
+    """Two validations with gamma 0: the first is paid for the first decision, the second more, for the others."""
+
+    class Pays(CueAction):
+        resets = decisions = 0
+
+        def reset(self, **kwargs):
+            Pays.resets, Pays.decisions = Pays.resets + 1, 0
+            return super().reset(**kwargs)
+
+        def step(self, action):
+            Pays.decisions += 1
+            observation, _, ended, truncated, info = super().step(action)
+            earned = float((Pays.decisions == 1) == (Pays.resets == 3))
+            return observation, earned, ended, truncated, {**info, "success": True}
+
+    def report(progress):
+        if progress.episode == stop:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    changes = {"training.episodes": 4, "training.validate_every": 2, "training.validation_episodes": 1, **WHOLE}
+    rwta_sim.train(cue.changed({**changes, "training.best_by": best_by}), tmp_path / "run", env=Pays(), report=report)
+    rwta_sim.resume(tmp_path / "run", env=Pays())
+    run = RunFolder.open(tmp_path / "run")
+    np.testing.assert_array_equal(run.metrics()["validation_return"], [np.nan, 1, np.nan, 19])
+    assert run.best().meta["episode"] == episode
+
+
 def test_nothing_is_made_for_an_impossible_experiment(cue, tmp_path):
     for changes, env in (({"environment.id": "NoSuch-v0"}, None), ({"critic.kind": "tabular"}, Scripted())):
         with pytest.raises(EnvironmentFailure):

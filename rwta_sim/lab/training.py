@@ -93,6 +93,7 @@ class _Counters(BaseModel, strict=True, frozen=True):
     episode: _Count
     best_validation: FiniteFloat | None
     best_success: FiniteFloat | None = None  # of earlier versions, and where environments do not tell
+    best_discounted: FiniteFloat | None = None  # of earlier versions
     streak: _Count
     validations: _Count
     decisions: _Count
@@ -152,6 +153,8 @@ class Trainer:
         self.best: float | None = None
         self._success: float | None = None  # of the last validation
         self._best_success: float | None = None
+        self._discounted = 0.0  # return of the last validation
+        self._best_discounted: float | None = None
         self._streak = 0
         self._validations = 0
         self._decisions_before = 0
@@ -170,6 +173,7 @@ class Trainer:
             "episode": self.episode,
             "best_validation": self.best,
             "best_success": self._best_success,
+            "best_discounted": self._best_discounted,
             "streak": self._streak,
             "validations": self._validations,
             "decisions": self._decisions(),
@@ -196,6 +200,7 @@ class Trainer:
         self.agent.load_weights(checkpoint)
         self.system.set_learning_state(checkpoint.arrays, f"checkpoint {checkpoint.name}")
         self.episode, self.best, self._best_success = meta.episode, meta.best_validation, meta.best_success
+        self._best_discounted = meta.best_discounted
         self._streak, self._validations = meta.streak, meta.validations
         self._decisions_before = meta.decisions
         self.run_folder.rewind_metrics(meta.metrics_size, meta.metrics_sha256)
@@ -316,7 +321,7 @@ class Trainer:
         if validation is not None:
             better = self._is_best(validation)
             if better:
-                self.best, self._best_success = validation, self._success
+                self.best, self._best_success, self._best_discounted = validation, self._success, self._discounted
             reached = training.target is not None and validation >= training.target
             self._streak = self._streak + 1 if reached else 0
         self._log(result, numbers, validation)
@@ -329,9 +334,12 @@ class Trainer:
 
         Where environments tell who succeeded, that comes first: who goes to and fro may earn more than who arrives.
         """
-        if self.best is None:
+        mine, best = validation, self.best
+        if self.experiment.training.best_by == "discounted_return":
+            mine, best = self._discounted, self._best_discounted
+        if self.best is None or best is None:  # best of a version that kept none
             return True
-        return (self._success or 0.0, validation) >= (self._best_success or 0.0, self.best)
+        return (self._success or 0.0, mine) >= (self._best_success or 0.0, best)
 
     def _validation_numbers(self) -> range:
         """Numbers of the episodes of the next validation."""
@@ -348,6 +356,7 @@ class Trainer:
                     played.append(result)
         activity = notes.read()
         self._success = success_share(played)
+        self._discounted = float(np.mean([episode.discounted for episode in played]))
         self._vitals = None if activity is None else Vitals.of(activity)
         self._validations = numbers.stop
         self._validating = False

@@ -22,7 +22,8 @@ class Activity(NamedTuple):
     actions : ndarray of int, shape (decisions,)
         From 0.
     features : ndarray, shape (decisions, n_features)
-        Without any where there are more than 32: of images single pixels tell nothing, and take much memory.
+        Or the state variables that the environment tells of in their place. Without any where there are more than 32:
+        of images single pixels tell nothing, and take much memory.
     rates : ndarray, shape (n_neurons,)
         Firing rate of each hidden and action neuron, Hz, the mean over all decisions; empty where a system tells none.
     """

@@ -31,6 +31,11 @@ class TrainingSpec(Settings):
     )
     validate_every: PositiveInt = Field(50, description="episodes between validations")
     validation_episodes: PositiveInt = Field(20, description="greedy episodes in a validation")
+    best_by: Literal["return", "discounted_return"] = Field(
+        "return",
+        description="mean of a validation that chooses the best weights, after the share of successes where there is "
+        "one: the return, or the discounted return, which is higher the sooner the goal is reached",
+    )
     target: float | None = Field(None, description="stop when validations reach this mean return")
     target_streak: PositiveInt = Field(3, description="validations in a row that must reach the target")
     checkpoint_every: PositiveInt = Field(25, description="episodes between checkpoints")

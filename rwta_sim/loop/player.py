@@ -131,7 +131,8 @@ class Player:
             choice = yield from system.decide(features, greedy, rng)
             self._count()
             if self.activity is not None:
-                self.activity.add(system.winners(), choice.action, features, system.rates())
+                shown = features if watched.variables is None else watched.variables
+                self.activity.add(system.winners(), choice.action, shown, system.rates())
             features, reward, terminated, truncated = watched.step(choice.action)
             ended = terminated or truncated
             if listener is not None:

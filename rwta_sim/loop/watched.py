@@ -27,6 +27,11 @@ class Watched:
         Makes features of an observation; raises ValueError for one it refuses.
     keep : callable, optional
         Is given each observation.
+
+    Attributes
+    ----------
+    variables : ndarray or None
+        What the last observation shows, in few numbers, where the environment tells (``info["state_variables"]``).
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class Watched:
         self.success: bool | None = None
         self.score: float | None = None
         self.label: Any = None
+        self.variables: np.ndarray | None = None
 
     def reset(self, seed: int, options: dict[str, Any] | None) -> Any:
         try:
@@ -96,6 +102,8 @@ class Watched:
     def _check_info(self, info: Any) -> None:
         if not isinstance(info, dict):
             raise self._failure(f"the info {shown(info)}, expected a dictionary")
+        told = info.get("state_variables")
+        self.variables = None if told is None else self._numbers(told)
 
     def _answer(self, info: dict[str, Any], name: str) -> bool:
         answer = np.asarray(info[name])
@@ -111,6 +119,15 @@ class Watched:
         if not -REWARD_LIMIT <= score <= REWARD_LIMIT:
             raise self._failure(f"info['score'] = {shown(info['score'])}, expected a finite number")
         return score
+
+    def _numbers(self, told: Any) -> np.ndarray:
+        try:
+            numbers = np.asarray(told, dtype=float)
+        except (TypeError, ValueError):
+            numbers = np.array(np.nan)
+        if numbers.ndim != 1 or not np.isfinite(numbers).all():
+            raise self._failure(f"info['state_variables'] = {shown(told)}, expected finite numbers in one dimension")
+        return numbers
 
     def _features(self, observation: Any) -> Any:
         if self._keep is not None:
