@@ -26,7 +26,7 @@ _PERIOD = 1.0
 #: Columns of the episodes.
 _EPISODE = {"first": np.int64, "end": np.int64, "number": np.int64, "return": np.float64, "terminated": np.bool_}
 #: So many times as long as it took to write; on a slow disk, then, it takes longer until it is done again.
-_SHARE = 20.0
+_SHARE = 50.0
 #: Rows of a chunk of spikes, of which there are many in a decision.
 _SPIKE_ROWS = 2**16
 #: Observations that have several parts.
