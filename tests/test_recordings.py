@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,12 +88,20 @@ def test_what_is_recorded_is_the_episode_that_is_played(trained):
 
 @pytest.mark.parametrize("learning", [False, True])
 def test_written_in_blocks_of_any_size(trained, monkeypatch, learning):
-    """Blocks of three decisions, which end in mid-episode, hold what one block does, bit for bit."""
+    """Blocks of three decisions, which end in mid-episode and with the last one, hold what one block does, bit for bit,
+    however often they are on disk."""
     folder, found = trained(), []
-    for most in (1024, 3):
+    for most, now in ((1024, -1.0), (3, -1.0), (1024, 1e18)):  # a clock by which it is never time to write, or always
         monkeypatch.setattr(recorder, "_MOST_DECISIONS", most)
+        monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda now=now: now))
         found.append(rwta_sim.record(folder, 3, ["spikes", "q@decision", "hidden.x[1:3]@decision"], learning=learning))
-    whole, pieces = found
+    whole, *others = found
+    assert len(whole) % 3 == 0
+    for pieces in others:
+        same(whole, pieces)
+
+
+def same(whole, pieces):
     assert len(whole) > 30 and whole.episodes == pieces.episodes
     for column in whole.columns:
         np.testing.assert_array_equal(whole[column], pieces[column], err_msg=column)

@@ -200,7 +200,8 @@ class Recorder:
     def end_episode(self, rng: np.random.Generator) -> None:
         if self._learns:
             self._system.end_episode(rng)
-        self._ends.append((len(self._waiting), None if self._terminated else self._features))
+        if not self._learns:
+            self._ends.append((len(self._waiting), None if self._terminated else self._features))
         self._rows.append((self._first, self.decisions, self._number, self._return, self._terminated))
         self._lasts.append([_part_of(self._system.read(one.name), one) for one in self._last])
         self.episodes += 1
@@ -283,6 +284,8 @@ class Recorder:
             return
         if self._waiting:
             self._append_decisions()
+        elif self._ends:  # episodes that ended with a decision that was handed over before
+            self._tell(np.empty(0), np.empty(0))
         if self._learns:
             self._hear()
         if self._within:
