@@ -145,11 +145,12 @@ def xor() -> ReparameterisedExperiment:
         Scaled(),
         Fourier(order=1, gamma=1.0, lam=1.0, rate=0.05),
         TrainingSpec(episodes=6400, validate_every=800, checkpoint_every=1600),
-        hidden=(16,),
+        hidden=(32,),
+        gain=2.0,
         modulation=PPO(epochs=2, lam=1.0),
         batch=32,
         rate=0.02,
-        entropy=0.1,
+        entropy=0.4,
         final_entropy=0.0,
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brian2 import Function, Network, NeuronGroup
+from brian2 import Function, Network, NeuronGroup, Synapses
 
 from rwta_sim.engines import CompiledEngine, EngineSpec, RuntimeEngine
 from rwta_sim.errors import EngineError
@@ -21,7 +21,7 @@ from rwta_sim.native import build as build_module
 from rwta_sim.native import loading as library_module
 from rwta_sim.native import native_function
 from rwta_sim.native import scratch as scratch_module
-from rwta_sim.native.build import CompilerError, build, can_build
+from rwta_sim.native.build import ONCE, CompilerError, build, can_build
 from rwta_sim.native.loading import load
 from rwta_sim.native.scratch import clear_abandoned, scratch
 
@@ -143,6 +143,29 @@ def test_as_many_compilers_as_asked_for(cache, monkeypatch, jobs):
     assert seven(load(build({"seven.cpp": SEVEN, **parts}))) == 7
     compiled = [command for command in built if "-c" in command]
     assert len(compiled) == 1 + min(4, int(jobs or len(os.sched_getaffinity(0))))
+
+
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_what_runs_once_is_compiled_soon(cache, monkeypatch, jobs):
+    """And what a network calls in its steps as fast code, with the flags of Brian2's preferences."""
+    monkeypatch.setenv("MAX_JOBS", jobs)
+    asked = {}
+
+    def spy(command, folder):  # in place of a compiler
+        if "-c" in command:
+            asked[(folder / command[command.index("-c") + 1]).read_text()] = ONCE in command
+
+    monkeypatch.setattr(build_module, "_run", spy)
+    engine = CompiledEngine()
+    with engine.building():
+        cells = NeuronGroup(2, "v : 1", threshold="v > 3", name="soon_cells")
+        synapses = Synapses(cells, cells, on_pre="v_post += 2", name="soon_synapses")
+        synapses.connect(j="i")
+        cells.run_regularly("v += 1", name="soon_steps")
+    with pytest.raises(EngineError, match="made none"):
+        engine.prepare(Network(cells, synapses, name="soon_network"))
+    assert [once for text, once in asked.items() if "v += 1;" in text] == [False]
+    assert {once for text, once in asked.items() if "void _before_run_code_" in text} == {True}
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "many", "2.0"])

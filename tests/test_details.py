@@ -376,15 +376,15 @@ def test_a_checkpoint_from_before_these_settings_loads(cue, tmp_path):
 @pytest.mark.parametrize("inhibition", ["fused", pytest.param("equations", marks=pytest.mark.nightly)])
 def test_transitions_of_a_refractory_circuit(inhibition):
     """With one refractory step, winners are a Markov chain: from i to j with q_j/(1 - q_i). Chi-square of 20,000
-    transitions of a circuit of 4, df = 4*2, against its quantile 1 - 1e-4 (31.83)."""
-    b = np.array([0.0, 1.0, -1.0, 2.0, 0.0, 0.0])
-    loop = Loop(NetworkSpec(hidden_circuits=1, hidden_size=4, refractory=1 * ms, inhibition=inhibition), seed=5)
-    loop.arrays.set_weights({"b": b})
-    winners = loop.each_step(20_001, loop.arrays.fired)[:, :4].argmax(1)
+    transitions, 2,500 in each of 8 circuits of 4, df = 4*2, against its quantile 1 - 1e-4 (31.83)."""
+    b = np.array([0.0, 1.0, -1.0, 2.0])
+    loop = Loop(NetworkSpec(hidden_circuits=8, hidden_size=4, refractory=1 * ms, inhibition=inhibition), seed=5)
+    loop.arrays.set_weights({"b": np.concatenate([np.tile(b, 8), np.zeros(2)])})
+    winners = loop.each_step(2501, loop.arrays.fired)[:, :32].reshape(-1, 8, 4).argmax(2)
     counts = np.zeros((4, 4))
-    np.add.at(counts, (winners[:-1], winners[1:]), 1)
+    np.add.at(counts, (winners[:-1].ravel(), winners[1:].ravel()), 1)
     assert not counts.diagonal().any()
-    q = np.exp(b[:4]) / np.exp(b[:4]).sum()
+    q = np.exp(b) / np.exp(b).sum()
     p = q / (1 - q[:, None]) * (1 - np.eye(4))
     expected = counts.sum(1, keepdims=True) * p
     off = ~np.eye(4, dtype=bool)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brian2 import Hz, ms, second, us
+from brian2 import Equations, Hz, NeuronGroup, ms, second, us
+from brian2.stateupdaters.base import UnsupportedEquationsException
+from brian2.stateupdaters.exact import exact
 from conftest import Loop, poisson_spec
 from pydantic import ValidationError
 
+from rwta_sim.circuit.decay import decay
 from rwta_sim.circuit.kernels import DoubleExponential, Exponential, Rectangular
 from rwta_sim.circuit.spec import NetworkSpec
 
@@ -67,6 +70,30 @@ def test_traces_of_neurons_and_currents_are_the_same_filter():
         for t in range(steps):
             expected = sum(values[t - s - 1] * spikes[s] for s in range(t))
             np.testing.assert_allclose(traces[t], expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.1])
+@pytest.mark.parametrize("kernel", KERNELS[:2], ids=lambda k: k.kind)
+def test_decay_is_what_brian2_solves_exactly(kernel, spread):
+    """The code of both, word for word; the constants of a kernel may be those of each neuron."""
+    network = Loop(NetworkSpec(kernel=kernel, tau_spread=spread, hidden_circuits=1)).network
+    for group in (network.inputs, network.neurons):
+        variables = {**group.variables, **group.resolve_all(names := set(kernel.namespace()), dict(group.namespace))}
+        assert names <= set(variables)
+        found = decay(group.equations, variables)
+        assert found == exact(group.equations, variables)
+        assert found.count("exp(") == len(group.equations.diff_eq_names) > 0
+
+
+@pytest.mark.parametrize(
+    "model", ["dx/dt = -x/tau + 1/second : 1", "dx/dt = -(x - y)/tau : 1\ny : 1", "dx/dt = -x*tau/second**2 : 1"]
+)
+def test_other_equations_are_left_to_brian2(model):
+    group = NeuronGroup(1, model, namespace={"tau": 5 * ms})
+    variables = {**group.variables, **group.resolve_all({"tau"}, dict(group.namespace))}
+    assert decay(group.equations, variables) == exact(group.equations, variables)
+    with pytest.raises(UnsupportedEquationsException):
+        decay(Equations("dx/dt = -x/t : 1"), group.variables)
 
 
 def test_bad_kernels():

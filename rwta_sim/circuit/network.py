@@ -31,6 +31,7 @@ from brian2.core.base import BrianObject
 
 from rwta_sim.circuit import equations as circuits
 from rwta_sim.circuit.competition import competition, fires
+from rwta_sim.circuit.decay import decay
 from rwta_sim.circuit.faults import ARRIVED, PASSES
 from rwta_sim.circuit.history import HistoryRecorder
 from rwta_sim.circuit.plasticity import GATE, LAST_STEP, PlasticSynapse
@@ -257,7 +258,7 @@ class RWTANetwork(Wiring):
         return constants
 
     def _group(self, n: int, model: str, name: str, **kwargs: Any) -> NeuronGroup:
-        return NeuronGroup(n, model, method="exact", clock=self.clock, namespace=self._namespace, name=name, **kwargs)
+        return NeuronGroup(n, model, method=decay, clock=self.clock, namespace=self._namespace, name=name, **kwargs)
 
     def _synapses(self, source: object, target: object, model: str, name: str, **kwargs: object) -> Synapses:
         own = dict(self._namespace)  # to which each may add the lag of its events

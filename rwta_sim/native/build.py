@@ -29,6 +29,8 @@ __all__ = ["CompilerError", "build", "can_build", "compiler", "compiler_failed",
 
 #: Seconds to wait for a process that builds the same library; then it is built beside it.
 PATIENCE = 600.0
+#: How code is compiled that runs once: soon.
+ONCE = "-O1"
 
 
 class CompilerError(EngineError):
@@ -148,7 +150,8 @@ def build(sources: dict[str, str], exact: bool = False, flags: Sequence[str] = (
         usual = [flag for flag in usual if "math" not in flag and flag != "-Ofast"]
         usual += ["-ffp-contract=off", "-fno-math-errno"]
     flags = [*usual, "-fPIC", *flags]
-    key = hashlib.sha256(json.dumps([sources, flags, [*link], _machine(path)], sort_keys=True).encode()).hexdigest()
+    what = [sources, flags, [*link], ONCE, _machine(path)]
+    key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
     cache = private("compiled")
     library, digest = cache / f"{key}.so", cache / f"{key}.sha256"
     if (found := _whole(library, digest)) is not None:
@@ -206,9 +209,8 @@ def _compile(sources: dict[str, str], folder: Path, path: str, flags: list[str],
 
     def compile_one(name: str) -> str:
         target = f"{name}.o"
-        # Brian2's files other than code objects run once: what counts is how soon they are compiled.
-        once = ["-O1"] if "objects.cpp" in sources and name == "merged_others.cpp" else []
-        _run([*command, *flags, *once, f"-I{folder}", "-c", name, "-o", target], folder)
+        level = [ONCE] if name.startswith("once_") else []
+        _run([*command, *flags, *level, f"-I{folder}", "-c", name, "-o", target], folder)
         return target
 
     jobs = _jobs()
@@ -233,26 +235,50 @@ def _jobs() -> int:
 
 
 def _merged(sources: dict[str, str], folder: Path, count: int) -> list[str]:
-    """Names of at most `count` files with all the code objects, and of those with the other sources.
+    """Names of at most `count` files with the code objects that run often, and as many with all the rest.
 
     Brian2 writes many small files that include the same headers, and reading those takes the compiler most of its
-    time. Code objects also hold the same support code in an anonymous namespace: merged, each needs one of its own.
+    time. Those other than code objects run once, and so do code objects that connect synapses and fill queues, which
+    take it longer than those of a step. The names of files with these begin with ``once_``.
     """
     others = [name for name in sources if name.endswith(".cpp") and not name.startswith("code_objects/")]
     parts = [name for name in sources if name.endswith(".cpp") and name.startswith("code_objects/")]
     alone = [name for name in others if "/" in name]  # which include their neighbours by name
-    merged = {"merged_others.cpp": "\n".join(sources[name] for name in others if name not in alone)}
-    for unit in range(min(count, len(parts))):
-        text = ""
-        for number, name in enumerate(parts[unit::count]):
-            space = f"support_{unit}_{number}"  # functions in it may have external linkage
-            code = sources[name].replace("\nnamespace {", f"\nnamespace {space} {{", 1)
-            code = code.replace("using namespace brian;", f"using namespace brian; using namespace {space};")
-            text += code if f"namespace {space} {{" in code else f"namespace {space} {{}}\n{code}"
-        merged[f"merged_{unit}.cpp"] = text
-    for name, text in merged.items():
-        (folder / name).write_bytes(text.encode())
-    return alone + list(merged)
+    others = [name for name in others if name not in alone]
+    once = [name for name in parts if _runs_once(Path(name).stem, sources.get("main.cpp", ""))]
+    often = [name for name in parts if name not in once]
+    # First, so that of functions that both have the linker takes the faster ones.
+    merged = {f"often_{unit}.cpp": _spaced(sources, often[unit::count]) for unit in range(min(count, len(often)))}
+    first = "once_0.cpp" if "objects.cpp" in sources else "merged_others.cpp"  # Brian2's, or somebody else's
+    merged[first] = [sources[name] for name in others] + _spaced(sources, once[::count])
+    merged |= {f"once_{unit}.cpp": _spaced(sources, once[unit::count]) for unit in range(1, min(count, len(once)))}
+    return alone + _written(merged, folder)
+
+
+def _runs_once(name: str, main: str) -> bool:
+    """Whether a code object is called where the network is set up, and not given to a network to call in its steps."""
+    called = re.search(rf"\b(_run)?_{name}\(\);", main)
+    return called is not None and not re.search(rf", _run_{name}\);", main)
+
+
+def _spaced(sources: dict[str, str], names: Sequence[str]) -> list[str]:
+    """Code objects to stand in one file: they hold the same support code in an anonymous namespace, each needs its own.
+
+    Functions in it may have external linkage, so that they differ between files, too.
+    """
+    texts = []
+    for name in names:
+        space = f"support_{Path(name).stem}"
+        code = sources[name].replace("\nnamespace {", f"\nnamespace {space} {{", 1)
+        code = code.replace("using namespace brian;", f"using namespace brian; using namespace {space};")
+        texts.append(code if f"namespace {space} {{" in code else f"namespace {space} {{}}\n{code}")
+    return texts
+
+
+def _written(merged: dict[str, list[str]], folder: Path) -> list[str]:
+    for name, texts in merged.items():
+        (folder / name).write_bytes("\n".join(texts).encode())
+    return list(merged)
 
 
 def _run(command: list[str], folder: Path) -> None:
