@@ -28,10 +28,16 @@ def cartpole() -> DQNExperiment:
         encoder=Scaled(low=tuple(-x for x in limits), high=limits, complementary=False),
         hidden=(64, 64),
         learning=QLearningSpec(
-            rate=1e-3, gamma=0.98, every=2, target_every=500, loss="huber", final_epsilon=0.05, epsilon_decisions=5000
+            rate=5e-4,
+            every=2,
+            target_every=250,
+            loss="huber",
+            double=True,
+            final_epsilon=0.05,
+            epsilon_decisions=5000,
         ),
         replay=ReplaySpec(size=20_000, start=500, batch=64),
-        training=TrainingSpec(decisions=50_000, validate_every=20, validation_episodes=10, target=500.0),
+        training=TrainingSpec(decisions=25_000, validate_every=20, validation_episodes=10, target=500.0),
     )
 
 

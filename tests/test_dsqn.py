@@ -7,6 +7,8 @@ import math
 import os
 import re
 import signal
+import subprocess
+import sys
 from itertools import pairwise
 
 import gymnasium as gym
@@ -24,7 +26,7 @@ from rwta_sim.loop.session import finish
 
 torch = pytest.importorskip("torch")
 
-from rwta_sim.agents.dsqn.learner import QLearner, td_targets  # noqa: E402
+from rwta_sim.agents.dsqn.learner import td_targets  # noqa: E402
 from rwta_sim.agents.dsqn.network import QNetwork, QNetworkPlan, SpikingQNetwork  # noqa: E402
 from rwta_sim.agents.dsqn.units import fire, integrate, slope  # noqa: E402
 from rwta_sim.learning.torch_adam import Mirror  # noqa: E402
@@ -314,26 +316,25 @@ def test_a_stopped_run_goes_on_bit_for_bit(model, made, tmp_path):
     assert end_of(tmp_path / "whole") == end_of(tmp_path / "parts")
 
 
-def test_cut_off_within_an_episode_it_goes_on_from_the_checkpoint(tmp_path, monkeypatch):
-    """As a kill leaves it: nothing is written any more when its 30th step of learning is taken."""
-
-    class Killed(BaseException):
-        pass
-
+def test_killed_and_resumed_it_is_the_same(tmp_path):
+    """Killed in the midst of an episode, which is played again."""
     experiment = short("dsqn", **{"training.checkpoint_every": 1})
     rwta_sim.train(experiment, tmp_path / "whole")
-    improve, steps = QLearner.improve, []
-
-    def dies(self, rows):
-        improve(self, rows)
-        steps.append(1)
-        if len(steps) == 30:
-            raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(QLearner, "improve", dies)
-        with pytest.raises(Killed):
-            rwta_sim.train(experiment, tmp_path / "killed")
+    code = f"""
+import os, signal, rwta_sim
+from rwta_sim.agents.dsqn.learner import QLearner
+improve, count = QLearner.improve, [0]
+def counted(self, rows):
+    improve(self, rows)
+    count[0] += 1
+    if count[0] == 30:
+        os.kill(os.getpid(), signal.SIGKILL)
+QLearner.improve = counted
+experiment = rwta_sim.preset("cartpole", "dsqn").of({experiment.model_dump(mode="json")!r})
+rwta_sim.train(experiment, {str(tmp_path / "killed")!r})
+"""
+    killed = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert 0 < len(RunFolder.open(tmp_path / "killed").metrics()["episode"]) < 12
     rwta_sim.resume(tmp_path / "killed")
     assert end_of(tmp_path / "whole") == end_of(tmp_path / "killed")

@@ -106,7 +106,7 @@ class QNetworkPlan(NamedTuple):
             (after[0], before[0], c.kernel, c.kernel)
             for before, c, after in zip(shapes, convolutions, shapes[1:], strict=False)
         ]
-        weights = [*maps, *((post, pre) for pre, post in pairwise(dense))]
+        weights: list[tuple[int, ...]] = [*maps, *((post, pre) for pre, post in pairwise(dense))]
         return cls(seen, weights, [c.stride for c in convolutions], sizes)
 
 

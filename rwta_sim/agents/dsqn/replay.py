@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -60,7 +60,11 @@ _STORES = {
         lambda rows, n: np.unpackbits(rows, axis=1, count=n).astype(np.float32),
     ),
 }
-_NUMBERS = {"action": np.zeros((), np.int32), "reward": np.zeros((), np.float32), "terminated": np.zeros((), np.bool_)}
+_NUMBERS: dict[str, np.ndarray] = {
+    "action": np.zeros((), np.int32),
+    "reward": np.zeros((), np.float32),
+    "terminated": np.zeros((), np.bool_),
+}
 
 
 def replay_need(spec: ReplaySpec, n_inputs: int) -> Need:
@@ -97,7 +101,7 @@ class Replay(Rows):
         if not self._capacity():
             self._resize(self._size)  # pages are taken as they are written
         pack, place = self._store.pack, int(self._next[0])
-        row = {"seen": pack(seen), "following": pack(following), "action": action, "reward": reward}
+        row: dict[str, Any] = {"seen": pack(seen), "following": pack(following), "action": action, "reward": reward}
         for name, value in {**row, "terminated": terminated}.items():
             self._arrays[name][place] = value
         self._n = max(self._n, place + 1)
