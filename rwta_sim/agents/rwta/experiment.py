@@ -161,6 +161,8 @@ class RWTAExperiment(Experiment):
 
     @model_validator(mode="after")
     def _go_signal_fits(self) -> RWTAExperiment:
+        if not self.decision.go_signal:
+            return self
         rule = self.learning.rule
         for found, why in (
             (self.dynamics == "rate", "needs spikes: set dynamics = 'spiking'"),
@@ -176,7 +178,7 @@ class RWTAExperiment(Experiment):
                 f"learning.apply = {self.learning.apply!r} sums over its steps: take 'feedback' or 'last_step'",
             ),
         ):
-            if self.decision.go_signal and found:
+            if found:
                 raise ValueError(f"decision.go_signal {why}")
         return self
 
