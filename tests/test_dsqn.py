@@ -501,7 +501,7 @@ def test_a_run_from_a_gpu_plays_without_one(monkeypatch):
 
 def test_without_pytorch(tmp_path, monkeypatch):
     there, experiment = importlib.util.find_spec, short("dsqn")
-    monkeypatch.setattr("rwta_sim.agents.dsqn.experiment.find_spec", lambda n: None if n == "torch" else there(n))
+    monkeypatch.setattr("rwta_sim.loop.experiment.find_spec", lambda n: None if n == "torch" else there(n))
     with pytest.raises(RwtaSimError, match=r"model = 'dsqn' needs PyTorch: pip install 'rwta-sim\[torch\]'$"):
         rwta_sim.train(experiment, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -285,7 +285,7 @@ def test_settings_that_cannot_be(changes, message):
 
 def test_without_pytorch(tmp_path, monkeypatch):
     there = importlib.util.find_spec
-    module = "rwta_sim.agents.reparameterised.experiment.find_spec"
+    module = "rwta_sim.loop.experiment.find_spec"
     monkeypatch.setattr(module, lambda name: None if name == "torch" else there(name))
     wanted = r"model = 'reparameterised' needs PyTorch: pip install 'rwta-sim\[torch\]'$"
     with pytest.raises(RwtaSimError, match=wanted):

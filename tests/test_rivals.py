@@ -413,7 +413,7 @@ def test_dynamics_that_are_not_there():
 def test_without_its_libraries(model, lacks, names, tmp_path, monkeypatch):
     there = importlib.util.find_spec
     experiment = short(model)
-    monkeypatch.setattr("rwta_sim.agents.ppo.experiment.find_spec", lambda n: None if n in lacks else there(n))
+    monkeypatch.setattr("rwta_sim.loop.experiment.find_spec", lambda n: None if n in lacks else there(n))
     wanted = rf"model = '{model}' needs {names}: pip install 'rwta-sim\[rivals\]'$"
     with pytest.raises(RwtaSimError, match=wanted):
         rwta_sim.train(experiment, tmp_path / "run")

@@ -90,7 +90,7 @@ def test_nothing_comes_from_the_global_generator(tmp_path):
 def test_without_pytorch(tmp_path, monkeypatch):
     there = importlib.util.find_spec
     experiment = rwta_sim.preset("cue", "linear")
-    module = "rwta_sim.agents.softmax.experiment.find_spec"
+    module = "rwta_sim.loop.experiment.find_spec"
     monkeypatch.setattr(module, lambda name: None if name == "torch" else there(name))
     with pytest.raises(RwtaSimError, match=r"model = 'linear' needs PyTorch: pip install 'rwta-sim\[torch\]'$"):
         rwta_sim.train(experiment, tmp_path / "run")

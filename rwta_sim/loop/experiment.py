@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from rwta_sim.errors import ConfigError
+from rwta_sim.errors import ConfigError, RwtaSimError
 from rwta_sim.loop.environment_spec import EnvironmentSpec
 from rwta_sim.loop.probes import Sampling, choose
 from rwta_sim.loop.spaces import Spaces
@@ -98,6 +99,9 @@ class Experiment(Settings):
     before: ClassVar[dict[str, Any]] = {}
     #: Figures that can be drawn of a run, beside its learning curve: "weights", "raster", "rates".
     draws: ClassVar[tuple[str, ...]] = ()
+    #: What has to be installed beyond the package: names of modules and of their packages; and the extra that has them.
+    needs: ClassVar[Mapping[str, str]] = {}
+    extra: ClassVar[str] = ""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(task={self.task!r}, model={self.model!r}, seed={self.seed})"
@@ -142,7 +146,7 @@ class Experiment(Settings):
     @property
     def libraries(self) -> tuple[str, ...]:
         """Packages on whose versions its numbers depend, beyond those of every experiment."""
-        return ()
+        return tuple(name.replace("_", "-") for name in self.needs)
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -151,6 +155,10 @@ class Experiment(Settings):
 
     def check_libraries(self) -> None:
         """Raise RwtaSimError if a package that it needs is not installed."""
+        missing = [name for module, name in self.needs.items() if find_spec(module) is None]
+        if missing:
+            wanted = f"pip install 'rwta-sim[{self.extra}]'"
+            raise RwtaSimError(f"model = {self.model!r} needs {' and '.join(missing)}: {wanted}")
 
     def resolved(self) -> Self:
         """The same with nothing left to the machine to choose, such as an engine "auto"."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rwta_sim.errors import ConfigError, EngineError, RwtaSimError
+from rwta_sim.errors import ConfigError, EngineError
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.spaces import Spaces
@@ -91,6 +91,8 @@ class DQNExperiment(Experiment):
     device: Device = Field("auto", description="where the network is: auto: on a GPU where there is one (CUDA)")
 
     logs: ClassVar[tuple[str, ...]] = ("q", "epsilon")
+    needs: ClassVar[Mapping[str, str]] = {"torch": "PyTorch"}
+    extra = "torch"
     changeable: ClassVar[frozenset[str]] = Experiment.changeable | {"device"}
 
     @model_validator(mode="after")
@@ -107,14 +109,6 @@ class DQNExperiment(Experiment):
                 "others: set replay.store = 'float32'"
             )
         return self
-
-    @property
-    def libraries(self) -> tuple[str, ...]:
-        return ("torch",)
-
-    def check_libraries(self) -> None:
-        if find_spec("torch") is None:
-            raise RwtaSimError(f"model = {self.model!r} needs PyTorch: pip install 'rwta-sim[torch]'")
 
     def device_for(self, trains: bool) -> str:
         """Where the network is: "cpu" or "cuda". Who does not train takes what there is.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rwta_sim.errors import ConfigError, RwtaSimError
+from rwta_sim.errors import ConfigError
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.spaces import Spaces
@@ -62,17 +61,8 @@ class ActorCriticExperiment(Experiment):
     )
     learning: PPOLearningSpec = PPOLearningSpec()
 
-    #: What has to be installed: the names of modules and of their packages.
     needs: ClassVar[Mapping[str, str]] = {"torch": "PyTorch", "stable_baselines3": "Stable-Baselines3"}
-
-    @property
-    def libraries(self) -> tuple[str, ...]:
-        return tuple(name.replace("_", "-") for name in self.needs)
-
-    def check_libraries(self) -> None:
-        missing = [name for module, name in self.needs.items() if find_spec(module) is None]
-        if missing:
-            raise RwtaSimError(f"model = {self.model!r} needs {' and '.join(missing)}: pip install 'rwta-sim[rivals]'")
+    extra = "rivals"
 
     def check_side_by_side(self, asked: str) -> None:
         raise ValueError(

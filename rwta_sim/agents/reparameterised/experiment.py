@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from rwta_sim.agents.clocked import ClockedExperiment
-from rwta_sim.errors import RwtaSimError
 from rwta_sim.learning.critics import CriticSpec, Fourier
 from rwta_sim.learning.modulation import PPO, Control, ModulationSpec
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
@@ -80,6 +79,8 @@ class ReparameterisedExperiment(ClockedExperiment):
     critic: CriticSpec = Fourier()
 
     logs: ClassVar[tuple[str, ...]] = ("entropy", "spikes", "learning_rate", "temperature")
+    needs: ClassVar[Mapping[str, str]] = {"torch": "PyTorch"}
+    extra = "torch"
     draws: ClassVar[tuple[str, ...]] = ("raster", "rates", "tuning")
 
     @model_validator(mode="after")
@@ -94,14 +95,6 @@ class ReparameterisedExperiment(ClockedExperiment):
             )
         self.learning.modulation.check_critic(critic)
         return self
-
-    @property
-    def libraries(self) -> tuple[str, ...]:
-        return ("torch",)
-
-    def check_libraries(self) -> None:
-        if find_spec("torch") is None:
-            raise RwtaSimError(f"model = {self.model!r} needs PyTorch: pip install 'rwta-sim[torch]'")
 
     @property
     def n_hidden(self) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from rwta_sim.errors import RwtaSimError
 from rwta_sim.learning.critics import Network
 from rwta_sim.learning.modulation import PPO
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
@@ -43,14 +42,8 @@ class SoftmaxExperiment(Experiment):
     critic: Network = Network(lam=0.95, rate=3e-4, hidden=(), channels=())
 
     logs: ClassVar[tuple[str, ...]] = ("entropy", "learning_rate")
-
-    @property
-    def libraries(self) -> tuple[str, ...]:
-        return ("torch",)
-
-    def check_libraries(self) -> None:
-        if find_spec("torch") is None:
-            raise RwtaSimError(f"model = {self.model!r} needs PyTorch: pip install 'rwta-sim[torch]'")
+    needs: ClassVar[Mapping[str, str]] = {"torch": "PyTorch"}
+    extra = "torch"
 
     def check_side_by_side(self, asked: str) -> None:
         self.check_batch(asked, self.learning.batch)
