@@ -511,9 +511,9 @@ def test_sizes_are_those_of_the_benchmark():
     """MinAtar's DQN on breakout: 16 maps of 3 x 3 x 4, then 16 x 8 x 8 values to 128 units to three actions."""
     maps, hidden = (ConvolutionSpec(),), (128,)
     plan = QNetworkPlan.of((4, 10, 10), 400, maps, hidden, 3)
-    assert plan.count == 16 * 37 + 1025 * 128 + 129 * 3 and plan.sizes == [1024, 128, 3]
+    assert plan.n_weights == 16 * 37 + 1025 * 128 + 129 * 3 and plan.sizes == [1024, 128, 3]
     presets = [rwta_sim.preset("minatar-breakout", model) for model in MODELS]
     assert all((experiment.convolutions, experiment.hidden) == (maps, hidden) for experiment in presets)
     for network in (QNetwork(plan), SpikingQNetwork(plan, presets[1].neurons)):
         assert [tuple(p.shape) for p in network.parameters() if p.dim() > 1] == plan.weights
-        assert sum(p.numel() for p in network.parameters()) == plan.count
+        assert sum(p.numel() for p in network.parameters()) == plan.n_weights

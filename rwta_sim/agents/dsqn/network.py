@@ -69,7 +69,7 @@ class QNetworkPlan(NamedTuple):
     sizes: list[int]
 
     @property
-    def count(self) -> int:
+    def n_weights(self) -> int:
         """Of all weights and biases."""
         return sum(math.prod(shape) + shape[0] for shape in self.weights)
 

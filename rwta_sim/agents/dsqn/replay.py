@@ -29,7 +29,7 @@ class _Store(NamedTuple):
     """How drives are kept: of how many inputs, the numbers and what they are."""
 
     kept: Callable[[int], int]
-    dtype: type
+    dtype: type[np.generic]
     pack: Callable[[np.ndarray], np.ndarray]
     unpack: Callable[[np.ndarray, int], np.ndarray]
 

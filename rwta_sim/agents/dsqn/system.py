@@ -72,7 +72,7 @@ class DeepQSystem(EncodedSystem, PerturbableSystem):
             experiment.hidden,
             spaces.n_actions,
         )
-        count = self._plan.count
+        count = self._plan.n_weights
         # Weights; in learning also their gradients, the moments of Adam, and the target network's.
         needs = [Need(f"{count:,} weights", (20 if trains else 8) * count, "lower hidden")]
         require([*needs, replay_need(experiment.replay, self.encoder.n_inputs)] if trains else needs)
