@@ -195,9 +195,7 @@ def main() -> None:
                 cost = median(1 - rate / base for rate, base in zip(rates, found["nothing"], strict=True))
                 lines.append(f"| {engine} | {told} | {way} | {median(rates):,.0f} | {span} | {cost:.0%} |")
                 print(lines[-1], flush=True)
-        # The runtime engine is forty times as slow: as long a time.
-        decisions = given.decisions // 20 if engine == "runtime" else given.decisions
-        rows = apart("--memory", engine, "--decisions", str(decisions))
+        rows = apart("--memory", engine, "--decisions", str(given.decisions))
         grown.append(f"| {engine} | " + ", ".join(f"{n:,}: {mib:.1f}" for n, mib in rows) + " |")
         print(grown[-1], flush=True)
     (HERE / "recording.md").write_text("\n".join([*lines, *grown]) + "\n")

@@ -165,16 +165,23 @@ def test_tables(recording, tmp_path, format, monkeypatch):
 
 
 def test_states_are_streamed_into_nwb(tmp_path, cue):
-    """Sampled potentials as a regular series, with the rate of the samples."""
+    """Sampled potentials, and the field of a population, as regular series with the rate of the samples."""
     from pynwb import NWBHDF5IO
 
     rwta_sim.train(cue.changed({"training.episodes": 1, "training.validation_episodes": 1}), tmp_path / "run")
-    made = rwta_sim.record(tmp_path / "run", 2, ["hidden.u[0:3]"])
+    made = rwta_sim.record(tmp_path / "run", 2, ["hidden.u[0:3]", "hidden.field"])
     with NWBHDF5IO(export(made, "nwb"), "r") as io:
         file = io.read()
         series = file.processing["network"]["hidden_u_at_step"]
         np.testing.assert_array_equal(series.data[:], made.states("hidden.u").values)
         assert series.rate == pytest.approx(1 / float(made.dt)) and file.units is None
+        field = file.processing["network"]["hidden_field_at_step"]
+        np.testing.assert_array_equal(field.data[:], made.states("hidden.field").values)
+        assert field.rate == series.rate and "synaptic current" in field.description and np.ptp(field.data[:]) > 0
+    (signal,) = [s for s in to_neo(made).segments[0].analogsignals if s.name == "hidden.field@step"]
+    first = made.episode(0).states("hidden.field")
+    np.testing.assert_array_equal(signal.magnitude[:, 0], first.values)
+    assert float(signal.sampling_rate.rescale("Hz")) == pytest.approx(1 / float(made.dt))
 
 
 def test_what_cannot_be_exported(recording, tmp_path, monkeypatch):
