@@ -259,10 +259,12 @@ def _robot(
     critic: CriticSpec,
     training: TrainingSpec,
     entropy: float,
+    circuits: int,
+    size: int,
 ) -> RWTAExperiment:
     """What a robot does by what its camera sees.
 
-    Pixels are currents, on and off cells of small pictures. Four circuits share the work: of twenty, each told a tenth
+    Pixels are currents, on and off cells of small pictures. Few circuits share the work: of twenty, each told a tenth
     of a bit of the action. So few weights onto the actions have to grow far in a hundred updates: ten times the
     learning rate that was enough for thousands of pixels with a direct path. Of weights that always arrive those that
     arrive soonest are kept: to and fro earns as much.
@@ -274,8 +276,8 @@ def _robot(
         Scaled(complementary=False),
         critic,
         training,
-        circuits=4,
-        size=10,
+        circuits=circuits,
+        size=size,
         weight_sd=weight_sd,
         decision=_SURE,
         modulation=EpisodeAdvantage(lam=lam),
@@ -298,11 +300,16 @@ def panda_reach() -> RWTAExperiment:
         critic=Constant(gamma=0.9, lam=0.9, rate=3e-3),
         training=TrainingSpec(episodes=1024, validate_every=128, validation_episodes=48, best_by="discounted_return"),
         entropy=0.1,
+        circuits=4,
+        size=10,
     )
 
 
 def robot_navigation() -> RWTAExperiment:
-    """The ball is large enough for pictures of half the default size, which are drawn much sooner."""
+    """The ball is large enough for pictures of half the default size, which are drawn much sooner.
+
+    Two circuits of twenty: of four of ten the median one told .39 bit of the action, after 400 episodes.
+    """
     look = {"encoding": "on_off", "centre": 1.0, "surround": 3.0, "size": [30, 40]}
     return _robot(
         "robot-navigation",
@@ -310,8 +317,10 @@ def robot_navigation() -> RWTAExperiment:
         weight_sd=0.2,
         lam=0.95,
         critic=Rates(gamma=0.97, lam=0.9, rate=3e-3),
-        training=TrainingSpec(episodes=400, validate_every=50, validation_episodes=33, best_by="discounted_return"),
+        training=TrainingSpec(episodes=800, validate_every=100, validation_episodes=33, best_by="discounted_return"),
         entropy=0.3,
+        circuits=2,
+        size=20,
     )
 
 
