@@ -18,6 +18,7 @@ from scipy.stats import chi2
 
 import rwta_sim
 from rwta_sim.agents.dsqn.experiment import ConvolutionSpec, ReplaySpec
+from rwta_sim.agents.dsqn.plan import QNetworkPlan
 from rwta_sim.agents.dsqn.replay import Replay, replay_need
 from rwta_sim.errors import CheckpointError, ConfigError, EngineError, EnvironmentFailure, NotEnoughMemory, RwtaSimError
 from rwta_sim.lab.recording import record_episode
@@ -27,7 +28,7 @@ from rwta_sim.loop.session import finish
 torch = pytest.importorskip("torch")
 
 from rwta_sim.agents.dsqn.learner import td_targets  # noqa: E402
-from rwta_sim.agents.dsqn.network import QNetwork, QNetworkPlan, SpikingQNetwork  # noqa: E402
+from rwta_sim.agents.dsqn.network import QNetwork, SpikingQNetwork  # noqa: E402
 from rwta_sim.agents.dsqn.units import fire, integrate, slope  # noqa: E402
 from rwta_sim.learning.torch_adam import Mirror  # noqa: E402
 

@@ -45,6 +45,8 @@ SPIKES = {"raster", "rates", "tuning"}
 CIRCUITS = {*SPIKES, "weights"}
 #: Settings with which a rival learns several times in eleven decisions.
 RIVAL = {"hidden": [5], "critic_hidden": [4], "learning.steps": 4, "learning.minibatch": 2}
+#: Settings with which deep Q-learning does so, in CartPole.
+DEEP_Q = {"hidden": [5], "replay.start": 4, "replay.batch": 2, "learning.every": 2, "training.decisions": None}
 #: Per system: task, model, settings, columns, figures beside its learning curve.
 SYSTEMS = {
     "spiking": ("xor", "svpg-lockstep", {"engine.target": "numpy", "network.hidden_circuits": 2}, RWTA, CIRCUITS),
@@ -58,6 +60,8 @@ SYSTEMS = {
     "converted": ("xor", "converted", RIVAL, ["entropy", "learning_rate"], SPIKES),
     "bptt": ("xor", "bptt", {**RIVAL, "neurons.gain": 2.0}, ["entropy", "spikes", "learning_rate"], SPIKES),
     "ep": ("xor", "ep", {"hidden": [5]}, ["moved", "learning_rate"], set()),
+    "dqn": ("cartpole", "dqn", DEEP_Q, ["q", "epsilon"], set()),
+    "dsqn": ("cartpole", "dsqn", {**DEEP_Q, "neurons.steps": 2}, ["q", "spikes", "epsilon"], SPIKES),
     "tabular-q": ("gridworld", "tabular-q", {"environment.kwargs": {"width": 4, "height": 4}, "gamma": 0.9}, [], set()),
 }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from rwta_sim.engines import ClockedEngineSpec
 from rwta_sim.errors import ConfigError, EngineError
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
 from rwta_sim.loop.experiment import Experiment
@@ -142,11 +143,15 @@ class DSQNExperiment(DQNExperiment):
     """A network of leaky integrate-and-fire neurons that tells Q by membrane potentials: DSQN.
 
     Chen, Peng, Huang and Tian 2022, arXiv:2201.09754. Inputs are currents, the same in every step; neurons of the
-    actions integrate and do not fire. It learns by back-propagation through all steps of a decision.
+    actions integrate and do not fire. It learns by back-propagation through all steps of a decision. With an engine it
+    acts as a Brian2 network of the same weights.
     """
 
     model: Name = Field("dsqn", description="'dsqn'")
     neurons: LeakySpec = LeakySpec()
+    engine: ClockedEngineSpec | None = Field(
+        None, description="what advances the Brian2 network that decides; none: PyTorch decides"
+    )
 
     logs: ClassVar[tuple[str, ...]] = ("q", "spikes", "epsilon")
     draws: ClassVar[tuple[str, ...]] = ("raster", "rates", "tuning")
@@ -160,6 +165,13 @@ class DSQNExperiment(DQNExperiment):
     def dynamics_name(self) -> str:
         return "spiking"
 
+    def resolved(self) -> Self:
+        return self if self.engine is None else self.model_copy(update={"engine": self.engine.resolved()})
+
+    @property
+    def compiles(self) -> bool:
+        return self.engine is not None
+
     @property
     def n_hidden(self) -> int:
         """Those of dense layers: how many there are in feature maps is for pictures to say."""
@@ -170,6 +182,10 @@ class DSQNExperiment(DQNExperiment):
 
     def build(self, spaces: Spaces, record: bool = False, trains: bool = False) -> SpikingQSystem:
         self.check_libraries()
+        if self.engine is not None:
+            from rwta_sim.agents.dsqn.brian2_system import Brian2QSystem
+
+            return Brian2QSystem(self, spaces, trains, record, self.engine.resolved())
         from rwta_sim.agents.dsqn.system import SpikingQSystem  # here, because it imports PyTorch
 
         return SpikingQSystem(self, spaces, trains, record)

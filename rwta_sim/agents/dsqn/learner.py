@@ -120,6 +120,11 @@ class QLearner:
         q = self.network.decoded(told[-1])[0]
         return [layer.cpu().numpy() for layer in told], q.cpu().numpy()
 
+    @torch.no_grad()
+    def decoded(self, told: np.ndarray) -> np.ndarray:
+        """Q of every action, shape (n_actions,), from what the last layer said of one drive, as in `run`."""
+        return self.network.decoded(torch.from_numpy(told))[0].numpy()
+
     # -- saving --------------------------------------------------------------------------------------
 
     def parameters(self) -> dict[str, np.ndarray]:

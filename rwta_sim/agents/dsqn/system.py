@@ -9,7 +9,8 @@ import numpy as np
 
 from rwta_sim.agents.dsqn.experiment import DQNExperiment, DSQNExperiment
 from rwta_sim.agents.dsqn.learner import QLearner
-from rwta_sim.agents.dsqn.network import QNetwork, QNetworkPlan, SpikingQNetwork
+from rwta_sim.agents.dsqn.network import QNetwork, SpikingQNetwork
+from rwta_sim.agents.dsqn.plan import QNetworkPlan
 from rwta_sim.agents.dsqn.replay import replay_need
 from rwta_sim.agents.integrate_and_fire import SpikeRecord
 from rwta_sim.agents.layer_lesions import LAYER_LESIONS, lesion_layers
@@ -103,15 +104,19 @@ class DeepQSystem(EncodedSystem, PerturbableSystem):
         pass
 
     def decide(self, features: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Choice]:
-        yield from ()
         drive = self._drive(features)
-        self._told, self._q = self.learner.run(drive)
+        self._told, self._q = yield from self._answered(drive)
         best = int(self._q.argmax())
         highest = float(self._q[best])
         if not math.isfinite(highest):
             raise DivergenceError(f"Q became {highest}")
         explores = not greedy and rng.random() < self.learner.epsilon
         return Choice(int(rng.integers(self._n_actions)) if explores else best, None, (highest,), drive)
+
+    def _answered(self, drive: np.ndarray) -> Session[tuple[list[np.ndarray], np.ndarray]]:
+        """What the layers say of a drive, and Q, as `QLearner.run` has it; yields where a network has to advance."""
+        yield from ()
+        return self.learner.run(drive)
 
     def _drive(self, features: np.ndarray) -> np.ndarray:
         """Currents of the inputs, shape (n_inputs,), float32."""
