@@ -233,6 +233,17 @@ def test_an_update_by_hand(loss):
             np.testing.assert_allclose(learner.state()[f"adam.{name}.exp_avg"], np.multiply(gradient, 0.1), rtol=1e-5)
 
 
+@pytest.mark.parametrize(("progress", "rate"), [(0.0, 1e-3), (0.5, 6e-4), (1.5, 2e-4)])
+def test_the_rate_falls_linearly(progress, rate):
+    """The first step of Adam is as long as the rate, whatever the gradient; the bias of the action taken has one."""
+    with rwta_sim.Agent(short(**{"learning.rate": 1e-3, "learning.final_rate": 0.2})) as agent:
+        agent.system.anneal(progress)
+        learner, drive = agent.system.learner, np.zeros(4, np.float32)
+        learner.replay.add(drive, 1, 1.0, drive, True)
+        learner.improve(learner.replay.taken(np.array([0])))
+        np.testing.assert_allclose(learner.parameters()["layers.2.bias"], [0.0, rate], rtol=1e-5)
+
+
 def test_when_it_learns():
     """From replay.start on, every third decision; the target network is the network of each tenth."""
     with rwta_sim.Agent(short()) as agent:

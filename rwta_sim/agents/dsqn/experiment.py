@@ -45,7 +45,8 @@ class ReplaySpec(Settings):
 class QLearningSpec(Settings):
     """How the network learns: Q-learning with replay and a target network, by Adam (Mnih et al. 2015)."""
 
-    rate: PositiveFloat = Field(2.5e-4, description="learning rate")
+    rate: PositiveFloat = Field(2.5e-4, description="learning rate at the start")
+    final_rate: Fraction = Field(1.0, description="learning rate at the end, as a fraction; linear in between")
     gamma: Fraction = Field(0.99, description="discount of the reward per decision")
     every: PositiveInt = Field(4, description="decisions between steps of learning")
     target_every: PositiveInt = Field(1000, description="decisions between copies to the target network")
@@ -56,6 +57,10 @@ class QLearningSpec(Settings):
     epsilon: Fraction = Field(1.0, description="chance of an action drawn from all alike, at the start")
     final_epsilon: Fraction = Field(0.1, description="that chance in the end")
     epsilon_decisions: PositiveInt = Field(100_000, description="decisions in which it falls, linearly")
+
+    def rate_at(self, progress: float) -> float:
+        """The learning rate for `progress` from 0 (start) to 1 (end)."""
+        return self.rate * (1.0 + (self.final_rate - 1.0) * min(progress, 1.0))
 
     def epsilon_at(self, decisions: int) -> float:
         """The chance of an action drawn from all alike, after so many decisions of training."""

@@ -84,6 +84,10 @@ class QLearner:
         """Chance of an action drawn from all alike, now."""
         return self._spec.epsilon_at(int(self._decisions[0]))
 
+    def anneal(self, progress: float) -> None:
+        """Set the learning rate for `progress` from 0 (start) to 1 (end)."""
+        self._adam.rate = self._spec.rate_at(progress)
+
     def observe(
         self,
         seen: np.ndarray,

@@ -125,6 +125,7 @@ class DeepQSystem(EncodedSystem, PerturbableSystem):
     # -- learning ------------------------------------------------------------------------------------
 
     def anneal(self, progress: float) -> tuple[float, ...]:
+        self.learner.anneal(progress)
         return (self.learner.epsilon,)
 
     def learn(
