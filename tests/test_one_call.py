@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brian2 import Hz
+from brian2 import Hz, ms
 from test_learning import decision_for
 
-from rwta_sim.circuit.events import EventNetwork
+from rwta_sim.agents.rwta.events import EventActor
+from rwta_sim.circuit.decision import DecisionSpec
+from rwta_sim.circuit.events import EventCredit, EventNetwork
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
-from rwta_sim.learning.rules import Feedback, LastStep
+from rwta_sim.learning import Learner, LearningSpec, ascent, one_call, outer_update
+from rwta_sim.learning.critics import Constant, CriticInputs, Fourier, Linear, Tabular, linear_td
+from rwta_sim.learning.modulation import EpisodeAdvantage
+from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
+from rwta_sim.learning.rules import Feedback, LastStep, ScoreFunction
 from rwta_sim.learning.rules import post as post_module
+from rwta_sim.loop.session import finish
+from rwta_sim.seeding import Purpose, episode_seeds
 
 #: Networks by what is different about them.
 NETWORKS = {
@@ -47,3 +55,125 @@ def test_postsynaptic_factors(name, rule, monkeypatch):
         expected = rule.factors(decision).post
         assert np.abs(expected[0, network.network.action]).min() > 0
         np.testing.assert_allclose(post, expected, rtol=0, atol=1e-13)
+
+
+CRITICS = {
+    "fourier": (Fourier(order=3, rate=0.01), CriticInputs(4)),
+    "fourier, one dimension": (Fourier(order=7, rate=0.01), CriticInputs(1)),
+    "uncoupled": (Fourier(order=3, coupled=False, rate=0.01), CriticInputs(6)),
+    "constant": (Constant(rate=0.1, start=0.5), CriticInputs(3)),
+    "tabular": (Tabular(rate=0.1), CriticInputs(5, True)),
+    "linear": (Linear(rate=0.01), CriticInputs(5)),
+}
+
+
+@pytest.mark.parametrize("name", CRITICS)
+def test_critics(name, monkeypatch):
+    """Three episodes of TD(lambda), values and weights; to 1e-12, as sums go another way, and cosines by products."""
+    (settings, inputs), told = CRITICS[name], []
+    for native in (True, False):
+        if not native:
+            monkeypatch.setattr(linear_td, "_native", lambda: None)
+        critic, rng = settings.make(inputs), np.random.default_rng(2)
+        assert (critic.compiled is not None) == native
+        found = []
+        for _ in range(3):
+            seen = list(np.eye(5)[rng.integers(5, size=9)] if inputs.discrete else rng.random((9, inputs.n_features)))
+            critic.begin_episode(seen[0])
+            for t, (features, reward) in enumerate(zip(seen[1:], rng.normal(size=8), strict=True)):
+                found.append(critic.td_error(reward, features, t == 7, learn=t != 5))
+                found.append(critic.state_value(features))
+        told.append((found, critic.theta))
+    for one, other in zip(*told, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+    assert np.abs(told[0][1]).min() > 0
+
+
+def test_an_observation_of_another_size_is_refused():
+    critic = Fourier(order=2).make(CriticInputs(2))
+    with pytest.raises(ValueError, match="an observation of 3 features, expected 2"):
+        critic.begin_episode(np.zeros(3))
+
+
+#: Tells TD errors with which weights move, and reads what the others do not.
+OPTIMISERS = {"sgd": SGD(), "rms": RMSNormalised(), "adam": Adam()}
+
+
+def taught(network, rule, critic, optimiser, decisions=12, **learning):
+    """A network that has learned from decisions of its own; its weights, TD errors and modulations, and the learner."""
+    (settings, inputs), rng = CRITICS[critic], np.random.default_rng(3)
+    spec = LearningSpec(rule=rule, optimiser=OPTIMISERS[optimiser], rate=0.01, entropy=0.1, **learning)
+    actor = EventActor(network, DecisionSpec(steps=100))
+    learner = Learner(spec, settings.make(inputs), network, rule.make(network.network, 100, "last_spike"))
+    learner.credit.hear(True)
+    actor.begin_episode(episode_seeds(4, Purpose.TRAINING, 0))
+    seen = list(np.eye(5)[rng.integers(5, size=decisions + 1)] if inputs.discrete else rng.random((decisions + 1, 9)))
+    seen = [row[: inputs.n_features] for row in seen]
+    learner.begin_episode(seen[0])
+    for t in range(decisions):
+        decision = finish(actor.decide(rng.random(5), False, rng))
+        learner.observe(decision, rng.normal(), seen[t + 1], t == decisions - 1, rng)
+    learner.end_episode(rng)
+    told = dict(zip(("td errors", "modulations"), learner.credit.heard(), strict=True))
+    return {**network.weights, "b": network.b, **told, **learner.state()}, learner
+
+
+def assert_same(one, other, atol):
+    for name, expected in other.items():
+        np.testing.assert_allclose(one[name], expected, rtol=0, atol=atol, err_msg=name)
+
+
+def in_numpy(monkeypatch):
+    """Take all compiled pieces of learning away."""
+    for module, name in ((one_call, "_native"), (linear_td, "_native"), (ascent, "_native")):
+        monkeypatch.setattr(module, name, lambda: None)
+    monkeypatch.setattr(post_module, "_native", lambda rule: None)
+    monkeypatch.setattr(outer_update, "available", lambda: None)
+
+
+@pytest.mark.parametrize("critic", CRITICS)
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize("rule", [LastStep(), LastStep(presynaptic="probabilities"), Feedback()], ids=str)
+def test_one_call(rule, optimiser, critic, monkeypatch):
+    """Its pieces one by one: the same weights, TD errors and modulations, bit for bit; in NumPy, to 1e-12: sums go
+    another way, and what is around zero is divided by its own root."""
+    found, learner = taught(network_for({}), rule, critic, optimiser)
+    assert learner.learns_at_once
+    monkeypatch.setattr(one_call, "_native", lambda: None)
+    by_pieces, learner = taught(network_for({}), rule, critic, optimiser)
+    assert not learner.learns_at_once
+    assert_same(found, by_pieces, 0.0)
+    in_numpy(monkeypatch)
+    by_hand, _ = taught(network_for({}), rule, critic, optimiser)
+    assert_same(found, by_hand, 1e-12)
+    assert not np.allclose(found["b"], 0) and len(found["td errors"]) == 12
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_one_call_on_every_network(name, optimiser, monkeypatch):
+    """Packed weights, single precision, currents, the signs of Dale's law, biases that stay where they are."""
+    biases = "hidden" if name == "one way" and optimiser != "sgd" else "all"  # sgd has no shortcut then
+    shortcut = name != "sparse" or optimiser != "sgd"
+    found, learner = taught(network_for(NETWORKS[name]), Feedback(), "constant", optimiser, biases=biases)
+    assert learner.learns_at_once == shortcut
+    monkeypatch.setattr(one_call, "_native", lambda: None)
+    by_pieces, _ = taught(network_for(NETWORKS[name]), Feedback(), "constant", optimiser, biases=biases)
+    assert_same(found, by_pieces, 0.0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"control": "shuffled"},
+        {"modulation": EpisodeAdvantage()},
+        {"rule": ScoreFunction(tau_e=50 * ms)},
+    ],
+    ids=str,
+)
+def test_what_one_call_does_not_do(changes):
+    """Takes the way of Python, which is there for all."""
+    network = network_for({}, credit=EventCredit() if "rule" in changes else None)
+    found, learner = taught(network, **{"rule": Feedback(), "critic": "constant", "optimiser": "rms", **changes})
+    assert not learner.learns_at_once
+    assert found["b"].any()

@@ -17,7 +17,7 @@ from rwta_sim.circuit.evidence import Eligibilities
 from rwta_sim.circuit.spikes import SpikeRows
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.gradient import Gradient
-from rwta_sim.native import address, native_function
+from rwta_sim.native import Piece, address, native_function
 
 __all__ = ["Ascent"]
 
@@ -46,6 +46,15 @@ class _Rows(ctypes.Structure):
     ]
 
 
+class _Ascent(ctypes.Structure):
+    """As in ascent.cpp."""
+
+    _fields_: ClassVar = [
+        *((name, ctypes.c_int64) for name in ("single", "n_ways", "inputs", "neurons")),
+        *((name, ctypes.c_void_p) for name in ("ways", "scratch", "bias")),
+    ]
+
+
 @functools.cache
 def _native() -> Any | None:
     """The compiled function, or None where there is no compiler."""
@@ -59,6 +68,13 @@ def _native_along() -> Any:
     """The compiled function that takes a step along gradients."""
     number, pointer = ctypes.c_int64, ctypes.c_void_p
     return native_function(Path(__file__).with_name("ascent.cpp"), "ascend_along", number, pointer, number)
+
+
+@functools.cache
+def _native_row() -> Any:
+    """The compiled function that takes a step along the traces of one row."""
+    pointer, number = ctypes.c_void_p, ctypes.c_double
+    return native_function(Path(__file__).with_name("ascent.cpp"), "ascend_row", *[pointer] * 4, number, number)
 
 
 class Ascent:
@@ -110,6 +126,21 @@ class Ascent:
         assert function is not None  # what `made` has asked
         self._function = function
         self._along = _native_along()
+        self.piece = self._along_rows()
+
+    def _along_rows(self) -> Piece:
+        """For other compiled code to call."""
+        scratch = np.empty(2 * self._n_neurons, self._dtype)
+        ascent = _Ascent(
+            single=self._single,
+            n_ways=self._fixed[1],
+            inputs=self._sides[1].n,
+            neurons=self._n_neurons,
+            ways=self._fixed[0],
+            scratch=scratch.ctypes.data,
+            bias=self._b,
+        )
+        return Piece.of(_native_row(), ctypes.addressof(ascent), (ascent, scratch, self))
 
     @classmethod
     def made(cls, gradient: Gradient) -> Ascent | None:

@@ -9,6 +9,7 @@ Credit that comes at the end of an episode waits in the learner, and the gradien
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from rwta_sim.learning.batch import Batch
 from rwta_sim.learning.critics.base import Critic, advantages
 from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.learner_base import LearnerBase
+from rwta_sim.learning.one_call import OneCall
 from rwta_sim.learning.rules import Rule
 from rwta_sim.learning.spec import LearningSpec
 from rwta_sim.learning.synaptic import synaptic_eligibility
@@ -57,6 +59,19 @@ class Learner(LearnerBase):
         lasting = rule.carry > 0 and self.credit.online
         self._lasting = [np.zeros_like(w) for w in self.updater.gradient.parameters] if lasting else []
 
+    @cached_property
+    def _at_once(self) -> OneCall | None:
+        """What learns from decisions that compiled code has read out, where that is all there is to it; made when first
+        needed: it may have to be compiled."""
+        if self._from_eligibilities:
+            return None
+        return OneCall.made(self._network, self.credit, self.rule, self.updater)
+
+    @property
+    def learns_at_once(self) -> bool:
+        """Whether one call of compiled code is all that it takes to learn from a decision."""
+        return self._at_once is not None
+
     def begin_episode(self, features: np.ndarray) -> None:
         self._waiting.clear()
         for e in self._lasting:
@@ -66,9 +81,13 @@ class Learner(LearnerBase):
     def observe(
         self, decision: Decision, reward: float, features: np.ndarray, terminated: bool, rng: np.random.Generator
     ) -> bool:
-        credit = self.credit
+        credit, at_once = self.credit, self._at_once
         if not credit.learns:
             return False
+        if at_once is not None and decision.rows is not None:
+            transition = reward, features, terminated
+            credit.note(*at_once.learn(decision, decision.rows, *transition, self.rate, self.entropy))
+            return True
         td_error = credit.td_error(decision.rates, reward, features, terminated)
         bonus = self.entropy * (decision.surprise - decision.policy_entropy) if self.entropy else 0.0
         factors = self.factors(decision)

@@ -54,6 +54,7 @@ class _Feedback(Rule):
     def attach(self, weights: Weights) -> None:
         self._weights = weights.weights
         self._compiled = CompiledPost.made("feedback", weights, self._depth)
+        self.piece = None if self._compiled is None else self._compiled.piece
 
     def factors(self, decision: Decision) -> Factors:
         post = self._post(decision) if self._compiled is None else self._compiled.of(decision)
