@@ -9,14 +9,14 @@ from test_learning import decision_for
 
 from rwta_sim.agents.rwta.events import EventActor
 from rwta_sim.circuit.decision import DecisionSpec
-from rwta_sim.circuit.events import EventCredit, EventNetwork
+from rwta_sim.circuit.events import EventCredit, EventNetwork, journal
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
 from rwta_sim.learning import Learner, LearningSpec, ascent, one_call, outer_update
 from rwta_sim.learning.critics import Constant, CriticInputs, Fourier, Linear, Tabular, linear_td
 from rwta_sim.learning.modulation import EpisodeAdvantage
 from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
-from rwta_sim.learning.rules import Feedback, LastStep, ScoreFunction
+from rwta_sim.learning.rules import RSTDP, Feedback, LastStep, ScoreFunction, TraceSTDP
 from rwta_sim.learning.rules import post as post_module
 from rwta_sim.loop.session import finish
 from rwta_sim.seeding import Purpose, episode_seeds
@@ -32,11 +32,11 @@ NETWORKS = {
 }
 
 
-def network_for(changes, seed=0, credit=None):
+def network_for(changes, seed=0, credit=None, native=True):
     """A small network in continuous time: nothing to compile."""
     rng = np.random.default_rng(seed)
     sizes = {"hidden_circuits": 3, "hidden_size": 4, "firing": "poisson", "rho_hat": 100 * Hz, "weight_sd": 0.5}
-    return EventNetwork(Wiring(NetworkSpec(**{**sizes, **changes}), 5, 3, rng), rng, credit)
+    return EventNetwork(Wiring(NetworkSpec(**{**sizes, **changes}), 5, 3, rng), rng, credit, native)
 
 
 @pytest.mark.parametrize("rule", [LastStep(), Feedback(), Feedback(depth=3), Feedback(depth=50)], ids=str)
@@ -99,12 +99,12 @@ def test_an_observation_of_another_size_is_refused():
 OPTIMISERS = {"sgd": SGD(), "rms": RMSNormalised(), "adam": Adam()}
 
 
-def taught(network, rule, critic, optimiser, decisions=12, **learning):
+def taught(network, rule, critic, optimiser, decisions=12, steps=100, **learning):
     """A network that has learned from decisions of its own; its weights, TD errors and modulations, and the learner."""
     (settings, inputs), rng = CRITICS[critic], np.random.default_rng(3)
     spec = LearningSpec(rule=rule, optimiser=OPTIMISERS[optimiser], rate=0.01, entropy=0.1, **learning)
-    actor = EventActor(network, DecisionSpec(steps=100))
-    learner = Learner(spec, settings.make(inputs), network, rule.make(network.network, 100, "last_spike"))
+    actor = EventActor(network, DecisionSpec(steps=steps))
+    learner = Learner(spec, settings.make(inputs), network, rule.make(network.network, steps, "last_spike"))
     learner.credit.hear(True)
     actor.begin_episode(episode_seeds(4, Purpose.TRAINING, 0))
     seen = list(np.eye(5)[rng.integers(5, size=decisions + 1)] if inputs.discrete else rng.random((decisions + 1, 9)))
@@ -125,9 +125,10 @@ def assert_same(one, other, atol):
 
 def in_numpy(monkeypatch):
     """Take all compiled pieces of learning away."""
-    for module, name in ((one_call, "_native"), (linear_td, "_native"), (ascent, "_native")):
-        monkeypatch.setattr(module, name, lambda: None)
-    monkeypatch.setattr(post_module, "_native", lambda rule: None)
+    for module in (linear_td, ascent, journal):
+        monkeypatch.setattr(module, "_native", lambda: None)
+    for module in (one_call, post_module):
+        monkeypatch.setattr(module, "_native", lambda name: None)
     monkeypatch.setattr(outer_update, "available", lambda: None)
 
 
@@ -139,7 +140,7 @@ def test_one_call(rule, optimiser, critic, monkeypatch):
     another way, and what is around zero is divided by its own root."""
     found, learner = taught(network_for({}), rule, critic, optimiser)
     assert learner.learns_at_once
-    monkeypatch.setattr(one_call, "_native", lambda: None)
+    monkeypatch.setattr(one_call, "_native", lambda name: None)
     by_pieces, learner = taught(network_for({}), rule, critic, optimiser)
     assert not learner.learns_at_once
     assert_same(found, by_pieces, 0.0)
@@ -157,7 +158,7 @@ def test_one_call_on_every_network(name, optimiser, monkeypatch):
     shortcut = name != "sparse" or optimiser != "sgd"
     found, learner = taught(network_for(NETWORKS[name]), Feedback(), "constant", optimiser, biases=biases)
     assert learner.learns_at_once == shortcut
-    monkeypatch.setattr(one_call, "_native", lambda: None)
+    monkeypatch.setattr(one_call, "_native", lambda name: None)
     by_pieces, _ = taught(network_for(NETWORKS[name]), Feedback(), "constant", optimiser, biases=biases)
     assert_same(found, by_pieces, 0.0)
 
@@ -167,7 +168,8 @@ def test_one_call_on_every_network(name, optimiser, monkeypatch):
     [
         {"control": "shuffled"},
         {"modulation": EpisodeAdvantage()},
-        {"rule": ScoreFunction(tau_e=50 * ms)},
+        {"rule": ScoreFunction(tau_e=50 * ms), "optimiser": "sgd"},
+        {"rule": ScoreFunction(), "optimiser": "adam"},
     ],
     ids=str,
 )
@@ -177,3 +179,60 @@ def test_what_one_call_does_not_do(changes):
     found, learner = taught(network, **{"rule": Feedback(), "critic": "constant", "optimiser": "rms", **changes})
     assert not learner.learns_at_once
     assert found["b"].any()
+
+
+OF_EVENTS = {
+    "score function": ScoreFunction(),
+    "all spikes": ScoreFunction(causal=False),
+    "traces": TraceSTDP(),
+    "pairs": RSTDP(),
+}
+
+
+@pytest.mark.parametrize("changes", [{}, {"symmetric": False, "precision": "single"}, NETWORKS["sparse"]], ids=str)
+@pytest.mark.parametrize("name", OF_EVENTS)
+def test_one_call_from_events(name, changes, monkeypatch):
+    """Rules that sum over events, with plain gradient ascent: as their pieces, bit for bit; in NumPy, to 1e-12, single
+    precision to 1e-6. Of short decisions, so that the action circuit is silent in some."""
+    rule, atol = OF_EVENTS[name], 1e-6 if "precision" in changes else 1e-12
+
+    def found():
+        credit = rule.on_events(NetworkSpec(**{**network_for(changes).network.spec.model_dump()}), "last_spike", False)
+        return taught(network_for(changes, credit=credit), rule, "fourier", "sgd", decisions=20, steps=15)
+
+    told, learner = found()
+    assert learner.learns_at_once == (changes != NETWORKS["sparse"])  # weights that share a mirror
+    monkeypatch.setattr(one_call, "_native", lambda name: None)
+    assert_same(told, found()[0], 0.0)
+    in_numpy(monkeypatch)
+    assert_same(told, found()[0], atol)
+    assert told["b"].any() or name == "pairs"
+    assert all(w.any() for name, w in told.items() if name in ("s", "r", "sh"))
+
+
+@pytest.mark.parametrize(
+    "credit", [None, EventCredit(), EventCredit(pairs=(0.5, 0.25))], ids=["none", "score", "pairs"]
+)
+def test_a_decision_in_one_call(credit):
+    """The same bits as its parts, and as Python; the first journal finds no room, and the longest has to find some."""
+    rng, found = np.random.default_rng(0), []
+    drives = [rng.random(5) * (t % 3) for t in range(6)]
+    for native, whole in ((True, True), (True, False), (False, True)):
+        network = network_for({"noise": 0.2}, credit=credit, native=native)
+        network.seed(np.random.SeedSequence(7))
+        found.append(told := [])
+        for drive in drives:
+            if whole:
+                took, readout, eligibility = network.decide(drive, 0.1, True, 0, 100)
+            else:
+                network.drive(drive)
+                took = network.advance(0.1, True)
+                readout, eligibility = network.read(100), network.eligibility()
+            told += [took, *readout[:-1], *readout.told]
+            assert (readout.rows is not None) == native
+            if credit is not None:
+                (journal, factor), *_ = eligibility.parts
+                told += [factor, *journal[:3], eligibility.counts, eligibility.fired]
+    for one, *others in zip(*found, strict=True):
+        for other in others:
+            np.testing.assert_array_equal(one, other)

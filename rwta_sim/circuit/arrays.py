@@ -280,7 +280,7 @@ class NetworkArrays(Weights):
         result = self._reader.read((self._start - 0.5) * self._dt, steps)
         if self._refractory and self._poisson:
             q = self.last_probabilities(result.v)
-            return result._replace(q=q, told=self._told(result.counts, result.v, q), rows=None)
+            return result._replace(q=q, told=self._told(result.counts, result.v, q))
         return result
 
     def _told(self, counts: np.ndarray, v: np.ndarray, q: np.ndarray) -> Told:

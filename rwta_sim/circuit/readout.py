@@ -68,9 +68,6 @@ class Readout(NamedTuple):
     input_trace
         The same of the inputs, shape (n_inputs,); empty where they have none.
     told : Told
-    rows : ndarray or None
-        All of these in one array: rows of `n_neurons` numbers, the inputs' traces, and `told`; where compiled code has
-        written them so.
     """
 
     counts: np.ndarray
@@ -81,14 +78,20 @@ class Readout(NamedTuple):
     trace: np.ndarray
     input_trace: np.ndarray
     told: Told
-    rows: np.ndarray | None = None
+
+    @property
+    def rows(self) -> np.ndarray | None:
+        """All of these at the start of one array: rows of `n_neurons` numbers, the inputs' traces, and what is `told`;
+        where compiled code has written them so."""
+        whole: np.ndarray | None = self.counts.base
+        return whole if self.q.base is whole else None
 
     @classmethod
     def of_rows(cls, out: np.ndarray, n: int) -> Readout:
         """What compiled code has written: rows of `n` neurons, the inputs' traces, and what is `told`."""
         spikes, entropy, last = out[-3:].tolist()
         counts, v, rates, spoke, q, trace = out[: 6 * n].reshape(6, n)
-        return cls(counts, v, rates, spoke, q, trace, out[6 * n : -3], Told(spikes, entropy, int(last)), out)
+        return cls(counts, v, rates, spoke, q, trace, out[6 * n : -3], Told(spikes, entropy, int(last)))
 
 
 class _State(ctypes.Structure):

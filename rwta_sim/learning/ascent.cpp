@@ -189,3 +189,13 @@ extern "C" void ascend_along(int64_t single, const Way *ways, int64_t n_ways) {
             (single ? add_masked<float> : add_masked<double>)(way);
     }
 }
+
+// Along eligibilities, which other compiled code adds to weights, or to `g`, and to biases.
+extern "C" void ascend_eligibility(const Ascent *ascent, void (*add)(const void *, const void *, double, double *),
+                                   const void *creditor, const void *journal, double scale) {
+    const Ascent &a = *ascent;
+    for (int64_t i = 0; i < a.n_ways; i++)
+        if (a.ways[i].g) std::memset(a.ways[i].g, 0, a.ways[i].size * (a.single ? sizeof(float) : sizeof(double)));
+    add(creditor, journal, scale, a.bias);
+    ascend_along(a.single, a.ways, a.n_ways);
+}

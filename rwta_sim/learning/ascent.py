@@ -71,10 +71,11 @@ def _native_along() -> Any:
 
 
 @functools.cache
-def _native_row() -> Any:
-    """The compiled function that takes a step along the traces of one row."""
-    pointer, number = ctypes.c_void_p, ctypes.c_double
-    return native_function(Path(__file__).with_name("ascent.cpp"), "ascend_row", *[pointer] * 4, number, number)
+def _native_pieces() -> tuple[Any, Any]:
+    """The compiled functions that take a step along the traces of one row, and along eligibilities."""
+    where, pointer, number = Path(__file__).with_name("ascent.cpp"), ctypes.c_void_p, ctypes.c_double
+    row = native_function(where, "ascend_row", *[pointer] * 4, number, number)
+    return row, native_function(where, "ascend_eligibility", *[pointer] * 4, number)
 
 
 class Ascent:
@@ -107,7 +108,7 @@ class Ascent:
                 pointers |= {name: getattr(p.packing, name).ctypes.data for name in names}
             described.append(_Projection(mirrored=mirror, gain=gain, **where, **pointers))
         #: What eligibilities are added to, and which of it is no weights and begins from zero.
-        self._grown, self._cleared = tuple(grown), [g for g in grown if any(g is other for other in buffers)]
+        self.grown, self._cleared = tuple(grown), [g for g in grown if any(g is other for other in buffers)]
         self._projections = (_Projection * len(described))(*described)
         self._fixed = ctypes.addressof(self._projections), len(described)
         self._dtype = whole[0].dtype
@@ -126,10 +127,11 @@ class Ascent:
         assert function is not None  # what `made` has asked
         self._function = function
         self._along = _native_along()
-        self.piece = self._along_rows()
+        self.along: Piece | None
+        self.piece, self.along = self._pieces()
 
-    def _along_rows(self) -> Piece:
-        """For other compiled code to call."""
+    def _pieces(self) -> tuple[Piece, Piece]:
+        """For other compiled code to call: along one row, and along eligibilities."""
         scratch = np.empty(2 * self._n_neurons, self._dtype)
         ascent = _Ascent(
             single=self._single,
@@ -140,7 +142,9 @@ class Ascent:
             scratch=scratch.ctypes.data,
             bias=self._b,
         )
-        return Piece.of(_native_row(), ctypes.addressof(ascent), (ascent, scratch, self))
+        keep = ascent, scratch, self
+        row, along = (Piece.of(function, ctypes.addressof(ascent), keep) for function in _native_pieces())
+        return row, along
 
     @classmethod
     def made(cls, gradient: Gradient) -> Ascent | None:
@@ -168,7 +172,7 @@ class Ascent:
             return
         for g in self._cleared:
             g.fill(0.0)
-        factors.add_to(self._grown, self._bias, rate * modulation)
+        factors.add_to(self.grown, self._bias, rate * modulation)
         self._along(self._single, *self._fixed)
 
     def _follow(self, factors: Factors, rate: float, modulation: float) -> None:

@@ -20,7 +20,7 @@ from rwta_sim.learning.batch import Batch
 from rwta_sim.learning.critics.base import Critic, advantages
 from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.learner_base import LearnerBase
-from rwta_sim.learning.one_call import OneCall
+from rwta_sim.learning.one_call import OneCall, one_call
 from rwta_sim.learning.rules import Rule
 from rwta_sim.learning.spec import LearningSpec
 from rwta_sim.learning.synaptic import synaptic_eligibility
@@ -50,7 +50,7 @@ class Learner(LearnerBase):
         super().__init__(spec, critic, weights)
         self.rule = rule
         rule.attach(weights)
-        self._network = weights.network
+        self._weights, self._network = weights, weights.network
         self._from_eligibilities = spec.apply == "synapses" or weights.keeps_eligibilities
         #: Decisions that wait for their advantage: factors, and the entropy's part of the modulation.
         self._waiting: list[tuple[Factors | Eligibilities, float]] = []
@@ -63,9 +63,7 @@ class Learner(LearnerBase):
     def _at_once(self) -> OneCall | None:
         """What learns from decisions that compiled code has read out, where that is all there is to it; made when first
         needed: it may have to be compiled."""
-        if self._from_eligibilities:
-            return None
-        return OneCall.made(self._network, self.credit, self.rule, self.updater)
+        return one_call(self._weights, self.credit, self.rule, self.updater, self._from_eligibilities)
 
     @property
     def learns_at_once(self) -> bool:
@@ -84,10 +82,11 @@ class Learner(LearnerBase):
         credit, at_once = self.credit, self._at_once
         if not credit.learns:
             return False
-        if at_once is not None and decision.rows is not None:
-            transition = reward, features, terminated
-            credit.note(*at_once.learn(decision, decision.rows, *transition, self.rate, self.entropy))
-            return True
+        if at_once is not None:
+            told = at_once.learn(decision, reward, features, terminated, self.rate, self.entropy)
+            if told is not None:
+                credit.note(*told)
+                return True
         td_error = credit.td_error(decision.rates, reward, features, terminated)
         bonus = self.entropy * (decision.surprise - decision.policy_entropy) if self.entropy else 0.0
         factors = self.factors(decision)

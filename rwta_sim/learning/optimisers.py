@@ -30,9 +30,14 @@ class Shortcut(Protocol):
     piece : Piece
         The compiled step along factors of one row: inputs' and neurons' presynaptic ones, postsynaptic ones, modulation
         and learning rate.
+    along : Piece or None
+        The compiled step along eligibilities that other compiled code adds to `grown`, multiplied by rate and
+        modulation already.
     """
 
     piece: Piece
+    along: Piece | None
+    grown: tuple[np.ndarray, ...]
 
     def can(self, factors: Factors | Eligibilities) -> bool: ...
 

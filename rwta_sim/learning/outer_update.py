@@ -106,6 +106,10 @@ class OuterUpdate:
     moments : Moments
     """
 
+    #: Eligibilities take the optimiser's own way.
+    grown: tuple[np.ndarray, ...] = ()
+    along: Piece | None = None
+
     def __init__(self, gradient: Gradient, moments: Moments) -> None:
         function = available()
         assert function is not None  # what `made` has asked

@@ -58,7 +58,7 @@ def decided(
     DivergenceError
         If firing probabilities are no longer finite.
     """
-    counts, v, rates, spoke, q, trace, input_trace, told, rows = readout
+    counts, v, rates, spoke, q, trace, input_trace, told = readout
     where = network.action
     policy = q[where]
     spikes, entropy, last = told
@@ -89,7 +89,7 @@ def decided(
         rate=spikes / (time * network.n_neurons),
         time=time,
         rates=rates,
-        rows=rows,
+        rows=readout.rows,
         **evidence,
     )
 
