@@ -163,7 +163,8 @@ class _OfRows(OneCall):
         return {("post_of", "rule"): rule.piece, ("step", "optimiser"): updater.shortcut.piece}
 
     def _reads(self, decision: Decision) -> int | None:
-        return address(decision.drive)
+        by_drive = self._learning.probabilities or not self._learning.traced
+        return address(decision.drive) if by_drive else 0
 
 
 class _Along(OneCall):
