@@ -17,7 +17,7 @@ from rwta_sim.learning.critics import Constant, CriticInputs, Fourier, Tabular
 from rwta_sim.learning.critics.base import advantages
 from rwta_sim.learning.modulation import EpisodeAdvantage, Shuffle
 from rwta_sim.learning.optimisers import SGD, Adam, RMSNormalised
-from rwta_sim.learning.rms_update import available
+from rwta_sim.learning.outer_update import available
 from rwta_sim.learning.rules import Feedback, LastStep
 
 SPEC = NetworkSpec(hidden_circuits=2, hidden_size=3, kernel=Exponential(tau=5 * ms))
@@ -321,15 +321,16 @@ def test_poisson_decisions_can_be_learned_from():
     ],
     ids=str,
 )
-def test_the_rms_update_in_one_pass_is_the_one_in_numpy(changes, monkeypatch):
-    """Weights and running squares, bit for bit, over 50 decisions."""
+@pytest.mark.parametrize("optimiser", [RMSNormalised(decay=0.9), Adam(beta1=0.8, beta2=0.95)], ids=lambda o: o.kind)
+def test_an_update_in_one_pass_is_the_one_in_numpy(optimiser, changes, monkeypatch):
+    """Weights and running means, bit for bit, over 50 decisions."""
     available.cache_clear()  # a test without a compiler may have been here before
     results = []
     for native in (True, False):
         loop = Loop(NetworkSpec(**{**SPEC.model_dump(), "weight_sd": 0.5, **changes}), n_inputs=4)
         if not native:
-            monkeypatch.setattr("rwta_sim.learning.rms_update.available", lambda: None)
-        learner = learner_for(loop, optimiser=RMSNormalised(decay=0.9), rate=0.05, entropy=0.1)
+            monkeypatch.setattr("rwta_sim.learning.outer_update.available", lambda: None)
+        learner = learner_for(loop, optimiser=optimiser, rate=0.05, entropy=0.1)
         rng = np.random.default_rng(2)
         learner.begin_episode(np.eye(2)[0])
         for _ in range(50):

@@ -79,6 +79,13 @@ class Readout(NamedTuple):
     input_trace: np.ndarray
     told: Told
 
+    @property
+    def rows(self) -> np.ndarray | None:
+        """All of these at the start of one array: rows of `n_neurons` numbers, the inputs' traces, and what is `told`;
+        where compiled code has written them so."""
+        whole: np.ndarray | None = self.counts.base
+        return whole if self.q.base is whole else None
+
     @classmethod
     def of_rows(cls, out: np.ndarray, n: int) -> Readout:
         """What compiled code has written: rows of `n` neurons, the inputs' traces, and what is `told`."""

@@ -11,6 +11,7 @@ from rwta_sim.circuit.equations import MAX_CIRCUIT_SIZE
 from rwta_sim.circuit.initial_weights import draw
 from rwta_sim.circuit.projection import Origin, Packing, Projection
 from rwta_sim.circuit.spec import BLOCKS, NetworkSpec
+from rwta_sim.native import Piece
 
 __all__ = ["WEIGHT_LIMIT", "Weights", "Wiring", "sound"]
 
@@ -329,6 +330,11 @@ class Weights:
         self.network = network
         self.weights = weights
         self.b = b
+
+    @property
+    def credits(self) -> Piece | None:
+        """Compiled code that adds such eligibilities to arrays, where their network has it."""
+        return None
 
     def gain(self, projection: Projection) -> float:
         """What the weights of a projection are multiplied by in potentials."""

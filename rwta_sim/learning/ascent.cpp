@@ -160,6 +160,22 @@ extern "C" void ascend(int64_t single, const Way *ways, int64_t n_ways, const Ro
         ascend(ways, n_ways, sides, kappa, steps, columns, rate, static_cast<double *>(scratch));
 }
 
+struct Ascent {
+    int64_t single, n_ways, inputs, neurons;
+    const Way *ways;
+    void *scratch; // room for two rows of the neurons
+    double *bias;
+};
+
+// Along the traces of one row.
+extern "C" void ascend_row(const Ascent *ascent, const double *pre_inputs, const double *pre_neurons, const double *post,
+                           double modulation, double rate) {
+    const Ascent &a = *ascent;
+    const Rows sides[2] = {{1, a.neurons, 1, pre_neurons, nullptr, nullptr, post},
+                           {1, a.inputs, 1, pre_inputs, nullptr, nullptr, post}};
+    ascend(a.single, a.ways, a.n_ways, sides, nullptr, 1, a.neurons, modulation * rate, a.scratch, a.bias);
+}
+
 // The change that `g` holds, without a gain; of projections without `g` there is none to make.
 extern "C" void ascend_along(int64_t single, const Way *ways, int64_t n_ways) {
     for (int64_t i = 0; i < n_ways; i++) {
@@ -172,4 +188,14 @@ extern "C" void ascend_along(int64_t single, const Way *ways, int64_t n_ways) {
         else
             (single ? add_masked<float> : add_masked<double>)(way);
     }
+}
+
+// Along eligibilities, which other compiled code adds to weights, or to `g`, and to biases.
+extern "C" void ascend_eligibility(const Ascent *ascent, void (*add)(const void *, const void *, double, double *),
+                                   const void *creditor, const void *journal, double scale) {
+    const Ascent &a = *ascent;
+    for (int64_t i = 0; i < a.n_ways; i++)
+        if (a.ways[i].g) std::memset(a.ways[i].g, 0, a.ways[i].size * (a.single ? sizeof(float) : sizeof(double)));
+    add(creditor, journal, scale, a.bias);
+    ascend_along(a.single, a.ways, a.n_ways);
 }

@@ -17,7 +17,7 @@ from rwta_sim.circuit.evidence import Eligibilities
 from rwta_sim.circuit.spikes import SpikeRows
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.gradient import Gradient
-from rwta_sim.native import address, native_function
+from rwta_sim.native import Piece, address, native_function
 
 __all__ = ["Ascent"]
 
@@ -46,6 +46,15 @@ class _Rows(ctypes.Structure):
     ]
 
 
+class _Ascent(ctypes.Structure):
+    """As in ascent.cpp."""
+
+    _fields_: ClassVar = [
+        *((name, ctypes.c_int64) for name in ("single", "n_ways", "inputs", "neurons")),
+        *((name, ctypes.c_void_p) for name in ("ways", "scratch", "bias")),
+    ]
+
+
 @functools.cache
 def _native() -> Any | None:
     """The compiled function, or None where there is no compiler."""
@@ -59,6 +68,14 @@ def _native_along() -> Any:
     """The compiled function that takes a step along gradients."""
     number, pointer = ctypes.c_int64, ctypes.c_void_p
     return native_function(Path(__file__).with_name("ascent.cpp"), "ascend_along", number, pointer, number)
+
+
+@functools.cache
+def _native_pieces() -> tuple[Any, Any]:
+    """The compiled functions that take a step along the traces of one row, and along eligibilities."""
+    where, pointer, number = Path(__file__).with_name("ascent.cpp"), ctypes.c_void_p, ctypes.c_double
+    row = native_function(where, "ascend_row", *[pointer] * 4, number, number)
+    return row, native_function(where, "ascend_eligibility", *[pointer] * 4, number)
 
 
 class Ascent:
@@ -91,7 +108,7 @@ class Ascent:
                 pointers |= {name: getattr(p.packing, name).ctypes.data for name in names}
             described.append(_Projection(mirrored=mirror, gain=gain, **where, **pointers))
         #: What eligibilities are added to, and which of it is no weights and begins from zero.
-        self._grown, self._cleared = tuple(grown), [g for g in grown if any(g is other for other in buffers)]
+        self.grown, self._cleared = tuple(grown), [g for g in grown if any(g is other for other in buffers)]
         self._projections = (_Projection * len(described))(*described)
         self._fixed = ctypes.addressof(self._projections), len(described)
         self._dtype = whole[0].dtype
@@ -110,6 +127,24 @@ class Ascent:
         assert function is not None  # what `made` has asked
         self._function = function
         self._along = _native_along()
+        self.along: Piece | None
+        self.piece, self.along = self._pieces()
+
+    def _pieces(self) -> tuple[Piece, Piece]:
+        """For other compiled code to call: along one row, and along eligibilities."""
+        scratch = np.empty(2 * self._n_neurons, self._dtype)
+        ascent = _Ascent(
+            single=self._single,
+            n_ways=self._fixed[1],
+            inputs=self._sides[1].n,
+            neurons=self._n_neurons,
+            ways=self._fixed[0],
+            scratch=scratch.ctypes.data,
+            bias=self._b,
+        )
+        keep = ascent, scratch, self
+        row, along = (Piece.of(function, ctypes.addressof(ascent), keep) for function in _native_pieces())
+        return row, along
 
     @classmethod
     def made(cls, gradient: Gradient) -> Ascent | None:
@@ -137,7 +172,7 @@ class Ascent:
             return
         for g in self._cleared:
             g.fill(0.0)
-        factors.add_to(self._grown, self._bias, rate * modulation)
+        factors.add_to(self.grown, self._bias, rate * modulation)
         self._along(self._single, *self._fixed)
 
     def _follow(self, factors: Factors, rate: float, modulation: float) -> None:

@@ -59,10 +59,7 @@ class Credit:
         terminated : bool
         """
         if self.online:
-            td_error = self.critic.td_error(reward, features, terminated)
-            if self._notes is not None:
-                self._notes[0].append(td_error)
-            return td_error
+            return self._noted(self.critic.td_error(reward, features, terminated), 0)
         self._transitions.add(rates, reward, features, terminated)
         return None
 
@@ -78,9 +75,16 @@ class Credit:
         """What reaches the synapses in place of `modulation`: itself, unless it is shuffled."""
         if self.shuffled:
             modulation = self._shuffle.exchange(modulation, rng)
+        return self._noted(modulation, 1)
+
+    def note(self, td_error: float, modulation: float) -> None:
+        """Take notes, if it does, of a decision that was learned from in its place."""
+        self._noted(td_error, 0), self._noted(modulation, 1)
+
+    def _noted(self, number: float, which: int) -> float:
         if self._notes is not None:
-            self._notes[1].append(modulation)
-        return modulation
+            self._notes[which].append(number)
+        return number
 
     def hear(self, notes: bool) -> None:
         """From now on take notes of TD errors and of what reaches the synapses, or do not."""

@@ -52,6 +52,8 @@ class Decision(NamedTuple):
         What the rule makes of the decision, where that is known already.
     time : float
         How long it took (s).
+    rows : ndarray or None
+        All these arrays in one, as `rwta_sim.circuit.readout.Readout.of_rows` lays them out, where they are.
     """
 
     drive: np.ndarray
@@ -69,6 +71,7 @@ class Decision(NamedTuple):
     eligibility: Eligibilities | None = None
     factors: Factors | None = None
     time: float = math.nan
+    rows: np.ndarray | None = None
 
     @property
     def surprise(self) -> float:

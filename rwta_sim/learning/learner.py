@@ -9,6 +9,7 @@ Credit that comes at the end of an episode waits in the learner, and the gradien
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from rwta_sim.learning.batch import Batch
 from rwta_sim.learning.critics.base import Critic, advantages
 from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.learner_base import LearnerBase
+from rwta_sim.learning.one_call import OneCall, one_call
 from rwta_sim.learning.rules import Rule
 from rwta_sim.learning.spec import LearningSpec
 from rwta_sim.learning.synaptic import synaptic_eligibility
@@ -48,7 +50,7 @@ class Learner(LearnerBase):
         super().__init__(spec, critic, weights)
         self.rule = rule
         rule.attach(weights)
-        self._network = weights.network
+        self._weights, self._network = weights, weights.network
         self._from_eligibilities = spec.apply == "synapses" or weights.keeps_eligibilities
         #: Decisions that wait for their advantage: factors, and the entropy's part of the modulation.
         self._waiting: list[tuple[Factors | Eligibilities, float]] = []
@@ -56,6 +58,17 @@ class Learner(LearnerBase):
         #: What earlier decisions left to the TD error.
         lasting = rule.carry > 0 and self.credit.online
         self._lasting = [np.zeros_like(w) for w in self.updater.gradient.parameters] if lasting else []
+
+    @cached_property
+    def _at_once(self) -> OneCall | None:
+        """What learns from decisions that compiled code has read out, where that is all there is to it; made when first
+        needed: it may have to be compiled."""
+        return one_call(self._weights, self.credit, self.rule, self.updater, self._from_eligibilities)
+
+    @property
+    def learns_at_once(self) -> bool:
+        """Whether one call of compiled code is all that it takes to learn from a decision."""
+        return self._at_once is not None
 
     def begin_episode(self, features: np.ndarray) -> None:
         self._waiting.clear()
@@ -66,9 +79,14 @@ class Learner(LearnerBase):
     def observe(
         self, decision: Decision, reward: float, features: np.ndarray, terminated: bool, rng: np.random.Generator
     ) -> bool:
-        credit = self.credit
+        credit, at_once = self.credit, self._at_once
         if not credit.learns:
             return False
+        if at_once is not None:
+            told = at_once.learn(decision, reward, features, terminated, self.rate, self.entropy)
+            if told is not None:
+                credit.note(*told)
+                return True
         td_error = credit.td_error(decision.rates, reward, features, terminated)
         bonus = self.entropy * (decision.surprise - decision.policy_entropy) if self.entropy else 0.0
         factors = self.factors(decision)

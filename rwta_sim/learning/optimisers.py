@@ -13,7 +13,8 @@ from rwta_sim.circuit.evidence import Eligibilities
 from rwta_sim.learning.ascent import Ascent
 from rwta_sim.learning.decision import Factors
 from rwta_sim.learning.gradient import Gradient
-from rwta_sim.learning.rms_update import RMSUpdate
+from rwta_sim.learning.outer_update import Moments, OuterUpdate
+from rwta_sim.native import Piece
 from rwta_sim.settings import PositiveFloat, Settings
 
 __all__ = ["SGD", "Adam", "Optimiser", "OptimiserSpec", "RMSNormalised", "Shortcut"]
@@ -22,7 +23,21 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Shortcut(Protocol):
-    """A step that needs no gradient, for some of them: the same numbers sooner, or the same but for rounding."""
+    """A step that needs no gradient, for some of them: the same numbers sooner, or the same but for rounding.
+
+    Attributes
+    ----------
+    piece : Piece
+        The compiled step along factors of one row: inputs' and neurons' presynaptic ones, postsynaptic ones, modulation
+        and learning rate.
+    along : Piece or None
+        The compiled step along eligibilities that other compiled code adds to `grown`, multiplied by rate and
+        modulation already.
+    """
+
+    piece: Piece
+    along: Piece | None
+    grown: tuple[np.ndarray, ...]
 
     def can(self, factors: Factors | Eligibilities) -> bool: ...
 
@@ -104,7 +119,7 @@ class _RMS(Optimiser):
         self._scratch = [np.empty_like(w) for w in parameters]
 
     def shortcut(self, gradient: Gradient) -> Shortcut | None:
-        return RMSUpdate.made(gradient, self._squares, self._spec.decay, self._spec.epsilon)
+        return OuterUpdate.made(gradient, Moments(self._squares, self._spec.decay, self._spec.epsilon))
 
     def step(self, gradients: Sequence[np.ndarray], rate: float) -> None:
         decay, epsilon = self._spec.decay, self._spec.epsilon
@@ -131,6 +146,11 @@ class _Adam(Optimiser):
         self._squares = [np.zeros_like(w) for w in parameters]
         self._scratch = [np.empty_like(w) for w in parameters]
         self._steps = np.zeros(1)
+
+    def shortcut(self, gradient: Gradient) -> Shortcut | None:
+        spec = self._spec
+        moments = Moments(self._squares, spec.beta2, spec.epsilon, self._means, spec.beta1, self._steps)
+        return OuterUpdate.made(gradient, moments)
 
     def step(self, gradients: Sequence[np.ndarray], rate: float) -> None:
         beta1, beta2 = self._spec.beta1, self._spec.beta2

@@ -22,7 +22,7 @@ __all__ = ["PackingPointers", "packed_outer"]
 
 
 class PackingPointers(ctypes.Structure):
-    """A `Packing` as in packed_outer.cpp and rms_update.cpp; its arrays have to live as long as this is used."""
+    """A `Packing` as in packed_outer.cpp and outer_update.cpp; its arrays have to live as long as this is used."""
 
     _fields_: ClassVar = [
         ("groups", ctypes.c_int64),

@@ -44,16 +44,17 @@ class Updater:
         shortcut = self.shortcut
         if shortcut is not None and shortcut.can(factors):
             shortcut.step(factors, rate, modulation)
-            self._keep_signs()
+            self.keep_signs()
         else:
             self.step(self.gradient(factors if modulation == 1.0 else factors.times(modulation)), rate)
 
     def step(self, gradients: Sequence[np.ndarray], rate: float) -> None:
         """A step along gradients in the shapes of ``gradient.parameters``, which may be overwritten."""
         self._optimiser.step(gradients, rate)
-        self._keep_signs()
+        self.keep_signs()
 
-    def _keep_signs(self) -> None:
+    def keep_signs(self) -> None:
+        """Project the weights onto the signs that Dale's law leaves them."""
         self._weights.network.keep_signs(self._weights.weights)
 
     def state(self) -> dict[str, np.ndarray]:

@@ -41,7 +41,7 @@ class Watched:
         self._perceive = perceive
         self._keep = keep
         self._name = environment_name(env)
-        self._step = 0
+        self._step, self._start = 0, 0  # and the number of the first action
         self.correct: bool | None = None
         self.success: bool | None = None
         self.score: float | None = None
@@ -55,16 +55,16 @@ class Watched:
             raise
         except Exception as error:
             raise EnvironmentFailure(f"{self._name}: reset(seed={seed}) raised {error!r}") from error
-        self._step = 0
+        space: Any = self._env.action_space
+        self._step, self._start = 0, int(space.start)
         observation, info = self._parts(result, 2, "observation and info")
         self._check_info(info)
         return self._features(observation)
 
     def step(self, action: int) -> tuple[Any, float, bool, bool]:
         self._step += 1
-        space: Any = self._env.action_space
         try:
-            result = self._env.step(int(space.start) + action)
+            result = self._env.step(self._start + action)
         except EnvironmentFailure:
             raise
         except Exception as error:

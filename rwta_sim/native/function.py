@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,30 @@ from rwta_sim.errors import EngineError
 from rwta_sim.native.build import CompilerError, build
 from rwta_sim.native.loading import load
 
-__all__ = ["address", "native_function"]
+__all__ = ["Piece", "address", "native_function"]
+
+
+class Piece(NamedTuple):
+    """A compiled function that other compiled code may call, and what it works on.
+
+    Attributes
+    ----------
+    function, state : int
+        Addresses; that of the state is the function's first argument.
+    keep : object
+        Has to live as long as these are used.
+    """
+
+    function: int
+    state: int
+    keep: object
+
+    @classmethod
+    def of(cls, function: Any, state: int, keep: object) -> Piece:
+        """Of a function that `native_function` gave."""
+        found = ctypes.cast(function, ctypes.c_void_p).value
+        assert found is not None
+        return cls(found, state, keep)
 
 
 def native_function(source: Path, name: str, *arguments: Any) -> Any | None:

@@ -89,6 +89,7 @@ def decided(
         rate=spikes / (time * network.n_neurons),
         time=time,
         rates=rates,
+        rows=readout.rows,
         **evidence,
     )
 

@@ -54,12 +54,11 @@ class EventActor(Actor):
         """As `Actor.decide`; never yields."""
         yield from ()
         network = self.weights
-        network.drive(drive)
-        took = network.advance(self._time, self._each_decision, self._race)
+        took, readout, eligibility = network.decide(drive, self._time, self._each_decision, self._race, self.spec.steps)
         self._decisions += 1
         preference = network.arrays.potential if self._refractory else network.arrays.q
         return decided(
-            network.read(self.spec.steps),
+            readout,
             preference[self.network.action],
             self.spec,
             self.network,
@@ -67,7 +66,7 @@ class EventActor(Actor):
             greedy,
             rng,
             took,
-            eligibility=network.eligibility(),
+            eligibility=eligibility,
         )
 
     def follow(self, other: EventActor) -> None:

@@ -48,6 +48,9 @@ struct Decision {
     int64_t race;           // spikes of one action neuron that end it; 0: none do
     int64_t noted, posts;   // told of it: how long its journal is
     double took;            // and when it ended
+    int64_t traced;         // inputs whose traces are read
+    double steps_but_one;   // of a clocked network
+    int64_t room;           // for the journal, behind what is read
 };
 
 // Spikes under way: those that are still to be felt, and those that are to be taken back.
@@ -553,8 +556,10 @@ extern "C" void events_copy_log(Past *past, double *input_t, int32_t *input_i, i
 extern "C" void events_drop_log(Past *past) { past->of_inputs.clear(), past->of_neurons.clear(); }
 // What the decision came to, as Readout tells it: rows of `neurons` numbers, the inputs' traces if they have any, and
 // spikes, entropy and last spike as in readout.cpp.
-extern "C" void events_read(const Network *network, int64_t traced, double steps_but_one, double *out) {
+extern "C" void events_read(const Network *network, const Decision *decision, double *out) {
     const Network &n = *network;
+    const int64_t traced = decision->traced;
+    const double steps_but_one = decision->steps_but_one;
     double *counts = out, *v = counts + n.neurons, *rates = v + n.neurons, *spoke = rates + n.neurons;
     double *q = spoke + n.neurons, *trace = q + n.neurons, *input_trace = trace + n.neurons;
     std::copy(n.counts, n.counts + n.neurons, counts), std::copy(n.last, n.last + n.neurons, v);
@@ -583,4 +588,15 @@ extern "C" void events_journal(Past *past, double *out) {
     out = std::copy(past->noted_t.begin(), past->noted_t.end(), out);
     out = std::copy(past->posts.begin(), past->posts.end(), out);
     if (!past->noted.empty()) std::memcpy(out, past->noted.data(), past->noted.size() * sizeof(int32_t));
+}
+
+// A decision as a whole: what it came to, and behind that its journal, if there is room.
+extern "C" void events_decide(Network *network, Decision *decision, Past *past, const double *drive, int64_t afresh,
+                              double *out) {
+    decision->drive = drive, decision->afresh = afresh;
+    events_advance(network, decision, past);
+    events_read(network, decision, out);
+    const int64_t wanted = decision->noted + decision->posts + (decision->noted + 1) / 2;
+    if (network->credits && wanted <= decision->room)
+        events_journal(past, out + 6 * network->neurons + decision->traced + 3);
 }

@@ -23,7 +23,7 @@ import numpy as np
 
 from rwta_sim.circuit.events.state import Constants
 from rwta_sim.circuit.wiring import Wiring
-from rwta_sim.native import address, native_function
+from rwta_sim.native import Piece, address, native_function
 
 __all__ = ["Creditor", "EventEligibility", "Journal"]
 
@@ -79,6 +79,18 @@ class Creditor:
         self.wiring, self.constants, self.kind = wiring, constants, np.dtype(kind)
         function = _native() if native else None
         self._compiled = None if function is None else _Compiled(self, function)
+
+    @property
+    def piece(self) -> Piece | None:
+        """Compiled code that adds the eligibilities of a journal that it was told (`tell`) to biases and weights; None
+        where there is none, or where inputs are currents, whose part is not in the journal."""
+        spikes = self.wiring.spec.inputs == "spikes"
+        return self._compiled.piece if self._compiled is not None and spikes else None
+
+    def tell(self, journal: Journal, weights: Sequence[np.ndarray]) -> int:
+        """Where compiled code finds a journal, until the next one; its eligibilities will be added to `weights`."""
+        assert self._compiled is not None
+        return self._compiled.tell(journal, weights)
 
     def add(self, journal: Journal, scale: float, weights: Sequence[np.ndarray], bias: np.ndarray) -> None:
         """Add `scale` times the eligibilities of a journal, in the shapes of the weights of each projection."""
@@ -323,8 +335,12 @@ class _Compiled:
         self._aimed: tuple[Any, ...] = ()
         self._journal = _Journal()
         self._journal_at = ctypes.addressof(self._journal)
+        self.piece = Piece.of(function, self._at, self)
 
     def add(self, journal: Journal, scale: float, weights: Sequence[np.ndarray], bias: np.ndarray) -> None:
+        self._function(self._at, self.tell(journal, weights), scale, address(bias))
+
+    def tell(self, journal: Journal, weights: Sequence[np.ndarray]) -> int:
         self._aim(weights)
         told = self._journal
         told.events, told.posts, told.end = len(journal.t), len(journal.posts), journal.end
@@ -333,7 +349,7 @@ class _Compiled:
         told.x_inputs = told.x = None
         if journal.x is not None and journal.x_inputs is not None:
             told.x_inputs, told.x = address(journal.x_inputs), address(journal.x)
-        self._function(self._at, self._journal_at, scale, address(bias))
+        return self._journal_at
 
     def _aim(self, weights: Sequence[np.ndarray]) -> None:
         """Let it add to these arrays; who has them in a tuple, which stays as it is, is known at once."""

@@ -72,6 +72,9 @@ class _Decision(ctypes.Structure):
         ("noted", _NUMBER),
         ("posts", _NUMBER),
         ("took", _REAL),
+        ("traced", _NUMBER),
+        ("steps_but_one", _REAL),
+        ("room", _NUMBER),
     ]
 
 
@@ -87,6 +90,7 @@ class _Functions(NamedTuple):
     drop_log: Any
     journal: Any
     read: Any
+    decide: Any
 
 
 @functools.cache
@@ -104,7 +108,8 @@ def _functions() -> _Functions | None:
         "copy_log": [_POINTER] * 7,
         "drop_log": [_POINTER],
         "journal": [_POINTER] * 2,
-        "read": [_POINTER, _NUMBER, _REAL, _POINTER],
+        "read": [_POINTER] * 3,
+        "decide": [*[_POINTER] * 4, _NUMBER, _POINTER],
     }
     found = {}
     for name, kinds in arguments.items():
@@ -162,9 +167,8 @@ class Native:
         self._room = _Room(256)
         functions.new(ctypes.addressof(self._past))
         self._span: Span | None = None
-        self._traced = network.n_inputs if network.spec.inputs == "spikes" else 0
-        self._out = np.zeros(6 * network.n_neurons + self._traced + len(Told._fields))
-        self._out_at = address(self._out)
+        self._decision.traced = traced = network.n_inputs if network.spec.inputs == "spikes" else 0
+        self._n, self._read = network.n_neurons, 6 * network.n_neurons + traced + len(Told._fields)
         self._where = ctypes.addressof(self._network), ctypes.addressof(self._decision), self._past.value
         self._end = weakref.finalize(self, functions.free, self._past.value)
         self.point()
@@ -215,6 +219,33 @@ class Native:
         took: float = decision.took
         return took
 
+    def decide(
+        self, span: Span, drive: np.ndarray | None, afresh: bool, steps: int
+    ) -> tuple[float, Readout, tuple[np.ndarray, np.ndarray, np.ndarray] | None]:
+        """`advance`, `read` and, where there is one, `journal` in one call."""
+        decision, size = self._decision, self._read
+        if span is not self._span:
+            self._ask(span)
+        decision.steps_but_one = max(steps - 1, 1)
+        out = np.empty(size + decision.room)
+        where = self._where
+        self._call.decide(*where, None if drive is None else address(drive), afresh, address(out))
+        readout = Readout.of_rows(out[:size], self._n)
+        return decision.took, readout, self._journal_in(out[size:]) if span.credits else None
+
+    def _journal_in(self, written: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        noted, told, wanted = self._lengths()
+        if wanted > written.size:
+            self._decision.room = wanted + wanted // 2
+            return self.journal()
+        return written[:noted], written[told:wanted].view(np.int32)[:noted], written[noted:told]
+
+    def _lengths(self) -> tuple[int, int, int]:
+        """Where in a journal in one piece its times, posts and numbers (of half the size) end."""
+        noted = self._decision.noted
+        told = noted + self._decision.posts
+        return noted, told, told + (noted + 1) // 2
+
     def _ask(self, span: Span) -> None:
         decision, self._span = self._decision, span
         decision.next_input, decision.input_state = _stream(span.for_inputs)
@@ -227,13 +258,15 @@ class Native:
 
     def read(self, steps: int) -> Readout:
         """What the decision came to; arrays of their own."""
-        self._call.read(self._where[0], self._traced, max(steps - 1, 1), self._out_at)
-        return Readout.of_rows(self._out.copy(), self._weights.network.n_neurons)
+        out = np.empty(self._read)
+        self._decision.steps_but_one = max(steps - 1, 1)
+        self._call.read(*self._where[:2], address(out))
+        return Readout.of_rows(out, self._n)
 
     def journal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the last decision; see `Journal`."""
-        noted, told = self._decision.noted, self._decision.noted + self._decision.posts
-        out = np.empty(told + (noted + 1) // 2)  # in one piece: times, posts, and numbers of half the size
+        noted, told, wanted = self._lengths()
+        out = np.empty(wanted)
         self._call.journal(self._past, address(out))
         return out[:noted], out[told:].view(np.int32)[:noted], out[noted:told]
 

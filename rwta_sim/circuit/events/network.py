@@ -22,6 +22,7 @@ from rwta_sim.circuit.projection import Projection
 from rwta_sim.circuit.readout import Readout
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Weights, Wiring
+from rwta_sim.native import Piece
 
 __all__ = ["EventCredit", "EventNetwork", "check_events"]
 
@@ -168,6 +169,28 @@ class EventNetwork(Weights):
         float
             How long it took (s).
         """
+        self._took = self._engine.advance(
+            self._begin(time, afresh, race), None if self._currents else self._drive, afresh
+        )
+        return self._took
+
+    def decide(
+        self, drive: np.ndarray, time: float, afresh: bool, race: int, steps: int
+    ) -> tuple[float, Readout, EventEligibility | None]:
+        """`drive`, `advance`, `read` and `eligibility`, for compiled code in one call: how long it took, and what it
+        came to."""
+        self.drive(drive)
+        span = self._begin(time, afresh, race)
+        told = self._engine.decide(span, None if self._currents else self._drive, afresh, steps)
+        self._took, readout, journal = told
+        return (
+            self._took,
+            readout,
+            None if journal is None else self._eligibility(*journal, readout.counts, readout.v.copy()),
+        )
+
+    def _begin(self, time: float, afresh: bool, race: int) -> Span:
+        """What is to be done before a decision."""
         if afresh and self._constants.noise > 0:
             self.clear()
         if self._creditor is not None:
@@ -175,8 +198,7 @@ class EventNetwork(Weights):
             self._before = None if afresh else (arrays.x_inputs.copy(), arrays.x.copy())
         if self._span is None or (self._span.end, self._span.race) != (time, race):
             self._span = self._span_of(time, race)
-        self._took = self._engine.advance(self._span, None if self._currents else self._drive, afresh)
-        return self._took
+        return self._span
 
     def _span_of(self, time: float, race: int) -> Span:
         credit = self._credit or EventCredit()
@@ -222,11 +244,21 @@ class EventNetwork(Weights):
         """Of the decision, or None where none are kept."""
         if self._creditor is None:
             return None
-        arrays, (x_inputs, x) = self.arrays, self._before or (None, None)
+        arrays = self.arrays
+        return self._eligibility(*self._engine.journal(), arrays.counts.copy(), arrays.last.copy())
+
+    def _eligibility(
+        self, t: np.ndarray, what: np.ndarray, posts: np.ndarray, counts: np.ndarray, last: np.ndarray
+    ) -> EventEligibility:
+        assert self._creditor is not None and self._credit is not None
+        x_inputs, x = self._before or (None, None)
         drive = self._drive if self._currents else None
-        pairs = self._credit.pairs if self._credit is not None else None
-        journal = Journal(*self._engine.journal(), x_inputs, x, self._took, drive, pairs)
-        return EventEligibility(self._creditor, ((journal, 1.0),), arrays.counts.copy(), arrays.last.copy())
+        journal = Journal(t, what, posts, x_inputs, x, self._took, drive, self._credit.pairs)
+        return EventEligibility(self._creditor, ((journal, 1.0),), counts, last)
+
+    @property
+    def credits(self) -> Piece | None:
+        return None if self._creditor is None else self._creditor.piece
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Of the last decision: times (s, from its start) and numbers of the inputs that fired, and of the neurons."""

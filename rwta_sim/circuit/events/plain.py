@@ -295,6 +295,13 @@ class Plain:
             won, q = float(k == winner), float(self._has.q[k])
             self._posts.append(weight * (won - q if span.pairs is None else span.pairs[0] * won))
 
+    def decide(
+        self, span: Span, drive: np.ndarray | None, afresh: bool, steps: int
+    ) -> tuple[float, Readout, tuple[np.ndarray, np.ndarray, np.ndarray] | None]:
+        """`advance`, `read` and, where there is one, `journal`."""
+        took = self.advance(span, drive, afresh)
+        return took, self.read(steps), self.journal() if span.credits else None
+
     def read(self, steps: int) -> Readout:
         """What the decision came to; arrays of their own."""
         has = self._has

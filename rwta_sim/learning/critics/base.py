@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rwta_sim.learning.critics.linear_td import CompiledTD
+
 __all__ = ["Critic", "CriticInputs", "Remembered", "Transitions", "advantages"]
 
 
@@ -105,9 +107,12 @@ class Critic(ABC):
     ----------
     gamma : float
         Discount of the reward per decision.
+    compiled : CompiledTD or None
+        Tells TD errors in its place, where compiled code does.
     """
 
     gamma: float
+    compiled: CompiledTD | None = None
 
     def begin_episode(self, features: np.ndarray) -> None:
         """Start from the first observation of an episode, to tell TD errors at once."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from rwta_sim.learning.critics.base import CriticInputs
 from rwta_sim.learning.critics.linear import LinearTD, LinearTDSettings
+from rwta_sim.learning.critics.linear_td import Features
 
 __all__ = ["Constant"]
 
@@ -20,4 +21,4 @@ class Constant(LinearTDSettings):
     def make(self, inputs: CriticInputs) -> LinearTD:
         """The critic, for any observations."""
         one = np.ones(1)
-        return LinearTD(self, lambda features: one, np.full(1, self.rate), one)
+        return LinearTD(self, lambda features: one, np.full(1, self.rate), one, features=Features("one", 1))

@@ -8,6 +8,7 @@ import numpy as np
 
 from rwta_sim.learning.critics.base import CriticInputs
 from rwta_sim.learning.critics.linear import LinearTD, LinearTDSettings
+from rwta_sim.learning.critics.linear_td import Features
 
 __all__ = ["Linear"]
 
@@ -24,4 +25,5 @@ class Linear(LinearTDSettings):
         """The critic, for any observations."""
         n = inputs.n_features + 1
         one = np.eye(1, n, n - 1)[0]
-        return LinearTD(self, lambda features: np.append(features, 1.0), np.full(n, self.rate), one)
+        seen = Features("with_one", inputs.n_features)
+        return LinearTD(self, lambda features: np.append(features, 1.0), np.full(n, self.rate), one, features=seen)

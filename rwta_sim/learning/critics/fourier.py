@@ -13,6 +13,7 @@ from pydantic import Field
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.learning.critics.base import CriticInputs
 from rwta_sim.learning.critics.linear import LinearTD, LinearTDSettings
+from rwta_sim.learning.critics.linear_td import Features
 from rwta_sim.memory import Need, require
 
 __all__ = ["Fourier"]
@@ -60,7 +61,8 @@ class Fourier(LinearTDSettings):
         norms += one
         angular = np.pi * frequencies
         values = partial(_coupled_values, self.order) if self.coupled else partial(_cosines, angular)
-        return LinearTD(self, lambda features: np.cos(angular @ features), self.rate / norms, one, values)
+        seen = Features("products" if self.coupled else "cosines", n_features, self.order)
+        return LinearTD(self, lambda features: np.cos(angular @ features), self.rate / norms, one, values, seen)
 
 
 def _cosines(angular: np.ndarray, features: np.ndarray, theta: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from rwta_sim.learning.critics.base import Critic, Transitions
+from rwta_sim.learning.critics.linear_td import CompiledTD, Features
 from rwta_sim.learning.critics.settings import CriticSettings
 from rwta_sim.settings import Fraction
 
@@ -50,6 +51,8 @@ class LinearTD(Critic):
         Weights with which V = 1 whatever is seen.
     values : callable, optional
         V of rows of features, shape (n, n_features), with given weights: what ``basis`` and ``theta`` come to, quicker.
+    features : Features, optional
+        What ``basis`` is, for compiled code to do it all where there is a compiler.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class LinearTD(Critic):
         rates: np.ndarray,
         one: np.ndarray,
         values: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+        features: Features | None = None,
     ) -> None:
         self.gamma = settings.gamma
         self._decay = settings.gamma * settings.lam
@@ -67,6 +71,7 @@ class LinearTD(Critic):
         self.theta = settings.start * one
         self._eligibility = np.zeros(rates.size)
         self._seen, self._phi = np.empty(0), np.zeros(rates.size)  # features of the last observation, and their basis
+        self.compiled = CompiledTD.made(features, self.theta, self._eligibility, rates, self.gamma, self._decay)
 
     def state_values(self, features: np.ndarray) -> np.ndarray:
         if self._values is not None:
@@ -74,6 +79,8 @@ class LinearTD(Critic):
         return np.array([self.value(row) for row in features], float)
 
     def state_value(self, features: np.ndarray) -> float:
+        if self.compiled is not None:
+            return self.compiled.value(features)
         if features is self._seen:
             return float(self.theta.dot(self._phi))
         return self.value(features)
@@ -84,6 +91,9 @@ class LinearTD(Critic):
 
     def begin_episode(self, features: np.ndarray) -> None:
         """Start from the first observation of an episode."""
+        if self.compiled is not None:
+            self.compiled.begin(features)
+            return
         self._eligibility.fill(0.0)
         self._seen, self._phi = features, self._basis(features)
 
@@ -92,6 +102,8 @@ class LinearTD(Critic):
 
         A terminal state is worth 0; an episode that is merely cut short (truncated) is not terminal.
         """
+        if self.compiled is not None:
+            return self.compiled.td_error(reward, features, terminated, learn)
         value = self.theta.dot(self._phi)  # of few numbers: quicker than @
         phi = self._basis(features)
         if terminated:

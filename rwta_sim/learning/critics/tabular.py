@@ -9,6 +9,7 @@ import numpy as np
 from rwta_sim.errors import EnvironmentFailure
 from rwta_sim.learning.critics.base import CriticInputs
 from rwta_sim.learning.critics.linear import LinearTD, LinearTDSettings
+from rwta_sim.learning.critics.linear_td import Features
 
 __all__ = ["Tabular"]
 
@@ -31,4 +32,5 @@ class Tabular(LinearTDSettings):
                 "critic.kind = 'tabular' needs a Discrete observation space: use critic.kind = 'fourier'"
             )
         one = np.ones(inputs.n_features)
-        return LinearTD(self, lambda features: features, self.rate * one, one)
+        seen = Features("itself", inputs.n_features)
+        return LinearTD(self, lambda features: features, self.rate * one, one, features=seen)

@@ -19,6 +19,7 @@ from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Weights, Wiring
 from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.replay import Replay
+from rwta_sim.native import Piece
 from rwta_sim.settings import PositiveInt, Settings, Time
 
 __all__ = ["HistoryRule", "HistorySettings", "Rule", "RuleSettings"]
@@ -33,9 +34,15 @@ class Rule(ABC):
         What is left of an eligibility after the time of one decision; 0: it ends with its decision.
     first, last : ndarray of int, shape (n_neurons,)
         Steps (from 0) of a decision between which the activity of each postsynaptic neuron counts.
+    reads_probabilities : bool
+        Whether the presynaptic factors of a single row are probabilities and the drive, not traces.
+    piece : Piece or None
+        Compiled code that makes the postsynaptic factors, of one row, of a decision's q, v and `spoke`.
     """
 
     carry: float = 0.0
+    reads_probabilities: bool = False
+    piece: Piece | None = None
     first: np.ndarray
     last: np.ndarray
 

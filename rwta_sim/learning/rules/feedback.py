@@ -13,6 +13,7 @@ from rwta_sim.circuit.wiring import Weights, Wiring
 from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.replay import Replay, SpikeReplay
 from rwta_sim.learning.rules.base import Rule, RuleSettings
+from rwta_sim.learning.rules.post import CompiledPost
 
 __all__ = ["Feedback"]
 
@@ -52,9 +53,15 @@ class _Feedback(Rule):
 
     def attach(self, weights: Weights) -> None:
         self._weights = weights.weights
+        self._compiled = CompiledPost.made("feedback", weights, self._depth)
+        self.piece = None if self._compiled is None else self._compiled.piece
 
     def factors(self, decision: Decision) -> Factors:
+        post = self._post(decision) if self._compiled is None else self._compiled.of(decision)
+        return Factors(decision.input_trace[None], decision.trace[None], post)
+
+    def _post(self, decision: Decision) -> np.ndarray:
+        """What compiled code does, in NumPy: the same but for rounding."""
         score = np.zeros((1, decision.q.size))
         score[0, self._action] = decision.v[self._action] - decision.policy
-        post = self._field.adjoint(decision.q[None], score, self._weights, self._depth)
-        return Factors(decision.input_trace[None], decision.trace[None], post)
+        return self._field.adjoint(decision.q[None], score, self._weights, self._depth)

@@ -10,9 +10,10 @@ from pydantic import Field
 from rwta_sim.circuit.decision import Decoder
 from rwta_sim.circuit.plasticity import PlasticSynapse, winner_take_all
 from rwta_sim.circuit.spec import NetworkSpec
-from rwta_sim.circuit.wiring import Wiring
+from rwta_sim.circuit.wiring import Weights, Wiring
 from rwta_sim.learning.decision import Decision, Factors
 from rwta_sim.learning.rules.base import Rule, RuleSettings
+from rwta_sim.learning.rules.post import CompiledPost
 
 __all__ = ["LastStep"]
 
@@ -65,15 +66,19 @@ class LastStep(RuleSettings):
 
 class _LastStep(Rule):
     def __init__(self, traces: bool, network: Wiring, steps: int) -> None:
-        self._traces = traces
+        self.reads_probabilities = not traces
         self._action = network.action
         self.first = self.last = np.full(network.n_neurons, steps - 1)
 
+    def attach(self, weights: Weights) -> None:
+        compiled = CompiledPost.made("last_step", weights)
+        self.piece = None if compiled is None else compiled.piece
+
     def factors(self, decision: Decision) -> Factors:
         post = ((decision.v - decision.q) * decision.spoke)[None]
-        if self._traces:
-            return Factors(decision.input_trace[None], decision.trace[None], post)
-        return Factors(decision.drive[None], decision.q[None], post)
+        if self.reads_probabilities:
+            return Factors(decision.drive[None], decision.q[None], post)
+        return Factors(decision.input_trace[None], decision.trace[None], post)
 
     def choice(self, decision: Decision) -> np.ndarray | None:
         assert decision.eligibility is not None

@@ -75,8 +75,15 @@ class GaussianEncoder(Encoder):
 
     def drive(self, features: np.ndarray) -> np.ndarray:
         """Cell by cell, dimension after dimension; then the copies of all of them."""
-        channels = np.exp(-0.5 * np.square((features[:, None] - self.centres) / self.widths)).reshape(-1)
-        return channels if self._settings.copies == 1 else np.concatenate((channels,) * self._settings.copies)
+        drive = np.empty((self._settings.copies, *self.centres.shape))
+        channels = drive[0]
+        np.subtract(features[:, None], self.centres, out=channels)
+        channels /= self.widths
+        channels *= channels
+        channels *= -0.5
+        np.exp(channels, out=channels)
+        drive[1:] = channels
+        return drive.reshape(-1)
 
     def calibrate(self, features: Sequence[np.ndarray]) -> None:
         """Cover the range of these features; a dimension in which they do not vary keeps all of its bounds."""
