@@ -56,7 +56,7 @@ from rwta_sim.lab.training import Summary, resume, train
 from rwta_sim.lab.vitals import vital_signs
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class
-from rwta_sim.loop.tree import old_names, options
+from rwta_sim.loop.tree import kinds_first, old_names, options
 from rwta_sim.memory import readable_size
 from rwta_sim.models import preset, tasks
 from rwta_sim.native import cache
@@ -229,8 +229,7 @@ def train_command(
     short = {"seed": seed, "training.episodes": episodes, "engine.name": engine}
     given: dict[str, Any] = {key: value for key, value in short.items() if value is not None}
     long = {name.replace("__", "."): _value(text) for name, text in settings.items() if text is not None}
-    # A kind first: it drops the settings of the kind before.
-    given.update(sorted(long.items(), key=lambda item: not item[0].endswith(".kind")))
+    given.update(kinds_first(long))
     lengths = [f"{key} = {given[key]}" for key in ("training.episodes", "training.decisions") if key in given]
     if len(lengths) > 1:
         raise ConfigError(f"{' and '.join(lengths)}: a training is so many episodes or so many decisions, give one")
