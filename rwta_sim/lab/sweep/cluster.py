@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from rwta_sim.errors import ConfigError, RunError, RwtaSimError, one_line
 from rwta_sim.lab.config import read_toml
-from rwta_sim.lab.sweep.job import Job, Outcome, request_stop
+from rwta_sim.lab.sweep.job import Job, Outcome
 from rwta_sim.loop.tree import explained
 from rwta_sim.settings import PositiveInt, Settings
 
@@ -110,8 +110,10 @@ class Cluster:
 
     def request_stop(self, session: str) -> None:
         """Let all workers that there are end a session's jobs after the episode in hand."""
-        with suppress(Exception):  # of workers that die just now
-            self._client.run(request_stop, session)
+        from rwta_sim.lab.sweep.worker import stop_here
+
+        with suppress(OSError):  # of workers that die just now
+            self._client.run(stop_here, session, wait=False)
 
     def outcome(self, future: Any) -> tuple[Outcome | None, str | None]:
         """What came of a job, and which worker says so; None for what nobody knows, as after a lost worker.
@@ -205,7 +207,7 @@ def _slurm(file: str) -> Iterator[Cluster]:
 
     jobs = SlurmJobs.read(Path(file))
     try:
-        started = SLURMCluster(**jobs.arguments(), scheduler_options={"dashboard_address": None})
+        started = SLURMCluster(**jobs.arguments(), scheduler_options={"dashboard_address": ":0"})
     except (OSError, ValueError, RuntimeError) as error:
         raise RunError(f"no scheduler could be started for the jobs of {file}: {one_line(error)}") from error
     with started, Client(started) as client:

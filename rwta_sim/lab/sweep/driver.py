@@ -169,6 +169,7 @@ class _Driver:
                     if self._stopping and not self._cluster.workers:
                         break  # nobody is there to end anything
             except BaseException:
+                self._cluster.request_stop(self._session)
                 self._cluster.cancel(list(self._running))
                 raise
         self._count.interrupted = self._count.left

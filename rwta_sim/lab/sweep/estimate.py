@@ -89,11 +89,7 @@ def _trial(point: Point, evaluate: int | None, seconds: float) -> Estimate:
         folder = Path(parent) / "run"
         train(point.experiment(), folder, report=report, stop=stop)
         (progress,) = last
-        began = time.perf_counter()
-        if evaluate != 0:
-            with Agent.load(RunFolder.open(folder), trust=True) as agent:
-                agent.play(1)
-        evaluation = (time.perf_counter() - began) * (_EPISODES if evaluate is None else evaluate)
+        evaluation = _evaluation(folder, _EPISODES if evaluate is None else evaluate)
         bytes_, files = _size(folder)
         checkpoints = list((folder / "checkpoints").glob("checkpoint-*"))
         metrics = (folder / "metrics.csv").stat().st_size
@@ -105,6 +101,16 @@ def _trial(point: Point, evaluate: int | None, seconds: float) -> Estimate:
     return Estimate(
         progress.seconds / share + evaluation, bytes_ + more * each + metrics * (1 / share - 1), files + 2 * more
     )
+
+
+def _evaluation(run: Path, episodes: int) -> float:
+    """Seconds that so many episodes take, of which one is played."""
+    if not episodes:
+        return 0.0
+    with Agent.load(RunFolder.open(run), trust=True) as agent:
+        began = time.perf_counter()
+        agent.play(1)
+        return episodes * (time.perf_counter() - began)
 
 
 def _size(folder: Path) -> tuple[int, int]:

@@ -7,14 +7,19 @@ import threading
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-from rwta_sim.lab.sweep.job import Job, Outcome, do
+from rwta_sim.lab.sweep.job import Job, Outcome, do, request_stop
 
-__all__ = ["NoInterrupts", "do_here"]
+__all__ = ["NoInterrupts", "do_here", "stop_here"]
 
 
 def do_here(job: Job) -> tuple[Outcome, str]:
     """What came of a job, and the address of the worker that says so."""
     return do(job), get_worker().address
+
+
+async def stop_here(session: str) -> None:
+    """See `request_stop`; Dask waits for functions that are not asynchronous."""
+    request_stop(session)
 
 
 class NoInterrupts(WorkerPlugin):
