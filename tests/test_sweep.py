@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -57,7 +58,7 @@ def points(**more):
 @pytest.fixture(scope="module")
 def cluster():
     """Two workers, threads of this process."""
-    options = {"processes": False, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"processes": False, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as started, distributed.Client(started) as client:
         yield Cluster(client)
 
@@ -227,6 +228,60 @@ def test_a_session_is_stopped_alone(tmp_path):
     assert do(mine).state == "interrupted" and not (tmp_path / "run").exists()
     assert do(Job(point.name, mine.folder, mine.settings, 0, {}, "third")).state == "finished"
     assert result_of(tmp_path / "run")["numbers"]["episodes"] == 6
+
+
+class Silent:
+    """A cluster whose scheduler was there a moment ago."""
+
+    address, workers = "tcp://gone:1", ("tcp://gone:2",)
+
+    def __init__(self):
+        self.asked = []
+
+    def look(self):
+        return False
+
+    def refill(self):
+        pass
+
+    def submit(self, job, key, avoid, done):
+        return object()
+
+    def request_stop(self, session):
+        self.asked.append(session)
+
+    def cancel(self, futures):
+        self.asked.append(len(futures))
+
+
+def test_a_scheduler_that_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr("rwta_sim.lab.sweep.driver.SILENCE", 0.1)
+    monkeypatch.setattr("rwta_sim.lab.sweep.driver._LOOK", 0.05)
+    cluster = Silent()
+    with pytest.raises(RunError, match=r"scheduler at tcp://gone:1 does not answer any more.*start the same command"):
+        swept(points(seeds=9), tmp_path, cluster)
+    assert cluster.asked[1:] == [4]  # two for each worker and two more were handed out
+    with SweepFolder(tmp_path).lock():
+        pass
+
+
+def test_what_dask_says_of_a_job(cluster):
+    """A run whose workers die again and again has failed; of a lost one nobody knows; what cannot be done anywhere
+    ends the sweep."""
+    worker = SimpleNamespace(address="tcp://a:1")
+    said = {
+        "killed": distributed.KilledWorker("run", worker, 3),
+        "other": ModuleNotFoundError("No module named 'rwta'"),
+    }
+    futures = {
+        name: SimpleNamespace(status="error", exception=lambda error=error: error) for name, error in said.items()
+    }
+    outcome, where = cluster.outcome(futures["killed"])
+    assert (outcome.state, where) == ("failed", worker.address) and outcome.error.startswith("4 workers died")
+    outcome, where = cluster.outcome(futures["other"])
+    assert outcome.state == "fatal" and "No module named 'rwta'" in outcome.error
+    assert cluster.outcome(SimpleNamespace(status="cancelled")) == (None, None)
+    assert cluster.outcome(SimpleNamespace(status="finished", result=lambda: 1 / 0)) == (None, None)
 
 
 def test_ctrl_c_ends_runs_after_their_episodes(tmp_path, cluster, monkeypatch):

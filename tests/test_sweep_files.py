@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import rwta_sim
 from rwta_sim.cli import cli
 from rwta_sim.errors import ConfigError
 from rwta_sim.lab.sweep import Sweep, check, points_of
+from rwta_sim.lab.sweep.cluster import SlurmJobs
 from rwta_sim.lab.sweep.distributions import distribution, generator
 
 
@@ -191,3 +194,13 @@ def test_every_task_and_model_may_be_swept(tmp_path):
     found = points(model=None, grid={"model": ["linear", "random"]})
     assert [type(e) for e in check(found)] == [type(rwta_sim.preset("cue", m)) for m in ("linear", "random")]
     assert Path(found[0].place).parts[1].startswith("cue,linear,seed=0,")
+
+
+def test_the_files_of_the_page_are_some():
+    text = (Path(__file__).parent.parent / "docs" / "sweeps.md").read_text()
+    first, second, jobs = map(tomllib.loads, re.findall(r"^```toml\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE))
+    grid, drawn = (points_of(Sweep.of(one)) for one in (first, second))
+    assert (len(grid), len(check(grid)), len(drawn)) == (30, 6, 40)
+    check(drawn)
+    arguments = SlurmJobs.model_validate(jobs).arguments()
+    assert arguments["cores"] == arguments["processes"] == 4 and "jobs" not in arguments

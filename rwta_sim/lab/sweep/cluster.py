@@ -163,6 +163,15 @@ def check_cluster(text: str) -> None:
         raise RwtaSimError(f"a sweep needs {' and '.join(missing)}: pip install 'rwta-sim[sweep]'")
 
 
+#: Environments may have processes of their own, which a daemon may not. On a busy machine Python starts slowly.
+_CONFIG = {
+    "distributed.worker.daemon": False,
+    "distributed.logging.distributed": "error",
+    "distributed.deploy.lost-worker-timeout": "60s",
+    "distributed.comm.timeouts.connect": "120s",
+}
+
+
 @contextmanager
 def opened(text: str) -> Iterator[Cluster]:
     """The cluster of a name: ``local[:N]``, ``slurm:FILE``, or an address; what was started is closed afterwards.
@@ -175,9 +184,7 @@ def opened(text: str) -> Iterator[Cluster]:
     check_cluster(text)
     import dask
 
-    # Environments may have processes of their own, which a daemon may not.
-    quiet = {"distributed.worker.daemon": False, "distributed.logging.distributed": "error"}
-    with dask.config.set(quiet):
+    with dask.config.set(_CONFIG):
         kind, _, rest = text.partition(":")
         opener = {"local": _local, "slurm": _slurm}.get(kind)
         with _at(text) if opener is None else opener(rest) as cluster:
@@ -191,13 +198,13 @@ def _local(number: str) -> Iterator[Cluster]:
     workers = int(number) if number else os.cpu_count() or 1
     options: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0}
     with (
-        LocalCluster(**options, host="127.0.0.1", dashboard_address=None, silence_logs=50) as started,
+        LocalCluster(**options, host="127.0.0.1", dashboard_address=":0", silence_logs=50) as started,
         Client(started) as client,
     ):
         from rwta_sim.lab.sweep.worker import NoInterrupts
 
         client.register_plugin(NoInterrupts())
-        yield Cluster(client)
+        yield Cluster(client, lambda: started.scale(workers))  # one that died and did not come back in time
 
 
 @contextmanager
@@ -211,12 +218,8 @@ def _slurm(file: str) -> Iterator[Cluster]:
     except (OSError, ValueError, RuntimeError) as error:
         raise RunError(f"no scheduler could be started for the jobs of {file}: {one_line(error)}") from error
     with started, Client(started) as client:
-
-        def refill() -> None:
-            started.scale(jobs=jobs.jobs)
-
-        refill()
-        yield Cluster(client, refill)
+        started.scale(jobs=jobs.jobs)
+        yield Cluster(client, lambda: started.scale(jobs=jobs.jobs))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from rwta_sim.lab.sweep.folder import SweepFolder
 from rwta_sim.lab.sweep.points import Point
 from rwta_sim.lab.training import Progress, train
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "estimate", "size_of"]
 
 #: Checkpoints that are kept of a run at the most, and episodes of an evaluation whose number nobody gives.
 _CHECKPOINTS, _EPISODES = 4, 100
@@ -72,7 +72,7 @@ def estimate(points: Sequence[Point], folder: SweepFolder, evaluate: int | None 
 
 
 def _measured(done: Sequence[tuple[Point, float]], folder: SweepFolder) -> Estimate:
-    sizes = [_size(folder.run(point)) for point, _ in done[:_MEASURED]]
+    sizes = [size_of(folder.run(point)) for point, _ in done[:_MEASURED]]
     bytes_, files = (fmean(column) for column in zip(*sizes, strict=True))
     return Estimate(fmean(seconds for _, seconds in done), bytes_, files)
 
@@ -90,7 +90,7 @@ def _trial(point: Point, evaluate: int | None, seconds: float) -> Estimate:
         train(point.experiment(), folder, report=report, stop=stop)
         (progress,) = last
         evaluation = _evaluation(folder, _EPISODES if evaluate is None else evaluate)
-        bytes_, files = _size(folder)
+        bytes_, files = size_of(folder)
         checkpoints = list((folder / "checkpoints").glob("checkpoint-*"))
         metrics = (folder / "metrics.csv").stat().st_size
         each = sum(_blocks(path) for path in checkpoints) / (len(checkpoints) / 2)
@@ -113,7 +113,7 @@ def _evaluation(run: Path, episodes: int) -> float:
         return episodes * (time.perf_counter() - began)
 
 
-def _size(folder: Path) -> tuple[int, int]:
+def size_of(folder: Path) -> tuple[int, int]:
     """Bytes on disk, and files."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return sum(map(_blocks, files)), len(files)
