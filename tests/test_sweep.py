@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import tomli_w
 from click.testing import CliRunner
@@ -35,6 +35,7 @@ from rwta_sim.lab.sweep import Cluster, Count, Sweep, SweepFolder, estimate, job
 from rwta_sim.lab.sweep.job import RESULT, Job, do, result_of
 
 distributed = pytest.importorskip("distributed")
+psutil = pytest.importorskip("psutil")
 
 #: Those of `interruptions.TINY` in fewer episodes: nothing spikes and nothing is compiled.
 SETTINGS = {
@@ -426,7 +427,7 @@ def test_a_scheduler_that_does_not_answer(tmp_path, monkeypatch):
             pass
 
 
-def workers_of(command: psutil.Process) -> list[psutil.Process]:
+def workers_of(command: Any) -> list[Any]:
     """Worker processes of a sweep on this machine."""
     found = []
     for child in command.children(recursive=True):

@@ -110,6 +110,7 @@ def test_distributions_are_what_they_say():
         ({"seeds": [-1]}, "seeds = -1"),
         ({"seeds": [0.5]}, "seeds = 0.5"),
         ({"budget": 0}, "budget = 0"),
+        ({"metric": "mean_retrun"}, "metric = 'mean_retrun'"),
         ({"evaluate": -1}, "evaluate = -1"),
         ({"grid": {"learning.rate": 0.1}}, "grid.learning.rate = 0.1"),
         ({"grid": {"learning.rate": []}}, "values that differ, one at least"),
@@ -194,6 +195,19 @@ def test_every_task_and_model_may_be_swept(tmp_path):
     found = points(model=None, grid={"model": ["linear", "random"]})
     assert [type(e) for e in check(found)] == [type(rwta_sim.preset("cue", m)) for m in ("linear", "random")]
     assert Path(found[0].place).parts[1].startswith("cue,linear,seed=0,")
+
+
+def test_a_network_of_your_own(tmp_path, monkeypatch):
+    """Whose model has no presets: all that has no default stands in the file."""
+    (tmp_path / "own_network.py").write_text("def build(n_inputs, n_actions): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    network = {"build": "own_network:build", "inputs": "inputs.rates", "input_scale": 100.0, "actions": "actions"}
+    own = {"environment.id": "rwta_sim/CueAction-v0", "encoder.copies": 10, "network": network, "decision_steps": 50}
+    grid = {"network.input_scale": [50.0, 200.0]}
+    found = points(task="two-cues", model="brian2", settings=own, grid=grid)
+    assert [e.network.input_scale for e in check(found)] == [50.0, 200.0]
+    with pytest.raises(ConfigError, match=r"network\.build: field required.*every point"):
+        check(points(task="two-cues", model="brian2", settings={"network.inputs": "inputs.rates"}))
 
 
 def test_the_files_of_the_page_are_some():

@@ -16,7 +16,7 @@ from rwta_sim.errors import ConfigError, RwtaSimError, shown
 from rwta_sim.lab.sweep.distributions import generator
 from rwta_sim.lab.sweep.spec import Sweep
 from rwta_sim.loop.experiment import Experiment
-from rwta_sim.loop.registry import experiment_named
+from rwta_sim.loop.registry import experiment_class, experiment_named
 from rwta_sim.loop.tree import kinds_first
 
 __all__ = ["Point", "check", "points_of"]
@@ -85,6 +85,8 @@ class Point:
 
     def experiment(self) -> Experiment:
         """Raises ConfigError where its settings do not fit."""
+        if self.model is not None and (kind := experiment_class(self.model)).needs_description():
+            return kind.described({"task": self.task, "model": self.model, "seed": self.seed, **self.given})
         return experiment_named(self.task, self.model).changed(self.given).changed(seed=self.seed)
 
 

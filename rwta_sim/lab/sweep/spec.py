@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -17,6 +17,18 @@ from rwta_sim.settings import Name, PositiveInt, Settings
 __all__ = ["Sweep"]
 
 _Seed = Annotated[int, Field(ge=0, strict=True)]
+Metric = Literal[
+    "success",
+    "accuracy",
+    "mean_return",
+    "mean_discounted_return",
+    "mean_decisions",
+    "mean_score",
+    "best_validation_return",
+    "decisions",
+    "episodes",
+    "seconds",
+]
 #: What a sweep says of a run beside its settings, also in a grid or a list.
 _WHO = ("task", "model")
 
@@ -36,7 +48,7 @@ class Sweep(Settings):
     evaluate: Annotated[int, Field(ge=0)] | None = Field(
         None, description="episodes of the evaluation after the training; 0: none; default as `rwta-sim evaluate`"
     )
-    metric: Name | None = Field(
+    metric: Metric | None = Field(
         None, description="that the figure compares; default success, accuracy or mean_return, whichever there is first"
     )
     settings: dict[str, Any] = Field({}, description="of all runs")
