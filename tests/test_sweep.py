@@ -24,10 +24,11 @@ import tomli_w
 from click.testing import CliRunner
 from filelock import FileLock
 from interruptions import end_of
+from matplotlib.figure import Figure
 from PIL import Image
 
 import rwta_sim
-from rwta_sim.analysis import save_sweep, sweep_table
+from rwta_sim.analysis import plot_sweep, save_sweep, sweep_table
 from rwta_sim.cli import cli
 from rwta_sim.errors import RunError
 from rwta_sim.lab.files import write_file
@@ -69,9 +70,9 @@ def swept(found, folder, cluster, **more):
 
 
 def test_runs_end_as_when_run_alone_and_once(tmp_path, cluster):
-    found = points(grid={"learning.rate": [0.1, 0.2]}, seeds=2)
+    found = points(grid={"learning.rate": [0.1, 0.2]})
     count = swept(found, tmp_path / "swept", cluster)
-    assert (count.finished, count.skipped, count.failed, count.interrupted) == (4, 0, 0, 0)
+    assert (count.finished, count.skipped, count.failed, count.interrupted) == (2, 0, 0, 0)
     for point in found:
         folder = SweepFolder(tmp_path / "swept").run(point)
         rwta_sim.train(point.experiment(), tmp_path / "alone" / point.name)
@@ -81,7 +82,7 @@ def test_runs_end_as_when_run_alone_and_once(tmp_path, cluster):
         assert result_of(folder)["numbers"]["mean_return"] == mean
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "swept").rglob("*") if path.name != ".lock"}
     again = swept(found, tmp_path / "swept", cluster)
-    assert (again.finished, again.skipped) == (0, 4)
+    assert (again.finished, again.skipped) == (0, 2)
     assert written == {p: p.stat().st_mtime_ns for p in (tmp_path / "swept").rglob("*") if p.name != ".lock"}
 
 
@@ -323,7 +324,7 @@ def made(found, folder, number):
         run = SweepFolder(folder).run(point)
         run.mkdir(parents=True)
         numbers = {"mean_return": number(point), "episodes": 6, "engine": "none", "accuracy": None}
-        write_file(run / RESULT, json.dumps({"numbers": numbers}).encode())
+        (run / RESULT).write_text(json.dumps({"numbers": numbers}))
 
 
 def test_tables_have_intervals_over_seeds(tmp_path):
@@ -352,10 +353,10 @@ def test_tables_have_intervals_over_seeds(tmp_path):
 
 def test_intervals_are_those_of_each_alone(tmp_path):
     """More points than are bootstrapped at once, of different numbers of seeds."""
-    found = points(seeds=5, grid={"learning.rate": [i / 1000 for i in range(1, 251)]})
-    made([p for p in found if p.seed < 2 + (p.varied["learning.rate"] < 0.1)], tmp_path, lambda p: hash(p.name) % 97)
+    found = points(seeds=5, grid={"learning.rate": [i / 1000 for i in range(1, 161)]})
+    made([p for p in found if p.seed < 2 + (p.varied["learning.rate"] < 0.05)], tmp_path, lambda p: hash(p.name) % 97)
     scores = [s for s in sweep_table(found, SweepFolder(tmp_path)).scores() if s.metric == "mean_return"]
-    assert [s.seeds for s in scores] == [3] * 99 + [2] * 151
+    assert [s.seeds for s in scores] == [3] * 49 + [2] * 111
     for score in scores[::50]:
         ours = [p for p in found if p.group == score.point.group][: score.seeds]
         values = np.array([hash(p.name) % 97 for p in ours], float)
@@ -363,12 +364,18 @@ def test_intervals_are_those_of_each_alone(tmp_path):
         assert (score.low, score.high) == pytest.approx((low, high))
 
 
-@pytest.mark.parametrize("count", [3, 60])
-def test_points_that_are_no_numbers_are_listed(tmp_path, count):
-    found = points(point=[{"name": f"$way {i}", "learning.rate": (i + 1) / 1000} for i in range(count)])
-    made(found, tmp_path, lambda p: p.varied["learning.rate"])
-    files = save_sweep(sweep_table(found, SweepFolder(tmp_path)), SweepFolder(tmp_path), "mean_return")
-    assert len(files) == 3
+@pytest.mark.parametrize("count", [2, 6])
+def test_points_that_are_no_numbers_are_listed(tmp_path, monkeypatch, count):
+    """The best of them."""
+    monkeypatch.setattr("rwta_sim.analysis.sweeps._MOST", 4)
+    found = points(point=[{"name": f"$way {i}", "learning.rate": "slow"} for i in range(count)])
+    made(found, tmp_path, lambda p: int(p.label[-1]))
+    table = sweep_table(found, SweepFolder(tmp_path))
+    ax = Figure().subplots()
+    plot_sweep(ax, [score for score in table.scores() if score.metric == "mean_return"], table.keys)
+    drawn = [text.get_text() for text in ax.get_yticklabels()]
+    ways = [0, 1] if count == 2 else [5, 4, 3, 2]
+    assert drawn == [rf"\$way {i},learning.rate=slow" for i in ways]
 
 
 def test_a_metric_that_no_run_tells(tmp_path):
@@ -436,7 +443,7 @@ def workers_of(command: Any) -> list[Any]:
     return found
 
 
-def wait_for(true: Callable[[], object], seconds: float = 90.0) -> None:
+def wait_for(true: Callable[[], object], seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "waited in vain"
@@ -446,22 +453,22 @@ def wait_for(true: Callable[[], object], seconds: float = 90.0) -> None:
 @pytest.mark.slow
 def test_killed_workers_and_a_killed_command(tmp_path, cluster):
     """One worker, then the command with its scheduler, by SIGKILL; benchmarks/sweep_kills.py does it 20 times."""
-    settings = {**SETTINGS, "training.episodes": 25}
-    file = written(tmp_path, settings=settings, seeds=4)
-    found = points(settings=settings, seeds=4)
+    settings = {**SETTINGS, "training.episodes": 15}
+    file = written(tmp_path, settings=settings, seeds=3)
+    found = points(settings=settings, seeds=3)
     folder = SweepFolder(tmp_path / "out")
     line = [sys.executable, "-m", "rwta_sim", "sweep", str(file), "--out", str(folder.path), "--cluster", "local:2"]
     with subprocess.Popen(line, stderr=subprocess.PIPE, start_new_session=True) as command:
         process = psutil.Process(command.pid)
         wait_for(lambda: any((folder.run(point) / "config.toml").exists() for point in found))
         workers_of(process)[0].kill()
-        wait_for(lambda: len(list(folder.path.rglob(RESULT))) >= 2)
+        wait_for(lambda: len(list(folder.path.rglob(RESULT))) >= 1)
         workers = workers_of(process)
         command.kill()
-        _, alive = psutil.wait_procs(workers, timeout=10)
+        _, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive
     count = swept(found, folder.path, cluster)
-    assert count.finished + count.skipped == 4 and count.skipped >= 2
+    assert count.finished + count.skipped == 3 and count.skipped >= 1
     for point in found:
         rwta_sim.train(point.experiment(), tmp_path / "alone" / point.name)
         assert end_of(folder.run(point)) == end_of(tmp_path / "alone" / point.name)
