@@ -112,7 +112,7 @@ def preset(task: str, model: str | None = None) -> Experiment:
     if model in MODELS and MODELS[model][1]:
         others = ", ".join(p.model for p in tasks() if p.task == task)
         raise ConfigError(f"model {model!r} has no preset for {task!r}, which these have: {others}")
-    if any(field.is_required() for name, field in kind.model_fields.items() if name not in Experiment.model_fields):
+    if kind.needs_description():
         raise ConfigError(
             f"model {model!r} has no presets: describe the experiment in a TOML file (rwta-sim train {task} --model "
             f"{model} --config FILE), or in Python as {kind.__name__}(...)"

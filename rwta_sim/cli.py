@@ -1,5 +1,5 @@
-"""The command line: ``rwta-sim train | resume | evaluate | lesions | robustness | watch | record | export | report |
-show | figures | tasks | cache``.
+"""The command line: ``rwta-sim train | resume | sweep | evaluate | lesions | robustness | watch | record | export |
+report | show | figures | tasks | cache``.
 
 Click builds the options from the settings themselves, so each one is documented where it is defined, and
 suggests the nearest option for a mistyped one.
@@ -37,6 +37,8 @@ from rwta_sim.analysis import (
     draw_robustness,
     save_areas,
     save_film,
+    save_sweep,
+    sweep_table,
     write_report,
 )
 from rwta_sim.errors import ConfigError, RwtaSimError, command, one_line, printable
@@ -52,11 +54,23 @@ from rwta_sim.lab.recording import record_episode
 from rwta_sim.lab.robustness import Cell, Family, Row, Suite, read_rows
 from rwta_sim.lab.robustness import robustness as play_suite
 from rwta_sim.lab.runs import RunFolder, free_folder
+from rwta_sim.lab.sweep import (
+    Point,
+    Sweep,
+    SweepDisplay,
+    SweepFolder,
+    check,
+    check_cluster,
+    estimate,
+    opened,
+    points_of,
+    sweep,
+)
 from rwta_sim.lab.training import Summary, resume, train
 from rwta_sim.lab.vitals import vital_signs
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class
-from rwta_sim.loop.tree import old_names, options
+from rwta_sim.loop.tree import kinds_first, old_names, options
 from rwta_sim.memory import readable_size
 from rwta_sim.models import preset, tasks
 from rwta_sim.native import cache
@@ -229,8 +243,7 @@ def train_command(
     short = {"seed": seed, "training.episodes": episodes, "engine.name": engine}
     given: dict[str, Any] = {key: value for key, value in short.items() if value is not None}
     long = {name.replace("__", "."): _value(text) for name, text in settings.items() if text is not None}
-    # A kind first: it drops the settings of the kind before.
-    given.update(sorted(long.items(), key=lambda item: not item[0].endswith(".kind")))
+    given.update(kinds_first(long))
     lengths = [f"{key} = {given[key]}" for key in ("training.episodes", "training.decisions") if key in given]
     if len(lengths) > 1:
         raise ConfigError(f"{' and '.join(lengths)}: a training is so many episodes or so many decisions, give one")
@@ -385,6 +398,77 @@ def _scores(content: dict[str, Any]) -> str:
     more = {"accuracy": ".4f", "success": ".2f", "mean_score": ".2f"}
     return f"{content['mean_return']:.2f} +- {content['interval']:.2f}" + "".join(
         f", {name.replace('_', ' ')} {content[name]:{shape}}" for name, shape in more.items() if name in content
+    )
+
+
+@cli.command("sweep")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder; default runs/ and the name of FILE.")
+@click.option(
+    "--cluster",
+    default="local",
+    show_default=True,
+    metavar="WHERE",
+    help="local (a process for each core), local:N, slurm:FILE (options of its jobs), or a Dask scheduler, tcp://...",
+)
+@click.option("--retries", type=click.IntRange(0, 100), default=1, show_default=True, help="Of a run that fails.")
+@click.option("--dry-run", is_flag=True, help="Check every point, and estimate time and disk; nothing is kept.")
+@click.option("--table", is_flag=True, help="Only make the table and the figure of what there is, also while it runs.")
+@_JSON
+def sweep_command(
+    file: Path, out: Path | None, cluster: str, retries: int, dry_run: bool, table: bool, as_json: bool
+) -> None:
+    """Train and evaluate every point of the sweep in FILE (TOML), on all cores or a cluster, each in a run folder.
+
+    What is finished is skipped and what was interrupted goes on: after Ctrl-C, a crash or a power cut give the same
+    command again.
+    """
+    asked = Sweep.read(file)
+    points, folder = points_of(asked), SweepFolder(out or Path("runs") / file.stem)
+    if not table:
+        check(points)
+        check_cluster(cluster)
+    if dry_run:
+        _show_estimate(points, folder, asked.evaluate, cluster, as_json)
+        return
+    failed = 0
+    if not table:
+        with opened(cluster) as workers, SweepDisplay(file.stem) as display:
+            count = sweep(points, folder, workers, asked.evaluate, retries, display)
+        click.echo(count.line(), err=True)
+        failed = count.failed
+        if count.interrupted:
+            raise _Interrupted("interrupted: the same command goes on")
+    gathered = sweep_table(points, folder)
+    written = save_sweep(gathered, folder, asked.metric)
+    if as_json:
+        _print_json({"folder": str(folder.path), "points": gathered.standings, "files": [str(f) for f in written]})
+    else:
+        click.echo(f"{folder.path}: " + ", ".join(f"{count} {name}" for name, count in gathered.standings.items()))
+        for path in written:
+            click.echo(f"  {path}")
+    if failed:
+        raise click.ClickException(f"{failed} runs failed: {written[0]} says why; the same command tries them again")
+
+
+def _show_estimate(
+    points: Sequence[Point], folder: SweepFolder, evaluate: int | None, cluster: str, as_json: bool
+) -> None:
+    standings, needed = sweep_table(points, folder).standings, estimate(points, folder, evaluate)
+    local, _, number = cluster.partition(":")
+    workers = int(number or os.cpu_count() or 1) if local == "local" else 1
+    seconds = needed.seconds / workers
+    if as_json:
+        content = {"points": standings, "workers": workers, "seconds": seconds}
+        _print_json({**content, "bytes": round(needed.bytes), "files": round(needed.files)})
+        return
+    click.echo(
+        f"{len(points)} points, all of them can be built: " + ", ".join(f"{n} {s}" for s, n in standings.items())
+    )
+    click.echo(
+        f"what is left takes about {cache.readable_age(seconds)} on {workers} worker{'s' if workers > 1 else ''}, "
+        f"{readable_size(needed.bytes)} and {needed.files:.0f} files in {folder.path} (longer where episodes grow as "
+        "agents learn, shorter where a target ends a run)"
     )
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "EngineError",
     "EnvironmentFailure",
     "NotEnoughMemory",
+    "RunBusy",
     "RunError",
     "RwtaSimError",
     "command",
@@ -41,6 +42,10 @@ class EngineError(RwtaSimError):
 
 class RunError(RwtaSimError):
     """A run folder is missing, in the way, not a run, or cannot be written."""
+
+
+class RunBusy(RunError):
+    """Another process is training the run."""
 
 
 class CheckpointError(RunError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -62,6 +63,26 @@ def test_spiking_training_killed(tmp_path):
     assert attempt(lambda: rwta_sim.train(experiment, folder), folder, kill(45)) == "killed"
     rwta_sim.resume(folder)
     assert end_of(folder) == end_of(tmp_path / "whole")
+
+
+def test_stopped_from_another_thread(tmp_path):
+    """With a checkpoint after the episode in hand, which no checkpoint was due after."""
+    rwta_sim.train(TINY, tmp_path / "whole")
+    folder, stop = tmp_path / "run", threading.Event()
+    experiment = TINY.changed({"training.checkpoint_every": 100})
+
+    def report(progress: rwta_sim.lab.training.Progress) -> None:
+        if progress.episode == 5:
+            setter = threading.Thread(target=stop.set)
+            setter.start()
+            setter.join()
+
+    summary = rwta_sim.train(experiment, folder, report=report, stop=stop)
+    assert (summary.finished, summary.episodes) == (False, 5)
+    assert RunFolder.open(folder).last().meta["episode"] == 5
+    assert rwta_sim.resume(folder, stop=stop).episodes == 5  # it is still set
+    assert rwta_sim.resume(folder).finished
+    assert (folder / "metrics.csv").read_bytes() == (tmp_path / "whole" / "metrics.csv").read_bytes()
 
 
 def test_killed_between_a_best_checkpoint_and_best_json(tmp_path):

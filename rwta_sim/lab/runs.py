@@ -30,7 +30,7 @@ import numpy as np
 import tomli_w
 from filelock import FileLock, Timeout
 
-from rwta_sim.errors import CheckpointError, ConfigError, RunError, command, difference, nearest
+from rwta_sim.errors import CheckpointError, ConfigError, RunBusy, RunError, command, difference, nearest
 from rwta_sim.lab.checkpoints import Checkpoint, Checkpoints
 from rwta_sim.lab.config import from_toml, read_toml, to_toml
 from rwta_sim.lab.files import is_leftover, remove_leftovers
@@ -170,13 +170,15 @@ class RunFolder:
 
         Raises
         ------
-        RunError
+        RunBusy
             If another process is training it.
+        RunError
+            If the folder cannot be written.
         """
         try:
             self._lock.acquire()
         except Timeout:
-            raise RunError(f"{self.path} is being trained by another process: wait for it, or stop it") from None
+            raise RunBusy(f"{self.path} is being trained by another process: wait for it, or stop it") from None
         except OSError as error:
             raise RunError(f"cannot write in {self.path}: {error.strerror or error}") from error
         try:

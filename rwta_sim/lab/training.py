@@ -130,6 +130,8 @@ class Trainer:
         Gets a `Progress` after each episode.
     began : float, optional
         `time.perf_counter()` at the user's command, from which seconds are counted.
+    stop : threading.Event, optional
+        As for `train`.
     """
 
     def __init__(
@@ -139,6 +141,7 @@ class Trainer:
         run: RunFolder,
         report: Callable[[Progress], None] | None = None,
         began: float | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         self._began = time.perf_counter() if began is None else began
         self.run_folder = run
@@ -146,7 +149,7 @@ class Trainer:
         self.agent, self.system = agent, agent.system
         self.players = players
         self._report = report or (lambda progress: None)
-        self._stop = False
+        self._stop = threading.Event() if stop is None else stop
         self._validating = False
         self._vitals: Vitals | None = None  # of the last validation
         self.episode = 0
@@ -275,7 +278,7 @@ class Trainer:
         if self.episode == 0:
             self.agent.player.calibrate(self.experiment.seed)
             self.save()
-        while not self._stop and not self._finished():
+        while not self._stop.is_set() and not self._finished():
             yield from self._play_batch()
         if self._since_checkpoint:
             self.save()
@@ -285,7 +288,7 @@ class Trainer:
         end = self._same_weights() if self.players.side_by_side else self.episode + 1
         # What can only be repeated as a whole is not left half-done, nor saved.
         whole = self.players.whole_batches
-        game = self.players.play(Purpose.TRAINING, range(self.episode, end), lambda: self._stop and not whole)
+        game = self.players.play(Purpose.TRAINING, range(self.episode, end), lambda: self._stop.is_set() and not whole)
         with closing(game):
             while True:
                 numbers = self.system.anneal(self._progress())
@@ -404,9 +407,9 @@ class Trainer:
         previous = signal.getsignal(signal.SIGINT)
 
         def on_sigint(number: int, frame: FrameType | None) -> None:
-            if self._stop:
+            if self._stop.is_set():
                 raise KeyboardInterrupt
-            self._stop = True
+            self._stop.set()
 
         signal.signal(signal.SIGINT, on_sigint)
         try:
@@ -421,6 +424,7 @@ def train(
     env: Environments | None = None,
     report: Callable[[Progress], None] | None = None,
     record: TrainingRecord | None = None,
+    stop: threading.Event | None = None,
 ) -> Summary:
     """Train a new agent into a new run folder.
 
@@ -442,6 +446,8 @@ def train(
         Gets a `Progress` after each episode, and through it the agent with its weights of the moment.
     record : TrainingRecord, optional
         Stream what happens in every n-th episode to ``FOLDER/recordings/training.zarr``; nothing else changes.
+    stop : threading.Event, optional
+        Set from another thread, it ends the training as Ctrl-C does: after the episode in hand, with a checkpoint.
 
     Raises
     ------
@@ -459,7 +465,7 @@ def train(
                 update={"environment": recorded(experiment.environment, agent.env)}
             )
         with RunFolder.created(folder, agent.experiment) as run, _recorded(run, agent, players, record):
-            return Trainer(agent, players, run, report, began).train()
+            return Trainer(agent, players, run, report, began, stop).train()
 
 
 @contextmanager
@@ -484,6 +490,7 @@ def resume(
     report: Callable[[Progress], None] | None = None,
     trust: bool = False,
     record: TrainingRecord | None = None,
+    stop: threading.Event | None = None,
 ) -> Summary:
     """Continue a run from its last checkpoint, exactly as if it had not been interrupted.
 
@@ -513,7 +520,7 @@ def resume(
                 stacklevel=2,
             )
         agent.system.prepare_learning()
-        trainer = Trainer(agent, players, run, report, began)
+        trainer = Trainer(agent, players, run, report, began, stop)
         # Not before: processes of environments would inherit the lock, and may outlive a killed training.
         with run.lock():
             if run.has_checkpoint:

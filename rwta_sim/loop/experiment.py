@@ -250,6 +250,20 @@ class Experiment(Settings):
         return self.changed({key: value for key, value in self.before.items() if key not in known})
 
     @classmethod
+    def needs_description(cls) -> bool:
+        """Whether settings of its own have no defaults, so that a task alone is no experiment."""
+        own = (field for name, field in cls.model_fields.items() if name not in Experiment.model_fields)
+        return any(field.is_required() for field in own)
+
+    @classmethod
+    def described(cls, settings: Mapping[str, Any]) -> Self:
+        """The experiment of all its settings, by dotted keys; raises ConfigError as `changed` does."""
+        tree: dict[str, Any] = {}
+        for key, value in settings.items():
+            assign(cls, tree, key.split("."), value)
+        return cls.of(tree)
+
+    @classmethod
     def of(cls, tree: Mapping[str, Any]) -> Self:
         """The experiment that a nested mapping describes.
 

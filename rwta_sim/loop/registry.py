@@ -10,7 +10,7 @@ from rwta_sim.loop.experiment import Experiment
 __all__ = ["experiment_class", "experiment_named", "register", "register_presets"]
 
 _CLASSES: dict[str, type[Experiment]] = {}
-_PRESETS: list[Callable[[str], Experiment]] = []
+_PRESETS: list[Callable[[str, str | None], Experiment]] = []
 
 
 def register(model: str, experiment: type[Experiment]) -> None:
@@ -18,22 +18,22 @@ def register(model: str, experiment: type[Experiment]) -> None:
     _CLASSES[model] = experiment
 
 
-def register_presets(find: Callable[[str], Experiment]) -> None:
-    """Let `find` make the experiment of a task from its name; it raises ConfigError for others."""
+def register_presets(find: Callable[[str, str | None], Experiment]) -> None:
+    """Let `find` make the experiment of a task from its name and, or None, that of a model; ConfigError for others."""
     _PRESETS.append(find)
 
 
-def experiment_named(task: str) -> Experiment:
-    """The preset of a task, by its default model.
+def experiment_named(task: str, model: str | None = None) -> Experiment:
+    """The preset of a task, by its default model or another.
 
     Raises
     ------
     ConfigError
-        If there is no such task.
+        If there is no such task, or the model has no preset for it.
     """
     if not _PRESETS:
         raise ConfigError(f"task {task!r}: no presets are known, import rwta_sim.models")
-    return _PRESETS[-1](task)
+    return _PRESETS[-1](task, model)
 
 
 def experiment_class(model: object) -> type[Experiment]:

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from rwta_sim.errors import ConfigError, nearest, printable
 
-__all__ = ["assign", "explained", "leaves", "old_names", "options"]
+__all__ = ["assign", "explained", "kinds_first", "leaves", "old_names", "options"]
 
 Root = type[BaseModel]
 
@@ -23,6 +23,11 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def kinds_first(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted key, in the order to `assign` them: a kind drops the settings of the kind before."""
+    return dict(sorted(settings.items(), key=lambda item: not item[0].endswith(".kind")))
 
 
 def assign(root: Root, tree: dict[str, Any], path: list[str], value: Any) -> None:

@@ -1,0 +1,302 @@
+"""Hand the runs of a sweep to the workers of a Dask cluster until all are finished or have failed."""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from rwta_sim.errors import RunError
+from rwta_sim.lab.runs import versions
+from rwta_sim.lab.sweep.cluster import Cluster
+from rwta_sim.lab.sweep.folder import SweepFolder
+from rwta_sim.lab.sweep.job import Job, Outcome
+from rwta_sim.lab.sweep.points import Point
+from rwta_sim.native.cache import readable_age
+
+__all__ = ["Count", "sweep"]
+
+#: Seconds between looks at the cluster, and before a run is tried again that another process had.
+_LOOK, _BUSY = 1.0, 2.0
+#: Seconds for which a run may be had by another process, or the scheduler be silent.
+PATIENCE, SILENCE = 600.0, 30.0
+
+
+@dataclass
+class Count:
+    """How far a sweep is, for a display.
+
+    Attributes
+    ----------
+    of : int
+        Points.
+    skipped : int
+        Finished before.
+    finished, failed, interrupted : int
+        By now, in this session.
+    running : int
+        Handed to the cluster.
+    workers : int
+    seconds : float
+        Of this session.
+    news : str
+        What happened just now; often nothing.
+    """
+
+    of: int
+    skipped: int = 0
+    finished: int = 0
+    failed: int = 0
+    interrupted: int = 0
+    running: int = 0
+    workers: int = 0
+    seconds: float = 0.0
+    news: str = ""
+
+    @property
+    def left(self) -> int:
+        return self.of - self.skipped - self.finished - self.failed
+
+    def line(self) -> str:
+        """All of it, for people."""
+        parts = {"finished": self.finished, "finished before": self.skipped, "failed": self.failed}
+        line = f"{self.of} runs: " + ", ".join(f"{n} {what}" for what, n in parts.items() if n or what == "finished")
+        if not self.running:
+            return line + (f", {self.left} left" if self.left else "")
+        line += f", {self.left} to go on {self.workers} worker{'s' if self.workers != 1 else ''}"
+        if not self.workers:
+            return f"{line}: waiting for them"
+        if self.finished:
+            line += f", about {readable_age(self.seconds / self.finished * self.left)}"
+        return line
+
+
+@dataclass
+class _Try:
+    """A point on its way: how often it failed, where, and since when another process has it."""
+
+    point: Point
+    failed: int = 0
+    avoid: set[str] = field(default_factory=set)
+    busy_since: float | None = None
+    not_before: float = 0.0
+
+
+def sweep(
+    points: Sequence[Point],
+    folder: SweepFolder,
+    cluster: Cluster,
+    evaluate: int | None = None,
+    retries: int = 1,
+    report: Callable[[Count], None] = lambda count: None,
+    patience: float = PATIENCE,
+) -> Count:
+    """Run all points that are not finished; of each the folder says what came of it.
+
+    Finished ones are left alone, interrupted ones go on from their checkpoints, and those that failed in a session
+    before are tried again. SIGINT (Ctrl-C) ends the runs in hand after their episodes, with checkpoints; a second one
+    at once.
+
+    Parameters
+    ----------
+    points : sequence of Point
+    folder : SweepFolder
+    cluster : Cluster
+    evaluate : int, optional
+        Episodes of the evaluation of a run; 0: none.
+    retries : int
+        How often a run that failed is tried again, on another worker if there is one.
+    report : callable
+        Told how far it is, at least every second.
+    patience : float
+        Seconds after which a run that another process trains is given up.
+
+    Raises
+    ------
+    RunError
+        If another sweep fills the folder, the scheduler is lost, or no run can go on (a full disk, workers with other
+        versions). Whatever is finished is kept.
+    """
+    with folder.lock():
+        return _Driver(points, folder, cluster, evaluate, retries, report, patience).run()
+
+
+class _Driver:
+    def __init__(
+        self,
+        points: Sequence[Point],
+        folder: SweepFolder,
+        cluster: Cluster,
+        evaluate: int | None,
+        retries: int,
+        report: Callable[[Count], None],
+        patience: float,
+    ) -> None:
+        self._folder, self._cluster = folder, cluster
+        self._evaluate, self._retries, self._report, self._patience = evaluate, retries, report, patience
+        self._began = time.monotonic()
+        self._heard = self._looked = self._began
+        self._count = Count(len(points))
+        self._left: deque[_Try] = deque()
+        for point in points:
+            if folder.standing(point)[0] == "finished":
+                self._count.skipped += 1
+            else:
+                self._left.append(_Try(point))
+        self._later: list[_Try] = []
+        self._running: dict[Any, _Try] = {}
+        self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._session = secrets.token_hex(4)  # other sweeps may use the same scheduler
+        self._submitted = 0
+        self._stopping = False
+
+    def run(self) -> Count:
+        self._cluster.look()
+        with self._interruptible():
+            try:
+                while self._running or (not self._stopping and (self._left or self._later)):
+                    self._submit()
+                    self._hear()
+                    self._look()
+                    if self._stopping and not self._cluster.workers:
+                        break  # nobody is there to end anything
+            except BaseException:
+                self._cluster.request_stop(self._session)
+                self._cluster.cancel(list(self._running))
+                raise
+        self._count.interrupted = self._count.left
+        self._tell()
+        return self._count
+
+    # -- handing out -----------------------------------------------------------------------------------
+
+    def _submit(self) -> None:
+        now = time.monotonic()
+        for job in [job for job in self._later if job.not_before <= now]:
+            self._later.remove(job)
+            self._left.append(job)
+        # A few more than there are workers, so that nobody waits; not a million at once.
+        while self._left and not self._stopping and len(self._running) < 2 * len(self._cluster.workers) + 2:
+            self._hand_out(self._left.popleft())
+
+    def _hand_out(self, one: _Try) -> None:
+        experiment = one.point.experiment()
+        job = Job(
+            name=one.point.name,
+            folder=str(self._folder.run(one.point).absolute()),
+            settings=experiment.model_dump(mode="json"),
+            evaluate=self._evaluate,
+            versions=versions(*experiment.libraries),
+            session=self._session,
+        )
+        self._submitted += 1
+        key = f"{one.point.name}-{self._session}-{self._submitted}"
+        self._running[self._cluster.submit(job, key, one.avoid, self._done.put)] = one
+
+    # -- hearing ---------------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        """Wait for one to be done, for a while, then take all that are."""
+        with suppress(queue.Empty):
+            future = self._done.get(timeout=_LOOK)
+            while True:
+                self._heard_of(future, self._running.pop(future))
+                future = self._done.get_nowait()
+
+    def _heard_of(self, future: Any, one: _Try) -> None:
+        outcome, worker = self._cluster.outcome(future)
+        if outcome is None:  # its worker or the scheduler lost it: nobody knows why
+            self._left.append(one)
+        elif outcome.state == "finished":
+            self._count.finished += 1
+            self._folder.forgive(one.point)
+        elif outcome.state == "failed":
+            self._failed(one, outcome, worker)
+        elif outcome.state == "fatal":
+            raise RunError(
+                f"{one.point.described}, seed {one.point.seed}: {outcome.error} (the sweep ends here; the "
+                "same command goes on)"
+            )
+        elif outcome.state == "busy":
+            self._busy(one, outcome)
+        elif not self._stopping:  # interrupted, by whomever
+            self._left.append(one)
+        self._tell()
+
+    def _failed(self, one: _Try, outcome: Outcome, worker: str | None) -> None:
+        one.failed += 1
+        one.avoid |= {worker} if worker else set()
+        who = f"{one.point.described}, seed {one.point.seed}"
+        if one.failed <= self._retries:
+            self._count.news = f"{who}: {outcome.error}; it is tried again"
+            self._left.append(one)
+        else:
+            self._count.failed += 1
+            self._count.news = f"{who} failed {one.failed} times: {outcome.error}"
+            self._folder.fail(one.point, outcome, one.failed)
+
+    def _busy(self, one: _Try, outcome: Outcome) -> None:
+        """As when a worker that lost its scheduler still trains it."""
+        now = time.monotonic()
+        one.busy_since = now if one.busy_since is None else one.busy_since
+        if now - one.busy_since > self._patience:
+            one.failed = self._retries
+            held = Outcome("failed", f"{outcome.error}; no one does so? Then delete .lock in it", host=outcome.host)
+            self._failed(one, held, None)
+        else:
+            one.not_before = now + _BUSY
+            self._later.append(one)
+
+    # -- looking ---------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < _LOOK:
+            return
+        self._looked = now
+        if self._cluster.look():
+            self._heard = now
+        elif now - self._heard > SILENCE:
+            raise RunError(
+                f"the scheduler at {self._cluster.address} does not answer any more: what is finished is kept, start "
+                "the same command again"
+            )
+        if self._stopping:  # also those that have come since
+            self._cluster.request_stop(self._session)
+        self._cluster.refill()
+        self._tell()
+
+    def _tell(self) -> None:
+        count = self._count
+        count.running, count.workers = len(self._running), len(self._cluster.workers)
+        count.seconds = time.monotonic() - self._began
+        self._report(count)
+        count.news = ""
+
+    # -- Ctrl-C ----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = signal.signal(signal.SIGINT, self._on_sigint)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+    def _on_sigint(self, number: int, frame: FrameType | None) -> None:
+        if self._stopping:
+            raise KeyboardInterrupt
+        self._stopping = True
+        self._looked = 0.0  # tell the workers at once
+        self._count.news = "stopping after the episodes in hand; Ctrl-C again stops at once"
