@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: cartpole test nightly neuro lint pictures docs clean
+.PHONY: cartpole test nightly neuro lint pictures docs notebooks clean
 
 cartpole: $(BIN)/.installed  ## train CartPole, evaluate it and draw its figures in runs/cartpole
 	$(BIN)/rwta-sim train cartpole --run runs/cartpole
@@ -36,6 +36,9 @@ pictures: $(BIN)/.installed  ## remake the pictures of the README
 
 docs: $(BIN)/.installed-docs  ## the documentation site, build/html/index.html, with its notebooks run
 	$(BIN)/python scripts/make_docs.py
+
+notebooks: $(BIN)/.installed-docs  ## run the notebooks and their solutions, with the time of each
+	$(BIN)/python scripts/run_notebooks.py
 
 $(BIN)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
