@@ -166,7 +166,7 @@ def test_a_concept_has_a_figure(page, tmp_path, monkeypatch):
     assert play(code, tmp_path, monkeypatch) == 1
 
 
-@pytest.mark.parametrize("number", ["01", "02"])
+@pytest.mark.parametrize("number", ["01", pytest.param("02", marks=pytest.mark.nightly)])
 def test_notebooks_run(number, tmp_path, monkeypatch):
     """The others take longer: `make notebooks`."""
     (path,) = (path for path in NOTEBOOKS if path.name.startswith(number))
