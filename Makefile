@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: cartpole test nightly neuro lint pictures clean
+.PHONY: cartpole test nightly neuro lint pictures docs notebooks clean
 
 cartpole: $(BIN)/.installed  ## train CartPole, evaluate it and draw its figures in runs/cartpole
 	$(BIN)/rwta-sim train cartpole --run runs/cartpole
@@ -34,6 +34,12 @@ nightly: neuro  ## what takes hours: random networks, kills, full disks, shared 
 pictures: $(BIN)/.installed  ## remake the pictures of the README
 	$(BIN)/python scripts/make_pictures.py
 
+docs: $(BIN)/.installed-docs  ## the documentation site, build/html/index.html, with its notebooks run
+	$(BIN)/python scripts/make_docs.py
+
+notebooks: $(BIN)/.installed-docs  ## run the notebooks and their solutions, with the time of each
+	$(BIN)/python scripts/run_notebooks.py
+
 $(BIN)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
@@ -41,6 +47,10 @@ $(BIN)/.installed: setup.cfg pyproject.toml
 
 $(BIN)/.installed-dev: $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+$(BIN)/.installed-docs: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs,neuro]'
 	touch $@
 
 clean:

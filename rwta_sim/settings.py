@@ -60,7 +60,7 @@ class Settings(BaseModel):
         """Let the help of a settings class open with its fields."""
         super().__pydantic_init_subclass__(**kwargs)
         lines = [f"{n} : {_default(field)}\n    {field.description or ''}" for n, field in cls.model_fields.items()]
-        fields = "\n".join(["Fields", "------", *(line.rstrip() for line in lines)])
+        fields = "\n".join(["Parameters", "----------", *(line.rstrip() for line in lines)])
         cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n\n{fields}" if lines else cls.__doc__
 
     @model_validator(mode="before")

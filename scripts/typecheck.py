@@ -16,7 +16,8 @@ COPY = ROOT / "build" / "typecheck"
 
 
 def main() -> int:
-    shutil.rmtree(ROOT / "build", ignore_errors=True)
+    for stale in (COPY, ROOT / "build" / "lib", *(ROOT / "build").glob("bdist.*")):  # the site may stand beside them
+        shutil.rmtree(stale, ignore_errors=True)
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     subprocess.run([*install, "--target", str(COPY), str(ROOT)], check=True)
     # From the copy's folder, so that `rwta_sim` is the copy and not the tree.

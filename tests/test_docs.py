@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pytest
 import results
+from brian2 import prefs
 
 from rwta_sim.cli import cli
 from rwta_sim.engines import EngineSpec
@@ -16,7 +19,9 @@ from rwta_sim.engines import EngineSpec
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in (README, *PAGES)}
+CONCEPTS = sorted((ROOT / "docs" / "concepts").glob("*.md"))
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in (README, *PAGES, *CONCEPTS)}
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 
 #: What the Python of a page prints, in all its blocks together; a page with Python needs a line here.
 PRINTS = {
@@ -128,3 +133,57 @@ def test_no_room_is_missing_from_the_map():
         name = f"{path.name}/" if (path / "__init__.py").is_file() else path.name
         if name.endswith((".py", "/")):
             assert name in TEXTS["docs/development.md"], name
+
+
+# -- notebooks and concepts ------------------------------------------------------------------------
+
+
+def source(path: Path, kind: str) -> list[str]:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == kind]
+
+
+def play(code: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run cells in one namespace; how many figures they showed."""
+    shown: list[int] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plt, "show", lambda: (shown.append(len(plt.get_fignums())), plt.close("all")))
+    before, names = prefs.codegen.target, {"__name__": "__main__"}
+    try:
+        for cell in code:
+            exec(compile(cell, "cell", "exec"), names)
+    finally:
+        prefs.codegen.target = before
+        plt.close("all")
+    return sum(shown)
+
+
+@pytest.mark.parametrize("page", CONCEPTS, ids=[path.stem for path in CONCEPTS])
+def test_a_concept_has_a_figure(page, tmp_path, monkeypatch):
+    code = re.findall(
+        r"^```\{code-cell\} python3\n(?::[^\n]*\n)*(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert play(code, tmp_path, monkeypatch) == 1
+
+
+@pytest.mark.parametrize("number", ["01", pytest.param("02", marks=pytest.mark.nightly)])
+def test_notebooks_run(number, tmp_path, monkeypatch):
+    """The others take longer: `make notebooks`."""
+    (path,) = (path for path in NOTEBOOKS if path.name.startswith(number))
+    assert play(source(path, "code"), tmp_path, monkeypatch) >= 2
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+def test_a_notebook_is_complete(path):
+    """What one learns, what is seen, three exercises with their solutions; no outputs."""
+    text = "\n".join(source(path, "markdown"))
+    assert text.startswith(f"# {int(path.name[:2])}. ")
+    assert "**What one learns:**" in text and "**What is seen.**" in text
+    exercises = text.split("## Exercises\n")[1]
+    assert re.findall(r"^(\d)\. ", exercises, re.MULTILINE) == ["1", "2", "3"]
+    solved = path.parent / "solutions" / path.name
+    for notebook in (path, solved):
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+    headings = "\n".join(source(solved, "markdown"))
+    assert all(re.search(rf"^## .*\b{k}\b", headings, re.MULTILINE) for k in (1, 2, 3))

@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import Scripted
+from rich.console import Console
 
 import rwta_sim
 from rwta_sim.envs.cue_action import CueAction
@@ -151,6 +154,24 @@ def test_the_display_counts_what_the_training_is_counted_in(cue, tmp_path, capsy
     lines = capsys.readouterr().err.splitlines()[1:]
     found = [line.split("  ")[0] for line in lines if "validation" in line]
     assert found == (["decision 200/290", "decision 300/290"] if budget else ["episode 10/15", "episode 15/15"])
+
+
+def test_a_notebook_shows_a_training_as_one_output(cue, tmp_path, capsys, monkeypatch):
+    """One output of the cell, which is updated; its end is the end of the training, and the summary is a table."""
+    shown, updates = [], []
+
+    def display(page, display_id):
+        shown.append(page)
+        return SimpleNamespace(update=updates.append)
+
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(HTML=str, display=display))
+    monkeypatch.setattr("rwta_sim.lab.display.Console", partial(Console, force_jupyter=True))
+    changes = {"training.episodes": 4, "training.validate_every": 2, **WHOLE}
+    summary = rwta_sim.train(cue.changed(changes), tmp_path / "run", report=TrainingDisplay("a <cue>"))
+    assert len(shown) == 1 and '<progress value="4" max="4"' in updates[-1]
+    assert "a &lt;cue&gt;: episode 4/4" in updates[-1] and "validation" in updates[-1]
+    assert not any(capsys.readouterr())
+    assert "<th" in summary._repr_html_() and "True" in summary._repr_html_()
 
 
 @pytest.mark.parametrize("length", [{"training.episodes": 60}, {"training.decisions": 1190}], ids=lambda x: min(x))

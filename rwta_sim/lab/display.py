@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import time
 from collections import deque
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -52,10 +55,34 @@ def _told(progress: Progress) -> str:
     return f"circuits tell {bits['action_bits']:.2f} bit of the action  " if bits else ""
 
 
+class _Cell:
+    """The output of a notebook's cell: a bar and a line below it, which take each other's place."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._shown = 0.0
+
+    def show(self, text: str, done: int = 0, total: int = 0, now: bool = True) -> None:
+        """Show a line; but for `now`, at most four a second."""
+        from IPython.display import HTML, display
+
+        if not now and time.monotonic() - self._shown < 0.25:
+            return
+        self._shown = time.monotonic()
+        bar = f'<progress value="{done}" max="{total}" style="width:100%"></progress><br>' if total else ""
+        page = HTML(f"{bar}<code>{html.escape(text)}</code>")
+        if self._handle is None:
+            self._handle = display(page, display_id=True)
+        else:
+            self._handle.update(page)
+
+
 class TrainingDisplay:
     """Shows return, what the system logs and decisions per second on stderr.
 
-    On a terminal it is redrawn in place; elsewhere (a log file) one line per validation is written.
+    On a terminal it is redrawn in place, and so it is in a notebook, there in the output of its cell:
+    ``train(experiment, folder, report=TrainingDisplay("cue"))``; elsewhere (a log file) one line per validation is
+    written.
 
     Parameters
     ----------
@@ -79,6 +106,8 @@ class TrainingDisplay:
         self._start = "compiling" if compiles else "training"
         self._task = self._bar.add_task(f"{title}: {self._start}", total=None)
         self._live = Live(self._bar, console=self._console, refresh_per_second=4)
+        self._cell = _Cell() if self._console.is_jupyter else None
+        self._validation = ""
 
     def __enter__(self) -> TrainingDisplay:
         if self._console.is_terminal:
@@ -101,18 +130,26 @@ class TrainingDisplay:
         speed = progress.decisions / progress.seconds if progress.seconds > 0 else 0.0
         done, total, unit = _done(progress)
         if not self._console.is_terminal:
-            if progress.validation is not None:
+            validated = progress.validation is not None
+            if validated:
                 success = "" if progress.success is None else f" (success {progress.success:.2f})"
-                self._line(
-                    f"{unit} {done}/{total}  return {np.mean(self._returns):.1f}  "
-                    f"validation {progress.validation:.1f}{success}  {_listed(progress.result)}{_told(progress)}"
-                    f"{speed:.0f} decisions/s"
-                )
+                self._validation = f"validation {progress.validation:.1f}{success}  "
+            line = (
+                f"{unit} {done}/{total}  return {np.mean(self._returns):.1f}  {self._validation}"
+                f"{_listed(progress.result)}{_told(progress)}{speed:.0f} decisions/s"
+            )
+            if self._cell is not None:
+                self._cell.show(f"{self._title}: {line}", min(done, total), total, now=validated or done >= total)
+            elif validated:
+                self._line(line)
             return
         self._bar.update(self._task, description=f"{self._title}, {unit}s", total=total, completed=min(done, total))
         self._live.update(self._table(progress, speed))
 
     def _line(self, text: str) -> None:
+        if self._cell is not None:
+            self._cell.show(text)
+            return
         self._console.print(text, highlight=False, soft_wrap=True)
 
     def _table(self, progress: Progress, speed: float) -> Table:

@@ -22,6 +22,7 @@ from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.assembly import assemble
 from rwta_sim.lab.blas import one_thread
 from rwta_sim.lab.evaluation import draws, success_share
+from rwta_sim.lab.overview import as_html
 from rwta_sim.lab.record import TrainingRecord, record_training
 from rwta_sim.lab.runs import Checkpoint, RunFolder, versions
 from rwta_sim.lab.trust import check_modules
@@ -85,6 +86,12 @@ class Summary:
     decisions_per_second: float | None
     best_validation_return: float | None
     finished: bool
+
+    def _repr_html_(self) -> str:
+        rounded = {
+            name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in asdict(self).items()
+        }
+        return as_html("Summary", rounded)
 
 
 class _Counters(BaseModel, strict=True, frozen=True):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from rwta_sim.errors import ConfigError, nearest, printable
 
-__all__ = ["assign", "explained", "kinds_first", "leaves", "old_names", "options"]
+__all__ = ["Setting", "assign", "explained", "kinds_first", "leaves", "old_names", "options", "settings"]
 
 Root = type[BaseModel]
 
@@ -122,20 +122,34 @@ def _new_name(root: Root, parents: list[str], name: str) -> str:
     return next(filter(None, names), name)
 
 
+class Setting(NamedTuple):
+    """A setting of `root` by its dotted key: its field, the class that has it, and the field that holds that class."""
+
+    key: str
+    model: Root
+    field: FieldInfo
+    holder: FieldInfo | None
+
+
+def settings(root: Root) -> Iterator[Setting]:
+    """Every setting of an experiment of class `root`; one that several kinds have comes once for each of them."""
+
+    def visit(model: Root, prefix: str, holder: FieldInfo | None) -> Iterator[Setting]:
+        for name, field in model.model_fields.items():
+            below = _models(field.annotation)
+            for part in below:
+                yield from visit(part, f"{prefix}{name}.", field)
+            if not below:
+                yield Setting(f"{prefix}{name}", model, field, holder)
+
+    return visit(root, "", None)
+
+
 def options(root: Root) -> dict[str, FieldInfo]:
     """Every setting of an experiment of class `root` by its dotted key, for documentation and the command line."""
     found: dict[str, FieldInfo] = {}
-
-    def visit(model: type[BaseModel], prefix: str) -> None:
-        for name, field in model.model_fields.items():
-            below = _models(field.annotation)
-            if below:
-                for part in below:
-                    visit(part, f"{prefix}{name}.")
-            else:
-                found.setdefault(prefix + name, field)
-
-    visit(root, "")
+    for setting in settings(root):
+        found.setdefault(setting.key, setting.field)
     return found
 
 
