@@ -1,6 +1,6 @@
-"""What recording costs in decisions per second, and in memory, on each engine; writes recording.md.
+"""What recording costs in decisions per second, and in memory, on each engine; recording.json and recording.md.
 
-    python benchmarks/recording.py
+    python benchmarks/recording.py [--engines compiled events runtime] [--parts speeds memory]
 
 The network S1 of the closed loop (4 inputs, 8x8 hidden, 5 actions; Poisson circuits of 100 Hz, 20 steps of 1 ms a
 decision) plays evaluation episodes of 1000 decisions in an environment that costs next to nothing, which is the hardest
@@ -36,7 +36,7 @@ from rwta_sim.loop.players import play_one
 from rwta_sim.loop.probes import Sampling, choose
 from rwta_sim.seeding import Purpose
 
-HERE = Path(__file__).parent
+TABLE = Path(__file__).with_suffix(".json")
 #: Name, and what is recorded; None: nothing, not even actions.
 WAYS = {
     "nothing": None,
@@ -156,11 +156,52 @@ def apart(*arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def rendered(table: dict[str, dict[str, Any]]) -> str:
+    """recording.md: for each engine what recording.json has of it, with the command and the versions that made it."""
+    lines = [
+        "# What recording costs",
+        "",
+        f"Machine: {machine()}. Seed 0. Network S1, Poisson circuits, 20 steps a decision, one thread. Decisions per",
+        "second of processor time, medians of the rounds; costs are medians of those of each round. Values and TD",
+        "errors, of a Fourier critic of order 3, are in all that is recorded.",
+        "",
+        "| engine | environment | recorded | decisions/s, median | lowest–highest | cost |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    grown = ["", "| engine | decisions: resident MiB, recording spikes and q@decision |", "| --- | --- |"]
+    made = ["", "| engine | made by `python benchmarks/recording.py` | versions |", "| --- | --- | --- |"]
+    for engine in ENGINES:
+        for part in ("speeds", "memory"):
+            found = table[part].get(engine, {})
+            (lines if part == "speeds" else grown).extend(found.get("lines", []))
+            if found:
+                made.append(f"| {engine} | `{found['options']}` | {found['versions']} |")
+    return "\n".join([*lines, *grown, *made]) + "\n"
+
+
+def speed_lines(engine: str, rounds: int) -> list[str]:
+    lines = []
+    # On the runtime engine an episode begins with Brian2 making code ready, which takes longer than these.
+    for world, told in [*WORLDS.items()][: 1 if engine == "runtime" else 2]:
+        found = apart("--speeds", engine, "--world", world, "--rounds", str(rounds))
+        for way, rates in found.items():
+            span = f"{min(rates):,.0f}–{max(rates):,.0f}"
+            cost = median(1 - rate / base for rate, base in zip(rates, found["nothing"], strict=True))
+            lines.append(f"| {engine} | {told} | {way} | {median(rates):,.0f} | {span} | {cost:.0%} |")
+    return lines
+
+
+def memory_lines(engine: str, decisions: int) -> list[str]:
+    rows = apart("--memory", engine, "--decisions", str(decisions))
+    return [f"| {engine} | " + ", ".join(f"{n:,}: {mib:.1f}" for n, mib in rows) + " |"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--decisions", type=int, default=100_000)
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
+    parser.add_argument("--parts", nargs="+", default=["speeds", "memory"], choices=("speeds", "memory"))
     parser.add_argument("--world", default="still", choices=WORLDS, help=argparse.SUPPRESS)
     parser.add_argument("--speeds", help=argparse.SUPPRESS)
     parser.add_argument("--memory", help=argparse.SUPPRESS)
@@ -171,34 +212,18 @@ def main() -> None:
     if given.memory:
         print(json.dumps(memory(given.memory, given.decisions)))
         return
-    lines = [
-        "# What recording costs",
-        "",
-        f"Command: `python benchmarks/recording.py --rounds {given.rounds} --decisions {given.decisions}`, seed 0.",
-        "",
-        f"Machine: {machine()}. Versions: {listed(versions())}.",
-        "",
-        "Network S1, Poisson circuits, 20 steps a decision, one thread. Decisions per second of processor time,",
-        "medians of the rounds; costs are medians of those of each round. Values and TD errors, of a Fourier critic of "
-        "order 3, are in all that is recorded.",
-        "",
-        "| engine | environment | recorded | decisions/s, median | lowest–highest | cost |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    grown = ["", "| engine | decisions: resident MiB, recording spikes and q@decision |", "| --- | --- |"]
-    for engine in given.engines:
-        # On the runtime engine an episode begins with Brian2 making code ready, which takes longer than these.
-        for world, told in [*WORLDS.items()][: 1 if engine == "runtime" else 2]:
-            found = apart("--speeds", engine, "--world", world, "--rounds", str(given.rounds))
-            for way, rates in found.items():
-                span = f"{min(rates):,.0f}–{max(rates):,.0f}"
-                cost = median(1 - rate / base for rate, base in zip(rates, found["nothing"], strict=True))
-                lines.append(f"| {engine} | {told} | {way} | {median(rates):,.0f} | {span} | {cost:.0%} |")
-                print(lines[-1], flush=True)
-        rows = apart("--memory", engine, "--decisions", str(given.decisions))
-        grown.append(f"| {engine} | " + ", ".join(f"{n:,}: {mib:.1f}" for n, mib in rows) + " |")
-        print(grown[-1], flush=True)
-    (HERE / "recording.md").write_text("\n".join([*lines, *grown]) + "\n")
+    table = json.loads(TABLE.read_text())
+    for part in given.parts:
+        for engine in given.engines:
+            if part == "speeds":
+                options, lines = f"--rounds {given.rounds}", speed_lines(engine, given.rounds)
+            else:
+                options, lines = f"--decisions {given.decisions}", memory_lines(engine, given.decisions)
+            print(*lines, sep="\n", flush=True)
+            options = f"--engines {engine} --parts {part} {options}"
+            table[part][engine] = {"options": options, "versions": listed(versions()), "lines": lines}
+    TABLE.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
+    TABLE.with_suffix(".md").write_text(rendered(table))
 
 
 if __name__ == "__main__":
