@@ -62,7 +62,8 @@ def short(model="dqn", task="cartpole", **changes):
     few = {"training.episodes": 12, "training.decisions": None, "training.validate_every": 5}
     few |= {"training.validation_episodes": 2, "training.target": 1e9, "training.checkpoint_every": 100}
     small = {"hidden": [6, 5], "replay.size": 100, "replay.start": 20, "replay.batch": 8, "device": "cpu"}
-    small |= {"learning.every": 3, "learning.target_every": 10, "learning.epsilon_decisions": 100}
+    small |= {"learning.every": 3, "learning.target_every": 10}
+    small |= {"learning.epsilon_decisions": 100, "learning.final_epsilon": 0.05}
     spiking = {"neurons.steps": 2} if model == "dsqn" else {}
     return rwta_sim.preset(task, model).changed({**few, **small, **spiking, **changes})
 
