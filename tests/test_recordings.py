@@ -251,6 +251,26 @@ def test_parts_and_units(trained):
 
 
 @pytest.mark.parametrize("engine", [{}, EVENTS], ids=["clocked", "events"])
+def test_readings_of_decisions_are_the_same_whatever_is_read_beside_them(trained, engine):
+    """Together, in one piece or many, in any order, whole or a part."""
+    folder = trained(**engine)
+    names = "hidden.q", "action.q", "sh.w"
+    alone = {name: np.asarray(rwta_sim.record(folder, 2, [f"{name}@decision"]).readings(name)) for name in names}
+    assert np.ptp(alone["hidden.q"]) > 0
+    n = len(alone["hidden.q"][0])
+    for probes, wanted in [
+        (["hidden.q", "action.q"], alone),
+        (["action.q", "hidden.q"], alone),
+        (["action.q", "sh.w", f"hidden.q[1:{n}]"], {**alone, "hidden.q": alone["hidden.q"][:, 1:]}),
+        (["hidden.q[0:1]", "action.q"], {**alone, "hidden.q": alone["hidden.q"][:, :1]}),
+    ]:
+        recording = rwta_sim.record(folder, 2, [f"{probe}@decision" for probe in probes])
+        for name in {probe.partition("[")[0] for probe in probes}:
+            read = np.asarray(recording.readings(name))
+            np.testing.assert_array_equal(read, wanted[name], f"{name} of {probes}")
+
+
+@pytest.mark.parametrize("engine", [{}, EVENTS], ids=["clocked", "events"])
 def test_races_have_places_as_long_as_their_deadline(trained, engine):
     """Spikes stand within the reaction time of their decision, its last action spike at it; counts are those that the
     network told. What was recorded whole, for films, has the same spikes."""

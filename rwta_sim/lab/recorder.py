@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ __all__ = ["Recorder"]
 _MOST_DECISIONS, _MOST_BYTES = 1024, 2**21
 #: Seconds between what a reader sees, or a kill leaves.
 _PERIOD = 1.0
+#: Decisions between two looks at the clock, where they are quick.
+_LOOKS = 16
 #: Columns of the episodes.
 _EPISODE = {"first": np.int64, "end": np.int64, "number": np.int64, "return": np.float64, "terminated": np.bool_}
 #: So many times as long as it took to write; on a slow disk, then, it takes longer until it is done again.
@@ -94,11 +96,13 @@ class Recorder:
         #: Of decisions that wait: numbers of each; and rows of what is an array, read in place.
         self._waiting: list[tuple[Any, ...]] = []
         self._policies = np.empty((self._block, self._meta["n_actions"]))
-        self._readings = [(np.empty((self._block, *one.shape)), _reader(system, one)) for one in self._each]
+        self._read = system.reader([one.name for one in self._each]) if self._each else None
+        self._readings = np.empty((self._block, sum(math.prod(one.probe.shape) for one in self._each)))
         #: Observations before these decisions, and the one after the last; that which is seen next comes to `_place`.
         self._seen: np.ndarray | None = None
         self._place = 0
         self._next = 0.0
+        self._look, self._looked = 0, 0.0  # so many decisions may wait before the next look at the clock; the last one
         self._number = self._first = 0
         self._features: Any = None
         self._open: tuple[float, float] | None = None  # value and reward of a decision whose TD error is to be told
@@ -122,7 +126,7 @@ class Recorder:
         dt, length = self._system.timing
         steps = round(length / dt) if dt else 1
         row = sum(8 * steps * one.probe.terms * math.prod(one.shape) for one in self._sampled)
-        row += sum(8 * math.prod(one.shape) for one in self._each)
+        row += sum(8 * math.prod(one.probe.shape) for one in self._each)
         row += 8 * math.prod(self._env.observation_space.shape or (1,))
         return min(max(_MOST_BYTES // max(row, 1), 1), _MOST_DECISIONS)
 
@@ -182,8 +186,8 @@ class Recorder:
     def learn(self, choice: Choice, reward: float, features: Any, terminated: bool, rng: np.random.Generator) -> None:
         waiting = self._waiting
         number = len(waiting)
-        for rows, read in self._readings:
-            rows[number] = read()
+        if self._read is not None:
+            self._readings[number] = self._read()
         self._policies[number] = np.nan if choice.probabilities is None else choice.probabilities
         # While it learns its values change; else they are asked for together.
         told = self._system.value(self._features) if self._learns else self._features
@@ -193,9 +197,17 @@ class Recorder:
         self._features, self._terminated = features, terminated
         self._return += reward
         self.decisions += 1
-        if number + 1 >= self._block or time.monotonic() >= self._next:
-            self._settle()
+        if number >= self._look:
+            self._look_at_the_clock()
         self._place = len(waiting) + 1
+
+    def _look_at_the_clock(self) -> None:
+        """Settle if it is time to, or too many decisions wait; to ask for the time costs more than to wait a little."""
+        now = time.monotonic()
+        if len(self._waiting) >= self._block or now >= self._next:
+            self._settle()
+        pause = _LOOKS if now - self._looked < _PERIOD / _LOOKS else 1
+        self._look, self._looked = min(len(self._waiting) + pause, self._block) - 1, now
 
     def end_episode(self, rng: np.random.Generator) -> None:
         if self._learns:
@@ -304,6 +316,7 @@ class Recorder:
         count = len(self._waiting)
         action, reward, told, *numbers = zip(*self._waiting, strict=True)
         self._waiting.clear()
+        self._look = 0
         value = np.array(told, float) if self._learns else self._values_of(told)
         if not self._learns:
             self._tell(value, np.array(reward, float))
@@ -318,8 +331,12 @@ class Recorder:
         }
         for name, rows in columns.items():
             self._arrays[f"decisions/{name}"].append(np.asarray(rows))
-        for one, (readings, _) in zip(self._each, self._readings, strict=True):
-            self._arrays[f"readings/{one.name}"].append(readings[:count])
+        start = 0
+        for one in self._each:
+            end = start + math.prod(one.probe.shape)
+            rows = self._readings[:count, start:end].reshape(count, *one.probe.shape)
+            self._arrays[f"readings/{one.name}"].append(rows[:, one.part] if one.probe.shape else rows)
+            start = end
         self._seen[0] = self._seen[count]
 
     def _append_episodes(self) -> None:
@@ -355,14 +372,6 @@ class Recorder:
         self._arrays[f"spikes/{group}/t"].append(t)
         self._arrays[f"spikes/{group}/end"].append(self._spikes[group] + np.cumsum(spikes.counts))
         self._spikes[group] += len(spikes.i)
-
-
-def _reader(system: System, one: Chosen) -> Callable[[], np.ndarray]:
-    """What reads the part of a probe that is recorded."""
-    read, part = system.reader(one.name), one.part
-    if one.shape == one.probe.shape:
-        return read
-    return lambda: read()[part]
 
 
 def _part_of(reading: np.ndarray, one: Chosen) -> np.ndarray:

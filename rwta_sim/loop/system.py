@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -237,9 +236,9 @@ class System(ABC):
             raise KeyError(probe)
         return np.array(self.weights()[name])
 
-    def reader(self, probe: str) -> Callable[[], np.ndarray]:
-        """What reads a probe again and again; what it gives may be overwritten in the next decision."""
-        return functools.partial(self.read, probe)
+    def reader(self, probes: Sequence[str]) -> Callable[[], np.ndarray]:
+        """What reads probes again and again, side by side in one dimension; may be overwritten in the next decision."""
+        return lambda: np.concatenate([np.ravel(self.read(probe)) for probe in probes])
 
     def populations(self) -> dict[str, Population]:
         """Neurons whose spikes can be recorded, by name, in the order of their numbers."""

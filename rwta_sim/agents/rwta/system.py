@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -365,14 +366,19 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
         _, start, stop, _ = self.populations()[name]
         return values[start:stop].sum() if variable == FIELD else values[start:stop]
 
-    def reader(self, probe: str) -> Callable[[], np.ndarray]:
-        name, _, variable = probe.rpartition(".")
-        shown = self.actor.view(variable) if name in ("hidden", "action") else None
-        if shown is None:
-            return super().reader(probe)
-        _, start, stop, _ = self.populations()[name]
-        part = shown[start:stop]
-        return lambda: part
+    def reader(self, probes: Sequence[str]) -> Callable[[], np.ndarray]:
+        part = self._part_of_view(probes)
+        return super().reader(probes) if part is None else lambda: part
+
+    def _part_of_view(self, probes: Sequence[str]) -> np.ndarray | None:
+        """What always shows these probes, if they are one variable of neurons that follow one another."""
+        names, _, variables = zip(*(probe.rpartition(".") for probe in probes), strict=True)
+        where = [p for name in names if (p := self.populations().get(name)) is not None and p.group == "neurons"]
+        in_a_row = all(before.stop == after.start for before, after in itertools.pairwise(where))
+        if len(where) < len(names) or len(set(variables)) > 1 or not in_a_row:
+            return None
+        shown = self.actor.view(variables[0])
+        return None if shown is None else shown[where[0].start : where[-1].stop]
 
     def _eligibilities(self) -> dict[str, np.ndarray]:
         """Of the last decision, by block; views of what the next call overwrites."""
