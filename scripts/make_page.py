@@ -37,7 +37,7 @@ NATIVE = (
     "learning/one_call.cpp",
 )
 #: As native functions are compiled: arithmetic as it is written.
-FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-exceptions", "-fno-rtti", "--no-entry")
+FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-exceptions", "-fno-rtti", "-msimd128", "--no-entry")
 LINK = ("-sSTANDALONE_WASM", "-sINITIAL_MEMORY=4194304", "-sTOTAL_STACK=524288")
 _DIGEST = re.compile(r'<meta name="digest" content="([0-9a-f]{64})">')
 
