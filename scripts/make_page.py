@@ -13,16 +13,18 @@ import argparse
 import base64
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
 
-import mpmath
+import numpy as np
 
 import rwta_sim
 
@@ -39,6 +41,8 @@ NATIVE = (
 #: As native functions are compiled: arithmetic as it is written.
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-exceptions", "-fno-rtti", "-msimd128", "--no-entry")
 LINK = ("-sSTANDALONE_WASM", "-sINITIAL_MEMORY=4194304", "-sTOTAL_STACK=524288")
+#: Of the tables for normal numbers.
+_LAYERS = 256
 _DIGEST = re.compile(r'<meta name="digest" content="([0-9a-f]{64})">')
 
 
@@ -138,34 +142,38 @@ def preset_header(values: Mapping[str, float | int | tuple[float, ...]]) -> str:
 
 
 def ziggurat_header() -> str:
-    """Tables of Marsaglia and Tsang (2000) with NumPy's 256 layers, whose edges follow from the last one."""
-    with mpmath.workdps(60):
-        edge, whole = mpmath.mpf("3.6541528853610087963519472518"), mpmath.mpf(2) ** 52
+    """NumPy's tables for normal numbers (Marsaglia and Tsang 2000), asked out of NumPy.
 
-        def height(x: mpmath.mpf) -> mpmath.mpf:
-            return mpmath.exp(-x * x / 2)
-
-        area = edge * height(edge) + mpmath.sqrt(mpmath.pi / 2) * mpmath.erfc(edge / mpmath.sqrt(2))
-        x = [mpmath.mpf(0)] * 256
-        x[255] = edge
-        for i in range(254, 0, -1):
-            x[i] = mpmath.sqrt(-2 * mpmath.log(area / x[i + 1] + height(x[i + 1])))
-        widest = area / height(edge)
-        inside = [edge / widest, 0, *(x[i - 1] / x[i] for i in range(2, 256))]
-        tables = {
-            "double WIDTH": [repr(float(w / whole)) for w in (widest, *x[1:])],
-            "uint64_t INSIDE": [f"{int(part * whole)}ull" for part in inside],
-            "double HEIGHT": [repr(float(height(xi))) for xi in x],
-        }
-        lines = ["#pragma once", "#include <cstdint>", f"const double EDGE = {float(edge)!r};"]
+    A number below INSIDE of its layer, times WIDTH, is the answer to a single draw of 64 bits: what NumPy answers to 1
+    is WIDTH, and INSIDE is where one draw is no longer enough.
+    """
+    width = [_answer(layer, 1)[0] for layer in range(_LAYERS)]
+    inside = [bisect_left(range(1 << 52), True, key=lambda n, at=layer: _answer(at, n)[1] > 1) for layer in range(_LAYERS)]
+    edges = [0.0, *(w * 2.0**52 for w in width[1:])]
+    tables = {
+        "double WIDTH": map(repr, width),
+        "uint64_t INSIDE": (f"{n}ull" for n in inside),
+        "double HEIGHT": (repr(math.exp(-0.5 * x * x)) for x in edges),
+    }
+    lines = ["#pragma once", "#include <cstdint>", f"const double EDGE = {edges[-1]!r};"]
     return "\n".join([*lines, *(f"const {name}[] = {{{', '.join(t)}}};" for name, t in tables.items())]) + "\n"
+
+
+def _answer(layer: int, number: int) -> tuple[float, int]:
+    """NumPy's normal number for a draw of so many bits, and how many draws it took."""
+    bits = np.random.SFC64(0)
+    state = bits.state
+    state["state"]["state"][:] = [number << 9 | layer, 0, 0, 0]  # the first draw is their sum, and the last one counts
+    bits.state = state
+    normal = float(np.random.Generator(bits).standard_normal())
+    return normal, int(bits.state["state"]["state"][3])
 
 
 def sources() -> dict[str, bytes]:
     """All that the page is made of, by name."""
     files = [ROOT / "rwta_sim" / name for name in NATIVE] + sorted(p for p in WEB.iterdir() if p.is_file())
     found = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in files}
-    made = {"preset.h": preset_header(numbers()), "ziggurat.h": ziggurat_header(), "shown": json.dumps(shown())}
+    made = {"preset.h": preset_header(numbers()), "shown": json.dumps(shown())}
     return {**found, "flags": " ".join((*FLAGS, *LINK)).encode(), **{name: t.encode() for name, t in made.items()}}
 
 
@@ -190,8 +198,8 @@ def compiled(files: Mapping[str, bytes]) -> bytes:
         sys.exit("there is no emcc, which makes WebAssembly: apt-get install -y emscripten, then make page")
     names = sorted(set(re.findall(r"^[\w ]+?[ *](rwta_\w+)\(", files["web/rwta.cpp"].decode(), re.MULTILINE)))
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("preset.h", "ziggurat.h"):
-            (Path(folder) / name).write_bytes(files[name])
+        (Path(folder) / "preset.h").write_bytes(files["preset.h"])
+        (Path(folder) / "ziggurat.h").write_text(ziggurat_header())
         out = Path(folder) / "rwta.wasm"
         exported = "-sEXPORTED_FUNCTIONS=" + ",".join(f"_{name}" for name in names)
         command = [emcc, *FLAGS, *LINK, exported, f"-I{folder}", str(WEB / "rwta.cpp"), "-o", str(out)]

@@ -31,6 +31,7 @@ class Network {
   get sh() { return this.numbers(this.native.rwta_sh(), this.shown.inputs * this.hidden); }
   get ha() { return this.numbers(this.native.rwta_ha(), 2 * this.hidden); }
   get b() { return this.numbers(this.native.rwta_b(), this.neurons); }
+  get theta() { return this.numbers(this.native.rwta_theta(), this.native.rwta_features()); } // of the critic
   get told() { return this.numbers(this.native.rwta_told(), 2); } // TD error, modulation
   get post() { return this.numbers(this.native.rwta_post(), this.neurons); }
   get trace() { return this.numbers(this.native.rwta_rows() + 8 * 5 * this.neurons, this.neurons); }

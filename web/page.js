@@ -390,7 +390,7 @@ function drawFactors(canvas, record) {
 async function open() {
   const bytes = Uint8Array.from(atob(at("module").textContent.trim()), (c) => c.charCodeAt(0));
   const network = await Network.of(bytes, JSON.parse(at("shown").textContent));
-  new View(network);
+  window.view = new View(network);
   document.body.dataset.ready = "yes";
 }
 

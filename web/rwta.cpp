@@ -302,6 +302,7 @@ double *rwta_sh() { return page->now.sh.data(); }
 double *rwta_ha() { return page->now.ha.data(); }
 double *rwta_b() { return page->now.b.data(); }
 double *rwta_theta() { return page->theta.data(); }
+int rwta_features() { return int(page->theta.size()); }
 
 // Spikes of the last decision: how many of inputs and of neurons; then times (s) and numbers, the inputs' first.
 int64_t *rwta_spikes() {
