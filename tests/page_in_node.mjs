@@ -45,8 +45,11 @@ const kinds = {
     const damaged = weights();
     native.rwta_learn(1, 1, 0.02, 0.003);
     const learned = weights();
+    native.rwta_keep();
+    native.rwta_take();
+    const taken = weights();
     native.rwta_heal();
-    return { spikes, damaged, learned, healed: weights() };
+    return { spikes, damaged, learned, taken, healed: weights() };
   },
 };
 

@@ -161,6 +161,7 @@ def test_lesions(found, cut, targets):
     for name, w in network.weights.items():
         damaged, learned, healed = (np.reshape(page[when][name], w.shape) for when in ("damaged", "learned", "healed"))
         np.testing.assert_array_equal(damaged, w)
+        np.testing.assert_array_equal(np.reshape(page["taken"][name], w.shape), learned)  # kept, and taken again
         gone = w == 0
         assert not learned[gone].any() and (name == "sh" and cut == 0 or gone.any())
         np.testing.assert_array_equal(healed[gone], whole[name][gone])
@@ -222,9 +223,9 @@ def test_in_a_browser(tmp_path):
         page.click("#step")
         assert page.evaluate(f"{status}.decisions") == "1"
         page.click("#start")
-        page.wait_for_function(f"{status}.learned !== ''", timeout=60_000)
+        page.wait_for_selector("#status:not([data-learned=''])", timeout=60_000)
         assert float(page.evaluate(f"{status}.learned")) < 60
-        page.wait_for_function(f"{status}.phase === 'training'")
+        page.wait_for_selector("#status[data-phase=training]")
         _lesion_and_stimulate(page)
         page.click("#start")
         for name, to in (("csv", "spikes.csv"), ("json", "recording.json")):

@@ -63,7 +63,7 @@ class View {
     const over = course.decide(this.push), learned = course.learns && course.knobs.learn;
     const [error, modulation] = learned ? network.told : [0, 0], j = this.neuron, k = network.hidden + 1;
     this.record.push({ number: this.number++, phase, episode, step, state, action: course.action, spikes: network.spikes(),
-      from: j, pre: network.trace[j], post: learned ? network.post[k] : 0, error, modulation, w: network.ha[2 * j + 1] });
+      from: j, pre: network.trace[j], post: learned ? network.post[k] : 0, learned, error, modulation, w: network.ha[2 * j + 1] });
     if (this.record.length > KEPT + 100) this.record.splice(0, 100);
     if (over) this.episodeEnded();
   }
@@ -203,6 +203,10 @@ class View {
     addEventListener("keydown", (event) => { if (used(event)) { this.push = keys[event.key]; event.preventDefault(); } });
     addEventListener("keyup", (event) => { if (event.key in keys) this.push = 0; });
     addEventListener("blur", () => (this.push = 0));
+    document.addEventListener("visibilitychange", () => { // a page that is not seen stands still, and so does its clock
+      this.seconds = this.time();
+      this.since = this.running && !document.hidden ? performance.now() : null;
+    });
   }
 
   // -- what was recorded --------------------------------------------------------------------------------
@@ -370,6 +374,7 @@ function drawReturns(canvas, course) {
 
 function drawFactors(canvas, record) {
   const { pen, width, height } = paper(canvas), left = 118, tall = height / 4;
+  if (record.length && !record.at(-1).learned) write(pen, "now it does not learn", width, tall, SOFT, "right");
   const rows = [["presynaptic trace", "pre", GREEN], ["postsynaptic", "post", BLUE], ["modulation", "modulation", RED], ["weight", "w", INK]];
   rows.forEach(([name, key, colour], k) => {
     const values = record.map((d) => d[key]), largest = Math.max(1e-9, ...values.map(Math.abs)), middle = k * tall + tall / 2;

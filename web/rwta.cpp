@@ -231,20 +231,35 @@ struct Page {
     // -- what one does to it ---------------------------------------------------------------------------
 
     void cut(bool circuits_too) {
-        whole = now;
         const int end = circuits_too ? circuits / 2 * SIZE : hidden; // half of the circuits, or all onto the actions
         for (int j = 0; j < end; j++) {
-            for (int a = 0; a < ACTIONS; a++) now.ha[j * ACTIONS + a] = 0.0, may_ha[j * ACTIONS + a] = 0;
-            for (int i = 0; circuits_too && i < INPUTS; i++) now.sh[i * hidden + j] = 0.0, may_sh[i * hidden + j] = 0;
+            for (int a = 0; a < ACTIONS; a++) may_ha[j * ACTIONS + a] = 0;
+            for (int i = 0; circuits_too && i < INPUTS; i++) may_sh[i * hidden + j] = 0;
         }
+        whole = now;
+        take_away(now.sh, may_sh), take_away(now.ha, may_ha);
+    }
+    static void take_away(Numbers &w, const std::vector<uint8_t> &may) {
+        for (size_t k = 0; k < w.size(); k++) w[k] = may[k] ? w[k] : 0.0;
     }
 
     // Connections that were cut have the weights again that they had.
     void heal() {
-        for (size_t k = 0; k < now.sh.size(); k++)
-            if (!may_sh[k]) now.sh[k] = whole.sh[k], may_sh[k] = 1;
-        for (size_t k = 0; k < now.ha.size(); k++)
-            if (!may_ha[k]) now.ha[k] = whole.ha[k], may_ha[k] = 1;
+        give_back(now.sh, may_sh, whole.sh), give_back(now.ha, may_ha, whole.ha);
+        std::fill(may_sh.begin(), may_sh.end(), 1), std::fill(may_ha.begin(), may_ha.end(), 1);
+    }
+    static void give_back(Numbers &w, const std::vector<uint8_t> &may, const Numbers &whole) {
+        for (size_t k = 0; k < w.size(); k++) w[k] = may[k] ? w[k] : whole[k];
+    }
+
+    // The best weights are kept without a lesion, and taken with it.
+    void keep() {
+        copy(now, best);
+        give_back(best.sh, may_sh, whole.sh), give_back(best.ha, may_ha, whole.ha);
+    }
+    void take() {
+        copy(best, now), copy(best, whole);
+        take_away(now.sh, may_sh), take_away(now.ha, may_ha);
     }
 
     static void copy(const Weights &from, Weights &to) { // arrays stay where they are
@@ -290,8 +305,8 @@ void rwta_stimulate(int neuron, double amount) {
     std::fill(page->current.begin(), page->current.end(), 0.0);
     if (neuron >= 0) page->current[neuron] = amount;
 }
-void rwta_keep() { Page::copy(page->now, page->best); }
-void rwta_take() { Page::copy(page->best, page->now); }
+void rwta_keep() { page->keep(); }
+void rwta_take() { page->take(); }
 
 double *rwta_state() { return page->cart.state; }
 double *rwta_drive() { return page->drive.data(); }
