@@ -39,7 +39,16 @@ NATIVE = (
     "learning/one_call.cpp",
 )
 #: As native functions are compiled: arithmetic as it is written.
-FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-exceptions", "-fno-rtti", "-msimd128", "--no-entry")
+FLAGS = (
+    "-std=c++17",
+    "-O3",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-msimd128",
+    "--no-entry",
+)
 LINK = ("-sSTANDALONE_WASM", "-sINITIAL_MEMORY=4194304", "-sTOTAL_STACK=524288")
 #: Of the tables for normal numbers.
 _LAYERS = 256
@@ -148,7 +157,9 @@ def ziggurat_header() -> str:
     is WIDTH, and INSIDE is where one draw is no longer enough.
     """
     width = [_answer(layer, 1)[0] for layer in range(_LAYERS)]
-    inside = [bisect_left(range(1 << 52), True, key=lambda n, at=layer: _answer(at, n)[1] > 1) for layer in range(_LAYERS)]
+    inside = [
+        bisect_left(range(1 << 52), True, key=lambda n, at=layer: _answer(at, n)[1] > 1) for layer in range(_LAYERS)
+    ]
     edges = [0.0, *(w * 2.0**52 for w in width[1:])]
     tables = {
         "double WIDTH": map(repr, width),

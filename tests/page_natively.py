@@ -32,9 +32,7 @@ def train(seed: int, episodes: int) -> dict[str, Any]:
             result = system.run(played)
             returns.append(result.total)
             inputs, neurons = (split(fired) for fired in actor.weights.logged(drop=True))
-            for state, action, (input_t, input_i), (t, i) in zip(
-                states, result.actions, inputs, neurons, strict=False
-            ):
+            for state, action, (input_t, input_i), (t, i) in zip(states, result.actions, inputs, neurons, strict=False):
                 told = {"inputT": input_t, "inputI": input_i, "t": t, "i": i}
                 decisions.append({"episode": episode, "state": state, "action": action, **told})
         return {"initial": initial, "decisions": decisions, "returns": returns, "learned": weights(system)}

@@ -42,7 +42,9 @@ def in_node(jobs):
     if node is None:
         pytest.skip("there is no node")
     command = [node, str(Path(__file__).with_name("page_in_node.mjs")), str(make_page.PAGE)]
-    return json.loads(subprocess.run(command, input=json.dumps(jobs), capture_output=True, text=True, check=True).stdout)
+    return json.loads(
+        subprocess.run(command, input=json.dumps(jobs), capture_output=True, text=True, check=True).stdout
+    )
 
 
 def answer(seed, name, **changes):
@@ -163,7 +165,7 @@ def test_lesions(found, cut, targets):
         np.testing.assert_array_equal(damaged, w)
         np.testing.assert_array_equal(np.reshape(page["taken"][name], w.shape), learned)  # kept, and taken again
         gone = w == 0
-        assert not learned[gone].any() and (name == "sh" and cut == 0 or gone.any())
+        assert not learned[gone].any() and ((name == "sh" and cut == 0) or gone.any())
         np.testing.assert_array_equal(healed[gone], whole[name][gone])
         np.testing.assert_array_equal(healed[~gone], learned[~gone])
     assert (np.array(page["learned"]["b"]) != page["damaged"]["b"]).any()
@@ -189,8 +191,8 @@ def test_bit_for_bit(tmp_path):
     names = "exp exp_data log log_data sin cos sincos __sin __cos __rem_pio2 __rem_pio2_large log1p scalbn floor"
     errors = [f"__math_{kind}" for kind in ("divzero", "invalid", "oflow", "uflow", "xflow")]
     folders = [musl / "src/internal", musl / "src/include", musl / "arch/x86_64", musl / "arch/generic"]
-    flags = ["-shared", "-fPIC", "-O2", "-std=c99", "-fno-builtin", "-ffp-contract=off", "-frounding-math", "-w", "-nostdinc"]
-    flags += ["-Dhidden=", "-Wl,-Bsymbolic", *(f"-I{folder}" for folder in folders)]
+    flags = ["-shared", "-fPIC", "-O2", "-std=c99", "-fno-builtin", "-ffp-contract=off", "-frounding-math", "-w"]
+    flags += ["-nostdinc", "-Dhidden=", "-Wl,-Bsymbolic", *(f"-I{folder}" for folder in folders)]
     headers = MUSL.parents[5] / "cache/sysroot/include"
     sources = [str(MUSL / f"{name}.c") for name in (*names.split(), *errors)]
     subprocess.run(["gcc", *flags, "-isystem", str(headers), *sources, "-o", str(library)], check=True)
@@ -208,7 +210,7 @@ def test_bit_for_bit(tmp_path):
 
 @pytest.mark.nightly
 def test_in_a_browser(tmp_path):
-    """It learns CartPole within a minute; lesion, stimulation, changes and export do something; no error, no request."""
+    """It learns CartPole within a minute; what one can do to it does something; no error in the console, no request."""
     start, how = browser()
     with start as playwright:
         chromium = playwright.chromium.launch(**how)
