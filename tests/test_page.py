@@ -14,6 +14,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+import static_page
 from page_natively import train
 from test_report import Page, browser
 
@@ -33,18 +34,13 @@ KERNELS = {
     "double": ({"kind": "double_exponential", "tau": "30 ms", "tau_rise": "10 ms"}, (0.03, 0.01, 0.0), 100),
     "rectangular": ({"kind": "rectangular", "duration": "30 ms"}, (0.03, 0.0, 0.03), 100),
 }
-MUSL = Path("/usr/share/emscripten/system/lib/libc/musl/src/math")
 
 
 def in_node(jobs):
     """What the network of the page makes of these jobs; see page_in_node.mjs."""
-    node = shutil.which("node")
-    if node is None:
+    if shutil.which("node") is None:
         pytest.skip("there is no node")
-    command = [node, str(Path(__file__).with_name("page_in_node.mjs")), str(make_page.PAGE)]
-    return json.loads(
-        subprocess.run(command, input=json.dumps(jobs), capture_output=True, text=True, check=True).stdout
-    )
+    return static_page.in_node(jobs)
 
 
 def answer(seed, name, **changes):
@@ -185,17 +181,9 @@ def test_stimulation(found):
 def test_bit_for_bit(tmp_path):
     """With the exp, log, sin and cos of the page's C library (musl) in place of this machine's everything is the same,
     spikes, states and learned weights, to the last bit."""
-    if shutil.which("gcc") is None or not MUSL.exists():
+    if not static_page.can_build_musl():
         pytest.skip("there is no gcc, or no emscripten with the sources of musl")
-    library, musl = tmp_path / "musl.so", MUSL.parent.parent
-    names = "exp exp_data log log_data sin cos sincos __sin __cos __rem_pio2 __rem_pio2_large log1p scalbn floor"
-    errors = [f"__math_{kind}" for kind in ("divzero", "invalid", "oflow", "uflow", "xflow")]
-    folders = [musl / "src/internal", musl / "src/include", musl / "arch/x86_64", musl / "arch/generic"]
-    flags = ["-shared", "-fPIC", "-O2", "-std=c99", "-fno-builtin", "-ffp-contract=off", "-frounding-math", "-w"]
-    flags += ["-nostdinc", "-Dhidden=", "-Wl,-Bsymbolic", *(f"-I{folder}" for folder in folders)]
-    headers = MUSL.parents[5] / "cache/sysroot/include"
-    sources = [str(MUSL / f"{name}.c") for name in (*names.split(), *errors)]
-    subprocess.run(["gcc", *flags, "-isystem", str(headers), *sources, "-o", str(library)], check=True)
+    library = static_page.musl(tmp_path)
     script, episodes = Path(__file__).with_name("page_natively.py"), 60
     pages = in_node([{"kind": "train", "seed": seed, "episodes": episodes} for seed in SEEDS])
     for seed, page in zip(SEEDS, pages, strict=True):
@@ -254,7 +242,8 @@ def _lesion_and_stimulate(page):
     page.click("#lesion")
     page.click("#stimulate")
     page.wait_for_timeout(500)
-    assert page.get_attribute("#stimulate", "aria-pressed") == "true"
+    won = "view.record.slice(-5).map((d) => [...d.spikes.i].filter((i) => i >> 3 === view.neuron >> 3 && i !== view.neuron))"
+    assert page.evaluate(f"{won}.every((others) => others.length === 0)")
 
 
 def _change(page, status):

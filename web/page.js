@@ -4,7 +4,7 @@
 const KEPT = 400; // decisions that are recorded
 const IN_FACTORS = 80; // decisions
 const CHOSEN_EVERY = 25; // episodes, if the strongest synapse is shown
-const PUSH = 10, CURRENT = 5; // N besides the cart's own 10; in units of potentials
+const PUSH = 10, CURRENT = 20; // N besides the cart's own 10; in units of potentials
 const BUDGET = 14; // ms of computing in a frame, of 16.7
 const GOAL = 475;
 const INK = "#1b1b1b", SOFT = "#6b6b6b", LINE = "#d4d4d4", BLUE = "#0072b2", RED = "#d55e00", GREEN = "#00795a";
