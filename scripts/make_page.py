@@ -2,6 +2,7 @@
 
 python scripts/make_page.py            # needs emcc: apt-get install -y emscripten
 python scripts/make_page.py --check    # only whether the page belongs to its sources
+python scripts/make_page.py --picture  # docs/pictures/page.png of the page that is there; needs chromium and playwright
 
 The page holds the C++ of the package itself, compiled, and the numbers of the preset. A digest of all that it is made
 of stands in it.
@@ -237,11 +238,37 @@ def write(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
+def picture(path: Path) -> None:
+    """The page once it has learned."""
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu"]
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        tab = chromium.new_page(viewport={"width": 1280, "height": 860})
+        tab.goto(PAGE.as_uri())
+        tab.click("#start")
+        tab.wait_for_selector("#status:not([data-learned=''])", timeout=120_000)
+        tab.wait_for_selector("#status[data-phase=training]")
+        tab.click("#start")
+        tab.screenshot(path=path)
+        chromium.close()
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(64)
+    small.save(path, optimize=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="only tell whether the page belongs to its sources")
+    parser.add_argument("--picture", action="store_true", help="only make its picture for the documentation")
+    arguments = parser.parse_args()
+    if arguments.picture:
+        picture(ROOT / "docs" / "pictures" / "page.png")
+        return
     files = sources()
-    if parser.parse_args().check:
+    if arguments.check:
         stands = PAGE.exists() and written_digest(PAGE.read_text(encoding="utf-8")) == digest(files)
         sys.exit(None if stands else f"{PAGE.relative_to(ROOT)} is not of these sources: make page")
     write(PAGE, page(files, compiled(files)))

@@ -242,8 +242,8 @@ def _lesion_and_stimulate(page):
     page.click("#lesion")
     page.click("#stimulate")
     page.wait_for_timeout(500)
-    won = "view.record.slice(-5).map((d) => [...d.spikes.i].filter((i) => i >> 3 === view.neuron >> 3 && i !== view.neuron))"
-    assert page.evaluate(f"{won}.every((others) => others.length === 0)")
+    others = "(d) => d.spikes.i.filter((i) => i >> 3 === view.neuron >> 3 && i !== view.neuron).length"
+    assert page.evaluate(f"view.record.slice(-5).map({others})") == [0] * 5
 
 
 def _change(page, status):
