@@ -39,6 +39,8 @@ NATIVE = (
     "learning/outer_update.cpp",
     "learning/one_call.cpp",
 )
+#: What stands in the page as it is.
+PARTS = ("page.css", "network.js", "drawing.js", "page.js")
 #: As native functions are compiled: arithmetic as it is written.
 FLAGS = (
     "-std=c++17",
@@ -226,7 +228,7 @@ def page(files: Mapping[str, bytes], module: bytes) -> str:
         "digest": digest(files),
         "shown": json.dumps(shown()),
         "module": base64.b64encode(module).decode(),
-        **{name: files[f"web/{name}"].decode() for name in ("page.css", "network.js", "page.js")},
+        **{name: files[f"web/{name}"].decode() for name in PARTS},
     }
     return re.sub(r"\{\{([\w.]+)\}\}", lambda found: parts[found[1]], files["web/page.html"].decode())
 

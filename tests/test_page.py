@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import static_page
 from page_natively import train
-from test_report import Page, browser
+from test_report import Page, browser, listened
 
 import rwta_sim
 from rwta_sim.agents.rwta.perturb import perturb
@@ -94,7 +94,7 @@ def assert_same_spikes(page, expected):
 def test_belongs_to_its_sources():
     text = make_page.PAGE.read_text(encoding="utf-8")
     assert make_page.written_digest(text) == make_page.digest(make_page.sources()), "the page is older: make page"
-    for name in ("page.css", "network.js", "page.js"):
+    for name in make_page.PARTS:
         assert (make_page.WEB / name).read_text(encoding="utf-8") in text
 
 
@@ -203,10 +203,7 @@ def test_in_a_browser(tmp_path):
     with start as playwright:
         chromium = playwright.chromium.launch(**how)
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
-        told, asked = [], []
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
+        told, asked = listened(page)
         page.goto(make_page.PAGE.as_uri())
         page.wait_for_selector("body[data-ready]")
         status = "document.getElementById('status').dataset"
