@@ -13,8 +13,8 @@ const weights = () => ({ sh: [...network.sh], ha: [...network.ha], b: [...networ
 const kinds = {
   // Episodes of a training from its start; `keep`: what every decision came to. `against`: somebody turns every push
   // of the network round.
-  train({ seed, episodes, keep = true, against = false }) {
-    network.build(seed, network.shown.circuits);
+  train({ seed, episodes, keep = true, against = false, circuits = network.shown.circuits }) {
+    network.build(seed, circuits);
     const course = new Course(network), initial = weights(), decisions = [];
     while (course.returns.length < episodes) {
       const { phase } = course, state = [...network.state];
@@ -30,8 +30,8 @@ const kinds = {
     return { initial, decisions, returns: course.returns, validations: course.validations, learned: weights() };
   },
   // Answers to drives, each from nothing, with given weights.
-  answer({ seed, ha, drives, kernel, stimulated = -1, cut = null, circuits = network.shown.circuits }) {
-    network.build(seed, circuits);
+  answer({ seed, ha, drives, kernel, stimulated = -1, cut = null }) {
+    network.build(seed, network.shown.circuits);
     network.ha.set(ha);
     native.rwta_kernel(...kernel);
     native.rwta_stimulate(stimulated, 5);

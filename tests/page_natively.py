@@ -12,9 +12,11 @@ from rwta_sim.lab.agent import Agent
 from rwta_sim.seeding import Purpose, episode_seeds
 
 
-def train(seed: int, episodes: int) -> dict[str, Any]:
+def train(seed: int, episodes: int, circuits: int = 8) -> dict[str, Any]:
     """The first episodes of a training on CartPole, as `kinds.train` of page_in_node.mjs tells them."""
-    experiment = rwta_sim.preset("cartpole").changed({"engine": {"name": "events"}, "seed": seed})
+    experiment = rwta_sim.preset("cartpole").changed(
+        {"engine": {"name": "events"}, "seed": seed, "network.hidden_circuits": circuits}
+    )
     with Agent(experiment, record=True, trains=True) as agent:
         system = agent.system
         actor = system.actor

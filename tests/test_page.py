@@ -55,6 +55,7 @@ def answer(seed, name, **changes):
 def found():
     """What came of all jobs, by name: the module is started once."""
     jobs = {f"train {seed}": {"kind": "train", "seed": seed, "episodes": EPISODES} for seed in SEEDS}
+    jobs["16 circuits"] = {"kind": "train", "seed": 1, "episodes": EPISODES, "circuits": 16}
     jobs["against"] = {"kind": "train", "seed": 1, "episodes": 3, "against": True}
     jobs |= {f"{name} {seed}": answer(seed, name) for name in KERNELS for seed in SEEDS}
     jobs |= {f"cut {cut}": answer(1, "exponential", cut=cut) for cut in (0, 1)}
@@ -112,11 +113,12 @@ def test_another_preset_is_refused(monkeypatch):
         make_page.sources()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_same_seed_same_spikes(found, seed):
+@pytest.mark.parametrize(("seed", "circuits"), [*((seed, 8) for seed in SEEDS), (1, 16)])
+def test_same_seed_same_spikes(found, seed, circuits):
     """A training from its first episode: the same initial weights, bit for bit, and the same spikes, states, actions
     and returns; weights to 1e-10, for rounding adds up."""
-    page, expected = found[f"train {seed}"], train(seed, EPISODES)
+    page = found[f"train {seed}" if circuits == 8 else f"{circuits} circuits"]
+    expected = train(seed, EPISODES, circuits)
     assert page["initial"] == expected["initial"] and page["returns"] == expected["returns"]
     assert_same_spikes(page["decisions"], expected["decisions"])
     for one, other in zip(page["decisions"], expected["decisions"], strict=True):

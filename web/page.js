@@ -242,7 +242,7 @@ class View {
 
   tell() {
     const { course } = this, status = at("status"), seconds = this.time();
-    const doing = { training: "learns", validation: "is tested, without learning", evaluation: "is evaluated, with its best weights",
+    const doing = { training: course.knobs.learn ? "learns" : "plays, and does not learn", validation: "is tested, without learning", evaluation: "is evaluated, with its best weights",
       after: course.knobs.learn ? "goes on learning" : "plays with its best weights" }[course.phase];
     const parts = [`Episode ${course.episode}: it ${doing}`, `return so far ${course.total}`, `${seconds.toFixed(0)} s`];
     if (this.learned) parts.push(`learned after ${this.learned[2].toFixed(0)} s (tested: ${this.learned[1].toFixed(0)} ≥ ${GOAL})`);
