@@ -3,7 +3,7 @@
 
 const KEPT = 400; // decisions that are recorded
 const CHOSEN_EVERY = 25; // episodes, if the strongest synapse is shown
-const PUSH = 10, CURRENT = 20; // N besides the cart's own 10; in units of potentials
+const PUSH = 10, CURRENT = 100; // N besides the cart's own 10; in units of potentials
 const BUDGET = 14; // ms of computing in a frame, of 16.7
 
 const at = (id) => document.getElementById(id);
