@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: cartpole test nightly neuro lint pictures docs notebooks clean
+.PHONY: cartpole test nightly neuro lint pictures docs notebooks page clean
 
 cartpole: $(BIN)/.installed  ## train CartPole, evaluate it and draw its figures in runs/cartpole
 	$(BIN)/rwta-sim train cartpole --run runs/cartpole
@@ -22,7 +22,7 @@ lint: $(BIN)/.installed-dev
 
 neuro: $(BIN)/.installed-dev  ## what other tools make of our files: Pynapple, nwbinspector, and Chromium (apt-get install chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,neuro]' pynapple nwbinspector playwright
-	$(BIN)/python -m pytest -n 0 -rs -m 'nightly or not nightly' tests/test_export.py tests/test_report.py
+	$(BIN)/python -m pytest -n 0 -rs -m 'nightly or not nightly' tests/test_export.py tests/test_report.py tests/test_page.py
 
 nightly: neuro  ## what takes hours: random networks, kills, full disks, shared and damaged runs
 	$(BIN)/python -m pytest -n auto -m nightly
@@ -39,6 +39,9 @@ docs: $(BIN)/.installed-docs  ## the documentation site, build/html/index.html, 
 
 notebooks: $(BIN)/.installed-docs  ## run the notebooks and their solutions, with the time of each
 	$(BIN)/python scripts/run_notebooks.py
+
+page: $(BIN)/.installed  ## docs/demo/rwta.html, the network in a browser (needs emcc: apt-get install emscripten)
+	$(BIN)/python scripts/make_page.py
 
 $(BIN)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

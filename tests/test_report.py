@@ -61,6 +61,15 @@ def browser():
     return playwright.sync_playwright(), {"executable_path": where, "args": _QUIET}
 
 
+def listened(page):
+    """What a page tells the console, or throws; and what it asks for."""
+    told, asked = [], []
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    return told, asked
+
+
 def test_the_page_needs_nothing_else(runs, tmp_path):
     path = analysis.write_report(runs, tmp_path / "page.html")
     text = path.read_text()
@@ -84,10 +93,7 @@ def test_the_page_in_a_browser(runs, tmp_path):
     with start as playwright:
         chromium = playwright.chromium.launch(**how)
         page = chromium.new_page(viewport={"width": 1000, "height": 800})
-        told, asked = [], []
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
+        told, asked = listened(page)
         page.goto(path.as_uri())
         canvas = page.query_selector("canvas.raster")
         assert int(canvas.get_attribute("data-drawn")) == sum(recording.spike_total(g) for g in ("inputs", "hidden"))

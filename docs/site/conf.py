@@ -40,4 +40,5 @@ html_title = "rwta_sim"
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["wide.css"]
+html_extra_path = ["../demo"]  # a page of its own
 html_theme_options = {"navigation_with_keys": False, "show_toc_level": 2, "header_links_before_dropdown": 6}
