@@ -1,0 +1,416 @@
+"""`Simulation`: an agent that plays and learns in a thread of its own, and does what pages ask of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rwta_sim.errors import ConfigError, RwtaSimError, nearest, one_line, shown
+from rwta_sim.lab.checkpoints import Checkpoint
+from rwta_sim.lab.record import described, free_recording
+from rwta_sim.lab.recorder import Recorder
+from rwta_sim.live.beginning import Beginning
+from rwta_sim.live.board import Board
+from rwta_sim.live.cast import Cast
+from rwta_sim.live.commands import Act, Command, command_of
+from rwta_sim.live.description import description
+from rwta_sim.live.witness import Witness
+from rwta_sim.loop.dials import Dial
+from rwta_sim.loop.players import play_one
+from rwta_sim.loop.probes import choose
+from rwta_sim.loop.session import Session
+from rwta_sim.loop.spaces import Spaces
+from rwta_sim.seeding import Purpose
+
+__all__ = ["Simulation"]
+
+#: Seconds that `close` waits for a thread that compiles.
+_PATIENCE = 10.0
+
+
+class Simulation:
+    """Plays episode after episode while somebody watches.
+
+    All that changes it is done in its own thread between two decisions: `send` only puts it in a queue. What cannot be
+    done there waits for the end of the episode, which it brings about.
+
+    Parameters
+    ----------
+    beginning : Beginning
+    recordings : Path
+        Folder of recordings.
+
+    Attributes
+    ----------
+    board : Board
+        What pages show.
+    experiment : Experiment
+        With all dials as they are.
+    """
+
+    def __init__(self, beginning: Beginning, recordings: Path) -> None:
+        self.board = Board()
+        self.experiment = beginning.experiment
+        self._beginning, self._recordings = beginning, recordings
+        self._thread = threading.Thread(target=self._work, name="simulation", daemon=True)
+        self._wake = threading.Condition()
+        self._commands: deque[Command] = deque()
+        self._pages = 0
+        self._stop = self._rebuild = self._paused = False
+        #: What waits for the end of the session.
+        self._between: list[Callable[[], None]] = []
+        self._steps, self._due = 0, 0.0
+        self._pace: float | None = None
+        self._sign, self._learns = 1, beginning.learns
+        self._n_actions = 0
+        self._standing = ""  # what the board was told of how things stand
+        self._built = threading.Event()
+        self._carry = True  # to the next network, what this one learned
+        self._cast: Cast
+        self._witness: Witness
+        self._carried: Checkpoint | None = beginning.checkpoint
+        self._before = self.experiment  # which could be built
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._episodes = dict.fromkeys((Purpose.TRAINING, Purpose.EVALUATION), 0)
+        self._trained = 0  # decisions
+        #: Parameters before the first perturbation, and what was done; of it what went with a network.
+        self._whole: Checkpoint | None = None
+        self._perturbed: list[str] = []
+        self._passing: list[str] = []
+
+    # -- from other threads --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Build and play, in a thread."""
+        self._thread.start()
+
+    def close(self) -> bool:
+        """End, with the recording complete; whether it has ended in ten seconds."""
+        with self._wake:
+            self._stop = True
+            self._wake.notify_all()
+        self._thread.join(_PATIENCE)
+        return not self._thread.is_alive()
+
+    def pages(self, change: int) -> None:
+        """A page came (1) or went (-1): while there is none, the simulation waits."""
+        with self._wake:
+            self._pages += change
+            if not self._pages:
+                self._commands.append(Act(action=None))  # nobody holds a key
+            self._wake.notify_all()
+
+    def send(self, tree: object) -> None:
+        """Let a command be obeyed.
+
+        Raises
+        ------
+        ConfigError
+            If it is none, or cannot be done; then nothing changes.
+        """
+        command = command_of(tree)
+        if not self._built.is_set():
+            raise ConfigError(f"{command.do}: the network is still being built, wait until it plays")
+        command.check(self)
+        with self._wake:
+            self._commands.append(command)
+            self._wake.notify_all()
+
+    def check_dial(self, key: str, value: float | str) -> None:
+        """Raise ConfigError if there is no such dial, or it cannot be turned to that value."""
+        self._changed(key, value)
+
+    def check_action(self, action: int | None) -> None:
+        """Raise ConfigError if there is no such action."""
+        if action is not None and not action < self._n_actions:
+            raise ConfigError(f"action = {action}: expected one from 0 to {self._n_actions - 1}")
+
+    # -- commands ------------------------------------------------------------------------------------
+
+    def pause(self, on: bool) -> None:
+        self._paused, self._steps = on, 0
+
+    def step(self) -> None:
+        self._paused, self._steps = True, self._steps + 1
+
+    def pace(self, value: float | None) -> None:
+        self._pace, self._due = value, 0.0
+        self.board.state(pace=value)
+
+    def sign(self, value: int) -> None:
+        self._sign = value
+        self._cast.stage.sign = value
+        self.board.state(sign=value)
+
+    def act(self, action: int | None) -> None:
+        self._cast.stage.hand = action
+        self.board.state(hand=action)
+
+    def watch_synapse(self, block: str, pre: int, post: int) -> None:
+        self._cast.agent.system.synapse(block, pre, post)
+        self._witness.synapse = block, pre, post
+        self.board.state(synapse=self._witness.synapse)
+
+    def check_learning(self, on: bool) -> None:
+        """Raise ConfigError if it is to learn, and cannot."""
+        if on and self._cast.unlearned is not None:
+            raise ConfigError(f"it cannot learn: {self._cast.unlearned}")
+        if on and self._passing:
+            raise ConfigError(f"it cannot learn under {', '.join(self._passing)}: heal it first")
+
+    def learn(self, on: bool) -> None:
+        self._learns = on
+        self._between.append(lambda: self.board.state(learning=on))
+
+    def turn(self, key: str, value: float | str) -> None:
+        """Turn a dial: at once where the system can, else with a new network that has the same weights."""
+        experiment, dial = self._changed(key, value), self._dial(key)
+        self.experiment = experiment
+        told = f"{dial.label} = {value if isinstance(value, str) else f'{value:.4g}'} {dial.unit}".rstrip()
+        system = self._cast.agent.system
+        if key in system.turns and isinstance(value, int | float) and not self._cast.unlearned:
+            system.turn(key, value)
+            self._before = experiment
+            self.board.state(dials=self._dials())
+            self.board.say(f"{told}, at once")
+            return
+        self._build_again(f"{told}: a new network is built, with the weights of this one; the episode was cut short")
+
+    def perturb(self, name: str, target: str) -> None:
+        system = self._cast.agent.system
+        if name not in system.perturbations():
+            raise ConfigError(f"perturbation {name!r}: {nearest(name, system.perturbations())}")
+        if system.at_any_time(name):
+            self._perturb(name, target)
+        else:
+            self._between.append(lambda: self._perturb(name, target))
+
+    def _perturb(self, name: str, target: str) -> None:
+        system = self._cast.agent.system
+        before = self._whole or self._cast.state()
+        system.perturb(name, target, seed=len(self._perturbed))
+        self._whole = before
+        self._perturbed.append(f"{name} {target}")
+        self.board.say(f"{name} {target}: done")
+        if not system.at_any_time(name):
+            self._passing.append(f"{name} {target}")
+            if self._learns:
+                self._learns = False
+                self.board.say(f"it does not learn under {name}: learning is off until it is healed and switched on")
+        self.board.state(perturbed=list(self._perturbed), learning=self._learns)
+
+    def heal(self) -> None:
+        if self._whole is None:
+            raise ConfigError("heal: nothing was lesioned or stimulated")
+        self._between.append(self._heal)
+
+    def _heal(self) -> None:
+        if self._whole is not None:
+            self._cast.agent.system.set_state(self._whole.arrays)
+        self._whole, self._perturbed, self._passing = None, [], []
+        self.board.state(perturbed=[])
+        self.board.say("healed: the weights of before; what was learned since is forgotten")
+
+    def reset(self) -> None:
+        self._carried = self._beginning.checkpoint
+        self._start_anew()
+        self.board.forget()
+        self._build_again("from the start again, with the dials as they are")
+        self._carry = False
+
+    def record(self, on: bool) -> None:
+        if on == (self._witness.recorder is not None):
+            return
+        self._between.append(self._begin_recording if on else self._end_recording)
+
+    # -- recordings ----------------------------------------------------------------------------------
+
+    def _begin_recording(self) -> None:
+        cast, system = self._cast, self._cast.agent.system
+        chosen = choose(cast.probes, system.probes())
+        checkpoint = "none" if self._beginning.checkpoint is None else self._beginning.checkpoint.name
+        name = self._beginning.name
+        try:
+            self._recordings.mkdir(parents=True, exist_ok=True)
+            folder = free_recording(self._recordings, name)
+            meta = described(name, cast.agent, checkpoint, chosen, None, self._learns)
+            self._witness.recorder = Recorder(
+                *(system, cast.stage, folder, chosen, meta, self._learns),
+                values=cast.unlearned is None,
+                source=cast.tap,
+            )
+        except OSError as error:
+            raise ConfigError(f"no recording: {one_line(error)}; choose another folder with --recordings") from error
+        cast.tap.recorded = True
+        self.board.state(recording=str(folder))
+        self.board.say(f"recording into {folder}")
+
+    def _end_recording(self, complete: bool = True) -> None:
+        recorder, self._witness.recorder = self._witness.recorder, None
+        if recorder is None:
+            return
+        recorder.close(complete)
+        self._cast.tap.recorded = False
+        self.board.state(recording=None)
+        self.board.say(f"recorded: {recorder.decisions} decisions of {recorder.episodes} episodes in {recorder.folder}")
+
+    # -- dials ---------------------------------------------------------------------------------------
+
+    def _dial(self, key: str) -> Dial:
+        dials = {dial.key: dial for dial in self.experiment.dials()}
+        if key not in dials:
+            raise ConfigError(f"dial {shown(key)}: {nearest(key, dials) if dials else 'this system declares none'}")
+        return dials[key]
+
+    def _changed(self, key: str, value: float | str) -> Any:
+        return self.experiment.changed({key: self._dial(key).setting(value)})
+
+    def _dials(self) -> dict[str, float | str]:
+        return {dial.key: dial.value for dial in self.experiment.dials()}
+
+    # -- the thread ----------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not self._stop:
+            self._rebuild, self._carry = False, True
+            self._stand("building", "the network is built, and compiled if it has to be")
+            try:
+                self._live()
+            except RwtaSimError as error:
+                self._failed(str(error))
+            except Exception as error:  # of anybody's environment or system: the page says so, and can reset
+                self._failed(f"{type(error).__name__}: {one_line(error)}")
+
+    def _failed(self, why: str) -> None:
+        if self.experiment != self._before:  # a dial did it
+            self.board.say(f"{why} - the dial is where it was", "refused")
+            self.experiment = self._before
+            return
+        self._stand("failed", why)
+        self.board.say(why, "refused")
+        while not (self._stop or self._rebuild):
+            with self._wake:
+                while not (self._commands or self._stop):
+                    self._wake.wait()
+            self._obey(only="reset")
+
+    def _live(self) -> None:
+        """Build, and play until another network is needed."""
+        with Cast.of(self.experiment, self._carried, self._learns) as cast:
+            self._cast, self._witness = cast, Witness(cast, self.board, self._gate)
+            cast.stage.sign = self._sign
+            self._n_actions = Spaces.of(cast.stage).n_actions
+            self._before = self.experiment
+            if self._passing:
+                self.board.say(f"gone with the old network: {', '.join(self._passing)}")
+                self._passing = []
+            self.board.describe(description(cast, self.experiment, self._beginning, self._recordings))
+            self.board.state(**self._switches())
+            self._built.set()
+            try:
+                while not (self._stop or self._rebuild):
+                    self._do_what_waits()
+                    cast.agent.run(self._session(cast))
+            except BaseException:
+                self._end_recording(complete=False)
+                raise
+            self._end_recording()
+            if self._carry:
+                self._carried = cast.state()
+
+    def _switches(self) -> dict[str, Any]:
+        """All that a page shows as switched on or off."""
+        return {
+            "learning": self._learns,
+            "sign": self._sign,
+            "pace": self._pace,
+            "hand": None,
+            "recording": None,
+            "dials": self._dials(),
+            "perturbed": list(self._perturbed),
+            "synapse": self._witness.synapse,
+        }
+
+    def _do_what_waits(self) -> None:
+        waiting, self._between = self._between, []
+        for task in waiting:
+            self._try(task)
+
+    @property
+    def _interrupted(self) -> bool:
+        return bool(self._stop or self._rebuild or self._between)
+
+    def _session(self, cast: Cast) -> Session[None]:
+        while not self._interrupted:
+            learns = self._learns
+            purpose = Purpose.TRAINING if learns else Purpose.EVALUATION
+            number, seed = self._episodes[purpose], self.experiment.seed
+            if learns:
+                training = self.experiment.training
+                cast.agent.system.anneal(training.progress(number, self._trained))
+            self._witness.learns = learns
+            self._witness.began(number)
+            if self._witness.recorder is not None:
+                self._witness.recorder.began(number)
+            episode = yield from play_one(
+                cast.agent.player, seed, purpose, number, self._witness, keep=self._witness.see
+            )
+            self._episodes[purpose] += 1
+            self._trained += episode.decisions if learns else 0
+            if not cast.stage.cut:
+                self.board.ended({"number": number, "total": episode.total, "learned": learns})
+
+    # -- between two decisions -----------------------------------------------------------------------
+
+    def _gate(self) -> None:
+        """Obey commands, and wait as long as nothing is to go on."""
+        while True:
+            self._obey()
+            if self._interrupted:
+                self._cast.stage.cut = True
+                break
+            if self._steps:
+                self._steps -= 1
+                break
+            now = time.monotonic()
+            held = "paused" if self._paused else "nobody" if not self._pages else None
+            if held is None:
+                self._stand("running")
+                if now >= self._due:
+                    break
+            if held is not None:
+                self._witness.show_last()
+                self._stand(held)
+            with self._wake:
+                if not (self._commands or self._stop):
+                    self._wake.wait(None if held else self._due - now)
+        if self._pace is not None:
+            self._due = max(self._due, time.monotonic() - 1 / self._pace) + 1 / self._pace
+
+    def _stand(self, state: str, why: str | None = None) -> None:
+        if state != self._standing:
+            self._standing = state
+            self.board.state(state=state, why=why)
+
+    def _obey(self, only: str = "") -> None:
+        while self._commands:
+            command = self._commands.popleft()
+            if only and command.do != only:
+                continue
+            self._try(lambda: command.obey(self))  # noqa: B023  (done before the next one)
+
+    def _try(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except (RwtaSimError, ValueError) as error:
+            self.board.say(one_line(error), "refused")
+
+    def _build_again(self, why: str) -> None:
+        self._rebuild = True
+        self.board.say(why)
