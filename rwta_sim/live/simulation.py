@@ -95,7 +95,8 @@ class Simulation:
         with self._wake:
             self._stop = True
             self._wake.notify_all()
-        self._thread.join(_PATIENCE)
+        if self._thread.ident is not None:
+            self._thread.join(_PATIENCE)
         return not self._thread.is_alive()
 
     def pages(self, change: int) -> None:
