@@ -104,11 +104,12 @@ class Board:
         with self._lock:
             waiting, self._waiting = self._waiting, []
             places = {group: _edges(spikes) for group, spikes in drained.spikes.items()}
-            skipped = max(drained.decisions - len(waiting), 0)  # of an episode before this page was there
-            for k, moment in list(enumerate(waiting))[-WINDOW:]:
-                if k + skipped < drained.decisions:
+            # Both end with the last decision; there may be more of one, where another network began to act.
+            first = drained.decisions - len(waiting)
+            for k, moment in list(enumerate(waiting, first))[-WINDOW:]:
+                if k >= 0:
                     moment["spikes"] = {
-                        group: _spikes(spikes, places[group], k + skipped) for group, spikes in drained.spikes.items()
+                        group: _spikes(spikes, places[group], k) for group, spikes in drained.spikes.items()
                     }
                 self._last = moment["n"]
                 self._decisions.append((self._last, json.dumps(moment)))

@@ -76,11 +76,11 @@ class Server:
 
     def start(self) -> None:
         """Answer from now on, in the loop that runs."""
-        guarded: dict[str, Any] = {"token": self.token, "names": self._names()}
+        guarded: dict[str, Any] = {"token": self.token, "names": self._names(), "simulation": self._simulation}
         application = Application(
             [
                 (r"/(|page\.js|page\.css)", _File, guarded),
-                (r"/socket", _Socket, {**guarded, "simulation": self._simulation}),
+                (r"/socket", _Socket, guarded),
             ],
             websocket_ping_interval=20,
             websocket_max_message_size=_MOST_BYTES,
@@ -142,8 +142,8 @@ def _listening(host: str, port: int) -> list[socket.socket]:
 class _Guarded(RequestHandler):
     """Answers those who know this machine by its own names, and bring the token where there is one."""
 
-    def initialize(self, token: str | None, names: set[str] | None) -> None:
-        self._token, self._names = token, names
+    def initialize(self, token: str | None, names: set[str] | None, simulation: Simulation) -> None:
+        self._token, self._names, self._simulation = token, names, simulation
 
     def prepare(self) -> None:
         name = self.request.host.rpartition(":")[0] if self.request.host[-1:] != "]" else self.request.host
@@ -180,15 +180,12 @@ class _File(_Guarded):
 class _Socket(WebSocketHandler, _Guarded):
     """What one page hears and asks."""
 
-    def initialize(self, token: str | None, names: set[str] | None, simulation: Simulation) -> None:  # type: ignore[override]
-        super().initialize(token, names)
-        self._simulation = simulation
-        self._open = False
-        self._telling: asyncio.Task[None] | None = None
+    _watching = False
+    _telling: asyncio.Task[None] | None = None
 
     def open(self, *args: str, **kwargs: str) -> None:
         self.set_nodelay(True)
-        self._open = True
+        self._watching = True
         self._simulation.pages(1)
         self._telling = asyncio.ensure_future(self._tell())
 
@@ -211,8 +208,8 @@ class _Socket(WebSocketHandler, _Guarded):
             self.write_message(json.dumps({"kind": "refused", "text": str(error)}))
 
     def on_close(self) -> None:
-        if self._open:
-            self._open = False
+        if self._watching:
+            self._watching = False
             self._simulation.pages(-1)
         if self._telling is not None:
             self._telling.cancel()

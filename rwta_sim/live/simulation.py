@@ -339,6 +339,7 @@ class Simulation:
         }
 
     def _do_what_waits(self) -> None:
+        self._witness.show_last()  # before another network may act
         waiting, self._between = self._between, []
         for task in waiting:
             self._try(task)
