@@ -365,7 +365,11 @@ def test_systems_that_declare_little(live):
     viewer.until(lambda v: len(v.episodes) > 2 and v.picture is not None)
     assert viewer.picture.startswith(b"\xff\xd8")
     hello = viewer.hello
-    assert "no spikes" in hello["raster"] and "could be lesioned" in hello["perturbations"] and not hello["matrices"]
+    assert (
+        "no spikes whose times" in hello["raster"]
+        and "could be lesioned" in hello["perturbations"]
+        and not hello["matrices"]
+    )
     assert hello["dials"] == [] and "learning rate" in hello["missing"] and viewer.circuits is None
     with pytest.raises(ConfigError, match="declares none"):
         viewer.simulation.send({"do": "turn", "key": "learning.rate", "value": 0.1})

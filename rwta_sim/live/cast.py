@@ -14,7 +14,7 @@ from rwta_sim.live.stage import Stage
 from rwta_sim.live.tap import Tap
 from rwta_sim.loop.environments import close_environment
 from rwta_sim.loop.experiment import Experiment
-from rwta_sim.loop.probes import Sampling
+from rwta_sim.loop.probes import Sampling, choose
 
 __all__ = ["Cast"]
 
@@ -29,7 +29,9 @@ class Cast:
     stage : Stage
     tap : Tap
     probes : tuple of str
-        What of spikes the system records within decisions: ("spikes",), or none where it has no such.
+        What of spikes can be recorded: ("spikes",), or none.
+    within : bool
+        Whether that is done within decisions, so that each spike has its time.
     unlearned : str or None
         Why it cannot learn.
     """
@@ -38,6 +40,7 @@ class Cast:
     stage: Stage
     tap: Tap
     probes: tuple[str, ...]
+    within: bool
     unlearned: str | None
 
     @classmethod
@@ -62,7 +65,8 @@ class Cast:
                 unlearned = _learning(agent, checkpoint, must_learn)
             if unlearned is None:
                 agent.system.hear(True)
-            yield cls(agent, stage, Tap(agent.system, bool(probes), unlearned is None), probes, unlearned)
+            within = any(one.moment == "spike" for one in choose(probes, agent.system.probes()))
+            yield cls(agent, stage, Tap(agent.system, within, unlearned is None), probes, within, unlearned)
         finally:
             close_environment(stage)
 

@@ -34,7 +34,7 @@ def description(cast: Cast, experiment: Experiment, beginning: Beginning, record
         "window": WINDOW,
         "actions": actions,
         "keys": keys(actions),
-        "raster": _raster(system) if cast.probes else "This system has no spikes that can be recorded.",
+        "raster": _raster(system) if cast.within else "This system has no spikes whose times can be recorded.",
         "matrices": {name: list(w.shape) for name, w in system.weights().items() if w.ndim == 2},
         "dials": _dials(experiment, system),
         "missing": [label for label in _EXPECTED if label not in {dial.label for dial in experiment.dials()}],
