@@ -110,7 +110,7 @@ function hold(action) {
 function dial(one) {
   const label = one.unit ? `${one.label} (${one.unit})` : one.label;
   const name = element("label", { textContent: label, htmlFor: `dial-${one.key}` });
-  const when = element("small", { textContent: one.at_once ? "" : "needs a new network, with the same weights" });
+  const when = element("small", { textContent: one.at_once ? "" : "builds a new network" });
   const row = element("div", { className: "dial" }, name);
   row.dataset.key = one.key;
   const turn = (value) => ask({ do: "turn", key: one.key, value });

@@ -259,7 +259,8 @@ class Simulation:
         recorder.close(complete)
         self._cast.tap.recorded = False
         self.board.state(recording=None)
-        self.board.say(f"recorded: {recorder.decisions} decisions of {recorder.episodes} episodes in {recorder.folder}")
+        episodes = f"{recorder.episodes} episode{'s' if recorder.episodes != 1 else ''}"
+        self.board.say(f"recorded: {recorder.decisions} decisions of {episodes} in {recorder.folder}")
 
     # -- dials ---------------------------------------------------------------------------------------
 
