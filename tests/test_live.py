@@ -579,7 +579,11 @@ def test_two_pages_and_one_that_comes_back(serving, cue):
         assert told["text"] == "learning.rate = 100.0: expected a number from 1e-05 to 0.3"
         again.write_message("{not json")
         await visitor.hear(again, lambda told: told["kind"] == "refused")
-        again.close(), second.close()
+        again.write_message(json.dumps({"do": "act", "action": 1}))
+        await visitor.hear(second, lambda told: told.get("state", {}).get("hand") == 1)
+        again.close()  # with the key still down
+        await visitor.hear(second, lambda told: told.get("state", {}).get("hand") is None)
+        second.close()
         viewer.simulation.send({"do": "pause", "on": False})
         while viewer.look().state["state"] != "nobody":
             await asyncio.sleep(0.01)
@@ -685,3 +689,13 @@ def test_from_the_first_line_to_ctrl_c(tmp_path, monkeypatch):
     visitor.join()
     assert said[1:] == ["no browser could be opened: open the address in one", "ended"]
     assert b"rwta-sim live" in pages[0] and not any(t.name == "simulation" for t in threading.enumerate())
+
+
+def test_what_cannot_begin_ends_the_command(tmp_path):
+    """A library that is missing, such as that of an environment: said in the terminal, nobody is left to wait."""
+    pytest.importorskip("tornado")
+    from rwta_sim.live.opening import show
+
+    none = rwta_sim.preset("cartpole", "random").changed({"environment.id": "NoSuchWorld-v0"})
+    with pytest.raises(RwtaSimError, match="cannot make the environment 'NoSuchWorld-v0'"):
+        show(Beginning.of_task(none), tmp_path, "127.0.0.1", 0, False, lambda text: None)

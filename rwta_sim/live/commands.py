@@ -12,7 +12,7 @@ from rwta_sim.settings import Settings
 if TYPE_CHECKING:
     from rwta_sim.live.simulation import Simulation
 
-__all__ = ["Act", "Command", "command_of"]
+__all__ = ["Command", "command_of"]
 
 _Index = Annotated[int, Field(ge=0, le=2**31, strict=True)]
 

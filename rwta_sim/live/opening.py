@@ -42,7 +42,7 @@ def show(
     Raises
     ------
     RwtaSimError
-        If the server cannot listen.
+        If the server cannot listen, or the simulation cannot begin.
     """
     simulation = Simulation(beginning, recordings)
     server = Server(simulation, host, port)
@@ -61,6 +61,8 @@ def show(
         finally:
             if not simulation.close():
                 say("waiting for a compiler to end")
+    if simulation.broken is not None:
+        raise simulation.broken
     say("ended")
 
 

@@ -102,9 +102,13 @@ class Server:
                 one.close()
 
     async def serve(self, ready: Callable[[], None]) -> None:
-        """Answer until Ctrl-C (SIGINT) or SIGTERM; `ready` is called when the first visitor may come."""
+        """Answer until Ctrl-C (SIGINT), SIGTERM or the end of a simulation that cannot begin.
+
+        `ready` is called when the first visitor may come.
+        """
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
+        self._simulation.on_broken = lambda: loop.call_soon_threadsafe(ended.set)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, ended.set)
         try:
@@ -180,7 +184,7 @@ class _File(_Guarded):
 class _Socket(WebSocketHandler, _Guarded):
     """What one page hears and asks."""
 
-    _watching = False
+    _watching = _holds = False  # a key, and the action it stands for
     _telling: asyncio.Task[None] | None = None
 
     def open(self, *args: str, **kwargs: str) -> None:
@@ -203,13 +207,18 @@ class _Socket(WebSocketHandler, _Guarded):
 
     def on_message(self, message: str | bytes) -> None:
         try:
-            self._simulation.send(json.loads(message))
+            asked = json.loads(message)
+            self._simulation.send(asked)
+            if asked["do"] == "act":
+                self._holds = asked["action"] is not None
         except (ConfigError, json.JSONDecodeError, UnicodeDecodeError) as error:
             self.write_message(json.dumps({"kind": "refused", "text": str(error)}))
 
     def on_close(self) -> None:
         if self._watching:
             self._watching = False
+            if self._holds:
+                self._simulation.send({"do": "act", "action": None})
             self._simulation.pages(-1)
         if self._telling is not None:
             self._telling.cancel()

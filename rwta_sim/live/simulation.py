@@ -11,17 +11,16 @@ from typing import Any
 
 from rwta_sim.errors import ConfigError, RwtaSimError, nearest, one_line, shown
 from rwta_sim.lab.checkpoints import Checkpoint
-from rwta_sim.lab.record import described, free_recording
-from rwta_sim.lab.recorder import Recorder
 from rwta_sim.live.beginning import Beginning
 from rwta_sim.live.board import Board
 from rwta_sim.live.cast import Cast
-from rwta_sim.live.commands import Act, Command, command_of
+from rwta_sim.live.commands import Command, command_of
 from rwta_sim.live.description import description
+from rwta_sim.live.injuries import Injuries
+from rwta_sim.live.tape import recorder_of
 from rwta_sim.live.witness import Witness
 from rwta_sim.loop.dials import Dial
 from rwta_sim.loop.players import play_one
-from rwta_sim.loop.probes import choose
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.seeding import Purpose
@@ -50,11 +49,15 @@ class Simulation:
         What pages show.
     experiment : Experiment
         With all dials as they are.
+    broken : RwtaSimError or None
+        Why it never began: `on_broken` is called then, in its thread.
     """
 
     def __init__(self, beginning: Beginning, recordings: Path) -> None:
         self.board = Board()
         self.experiment = beginning.experiment
+        self.broken: RwtaSimError | None = None
+        self.on_broken: Callable[[], None] = lambda: None
         self._beginning, self._recordings = beginning, recordings
         self._thread = threading.Thread(target=self._work, name="simulation", daemon=True)
         self._wake = threading.Condition()
@@ -79,10 +82,7 @@ class Simulation:
     def _start_anew(self) -> None:
         self._episodes = dict.fromkeys((Purpose.TRAINING, Purpose.EVALUATION), 0)
         self._trained = 0  # decisions
-        #: Parameters before the first perturbation, and what was done; of it what went with a network.
-        self._whole: Checkpoint | None = None
-        self._perturbed: list[str] = []
-        self._passing: list[str] = []
+        self._injuries = Injuries()
 
     # -- from other threads --------------------------------------------------------------------------
 
@@ -103,8 +103,6 @@ class Simulation:
         """A page came (1) or went (-1): while there is none, the simulation waits."""
         with self._wake:
             self._pages += change
-            if not self._pages:
-                self._commands.append(Act(action=None))  # nobody holds a key
             self._wake.notify_all()
 
     def send(self, tree: object) -> None:
@@ -162,8 +160,8 @@ class Simulation:
         """Raise ConfigError if it is to learn, and cannot."""
         if on and self._cast.unlearned is not None:
             raise ConfigError(f"it cannot learn: {self._cast.unlearned}")
-        if on and self._passing:
-            raise ConfigError(f"it cannot learn under {', '.join(self._passing)}: heal it first")
+        if on and (under := self._injuries.passing):
+            raise ConfigError(f"it cannot learn under {', '.join(under)}: heal it first")
 
     def learn(self, on: bool) -> None:
         self._learns = on
@@ -193,28 +191,19 @@ class Simulation:
             self._between.append(lambda: self._perturb(name, target))
 
     def _perturb(self, name: str, target: str) -> None:
-        system = self._cast.agent.system
-        before = self._whole or self._cast.state()
-        system.perturb(name, target, seed=len(self._perturbed))
-        self._whole = before
-        self._perturbed.append(f"{name} {target}")
+        self._injuries.perturb(self._cast, name, target)
         self.board.say(f"{name} {target}: done")
-        if not system.at_any_time(name):
-            self._passing.append(f"{name} {target}")
-            if self._learns:
-                self._learns = False
-                self.board.say(f"it does not learn under {name}: learning is off until it is healed and switched on")
-        self.board.state(perturbed=list(self._perturbed), learning=self._learns)
+        if self._injuries.passing and self._learns:
+            self._learns = False
+            self.board.say(f"it does not learn under {name}: learning is off until it is healed and switched on")
+        self.board.state(perturbed=list(self._injuries.done), learning=self._learns)
 
     def heal(self) -> None:
-        if self._whole is None:
-            raise ConfigError("heal: nothing was lesioned or stimulated")
+        self._injuries.check()
         self._between.append(self._heal)
 
     def _heal(self) -> None:
-        if self._whole is not None:
-            self._cast.agent.system.set_state(self._whole.arrays)
-        self._whole, self._perturbed, self._passing = None, [], []
+        self._injuries.heal(self._cast)
         self.board.state(perturbed=[])
         self.board.say("healed: the weights of before; what was learned since is forgotten")
 
@@ -233,24 +222,10 @@ class Simulation:
     # -- recordings ----------------------------------------------------------------------------------
 
     def _begin_recording(self) -> None:
-        cast, system = self._cast, self._cast.agent.system
-        chosen = choose(cast.probes, system.probes())
-        checkpoint = "none" if self._beginning.checkpoint is None else self._beginning.checkpoint.name
-        name = self._beginning.name
-        try:
-            self._recordings.mkdir(parents=True, exist_ok=True)
-            folder = free_recording(self._recordings, name)
-            meta = described(name, cast.agent, checkpoint, chosen, None, self._learns)
-            self._witness.recorder = Recorder(
-                *(system, cast.stage, folder, chosen, meta, self._learns),
-                values=cast.unlearned is None,
-                source=cast.tap,
-            )
-        except OSError as error:
-            raise ConfigError(f"no recording: {one_line(error)}; choose another folder with --recordings") from error
-        cast.tap.recorded = True
-        self.board.state(recording=str(folder))
-        self.board.say(f"recording into {folder}")
+        recorder = recorder_of(self._cast, self._beginning, self._learns, self._recordings)
+        self._witness.recorder, self._cast.tap.recorded = recorder, True
+        self.board.state(recording=str(recorder.folder))
+        self.board.say(f"recording into {recorder.folder}")
 
     def _end_recording(self, complete: bool = True) -> None:
         recorder, self._witness.recorder = self._witness.recorder, None
@@ -285,6 +260,10 @@ class Simulation:
             try:
                 self._live()
             except RwtaSimError as error:
+                if not self._built.is_set():
+                    self.broken = error
+                    self.on_broken()
+                    return
                 self._failed(str(error))
             except Exception as error:  # of anybody's environment or system: the page says so, and can reset
                 self._failed(f"{type(error).__name__}: {one_line(error)}")
@@ -309,9 +288,8 @@ class Simulation:
             cast.stage.sign = self._sign
             self._n_actions = Spaces.of(cast.stage).n_actions
             self._before = self.experiment
-            if self._passing:
-                self.board.say(f"gone with the old network: {', '.join(self._passing)}")
-                self._passing = []
+            if gone := self._injuries.moved():
+                self.board.say(f"gone with the old network: {', '.join(gone)}")
             self.board.describe(description(cast, self.experiment, self._beginning, self._recordings))
             self.board.state(**self._switches())
             self._built.set()
@@ -335,7 +313,7 @@ class Simulation:
             "hand": None,
             "recording": None,
             "dials": self._dials(),
-            "perturbed": list(self._perturbed),
+            "perturbed": list(self._injuries.done),
             "synapse": self._witness.synapse,
         }
 
