@@ -285,7 +285,7 @@ function drawCircuits() {
   const [c, width, height] = paper($("circuits"));
   if (!circuits) return write(c, "This system tells of no winners of circuits.", 0, 20);
   const count = circuits.share.length, wide = Math.min((width - LEFT) / count, 60), tall = height / 2 - 20;
-  const most = Math.max(1, ...circuits.bits), last = decisions.length && decisions[decisions.length - 1].winners;
+  const most = Math.max(1, ...circuits.bits), last = decisions.findLast((moment) => moment.winners)?.winners;
   [["top share", circuits.share, 1, 0], ["bits", circuits.bits, most, height / 2]].forEach(([name, values, top, y], row) => {
     write(c, name, 0, y + 12, COLOURS[row]);
     write(c, `0 … ${short(top)}`, 0, y + 26);

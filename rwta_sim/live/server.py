@@ -11,6 +11,7 @@ import secrets
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ class Server:
         """
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self._simulation.on_broken = lambda: loop.call_soon_threadsafe(ended.set)
+        self._simulation.on_broken = partial(_set, loop, ended)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, ended.set)
         try:
@@ -119,6 +120,11 @@ class Server:
             self.stop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+
+def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    """Set it from another thread."""
+    loop.call_soon_threadsafe(event.set)
 
 
 def _meant(host: str) -> bool:

@@ -134,12 +134,19 @@ class Simulation:
 
     def pause(self, on: bool) -> None:
         self._paused, self._steps = on, 0
+        self._hurry()
 
     def step(self) -> None:
         self._paused, self._steps = True, self._steps + 1
+        self._hurry()
+
+    def _hurry(self) -> None:
+        """Let the witness know whether there is time to look at everything."""
+        self._witness.unhurried = self._paused or self._pace is not None
 
     def pace(self, value: float | None) -> None:
         self._pace, self._due = value, 0.0
+        self._hurry()
         self.board.state(pace=value)
 
     def sign(self, value: int) -> None:
@@ -286,6 +293,7 @@ class Simulation:
         with Cast.of(self.experiment, self._carried, self._learns) as cast:
             self._cast, self._witness = cast, Witness(cast, self.board, self._gate)
             cast.stage.sign = self._sign
+            self._hurry()
             self._n_actions = Spaces.of(cast.stage).n_actions
             self._before = self.experiment
             if gone := self._injuries.moved():

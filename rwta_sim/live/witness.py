@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from rwta_sim.errors import ConfigError
 from rwta_sim.lab.recorder import Recorder
 from rwta_sim.live.board import Board
 from rwta_sim.live.cast import Cast
@@ -16,8 +15,8 @@ from rwta_sim.loop.system import Choice, Listener
 
 __all__ = ["Witness"]
 
-#: Seconds between two frames, at the least.
-_FRAME = 1 / 30
+#: Seconds between two frames, at the least; and how many times as long as it took to make the last one.
+_FRAME, _REST = 1 / 30, 4.0
 #: Actions whose probabilities are shown, at the most.
 _MOST_ACTIONS = 32
 
@@ -40,15 +39,17 @@ class Witness:
         Whether the system is to learn.
     synapse : (str, int, int) or None
         Block, presynaptic and postsynaptic neuron of the weight to watch.
+    unhurried : bool
+        Look at the synapse and the winners in every decision; else as often as that takes a fifth of the time.
     """
 
     def __init__(self, cast: Cast, board: Board, gate: Callable[[], None]) -> None:
         self._cast, self._board, self._gate = cast, board, gate
         self._system = cast.agent.system
         self.recorder: Recorder | None = None
-        self.learns = False
+        self.learns = self.unhurried = False
         self.synapse = self._first_synapse()
-        self._next = 0.0
+        self._next = self._look = 0.0
         self._begun, self._decisions, self.speed = time.monotonic(), 0, 0.0
         self._episode = self._decision = 0
         self._return = 0.0
@@ -103,12 +104,14 @@ class Witness:
             "reward": reward,
             "policy": None if policy is None else np.round(policy[:_MOST_ACTIONS], 4).tolist(),
         }
-        if self.synapse is not None:
-            try:
+        winners = None
+        if self.unhurried or time.monotonic() >= self._look:
+            began = time.thread_time()
+            winners = system.winners()
+            if self.synapse is not None:
                 moment["synapse"] = system.synapse(*self.synapse)
-            except ConfigError:  # of a network that there was before
-                self.synapse = self._first_synapse()
-        self._board.add(moment, system.winners(), self.learns)
+            self._look = time.monotonic() + _REST * (time.thread_time() - began)
+        self._board.add(moment, winners, self.learns)
         self._unseen = True
         self._decision += 1
         self._return += reward
@@ -120,9 +123,8 @@ class Witness:
 
     def publish(self) -> None:
         """Let pages see all there is."""
-        now = time.monotonic()
-        self._next, self._unseen = now + _FRAME, False
-        self._count(now)
+        began, self._unseen = time.thread_time(), False
+        self._count(time.monotonic())
         drained, modulations = self._cast.tap.taken()
         self._board.publish(drained, modulations, self._cast.stage.picture())
         self._board.state(
@@ -134,6 +136,7 @@ class Witness:
             bars=self._cast.stage.bars(),
             synapse=self.synapse,
         )
+        self._next = time.monotonic() + max(_FRAME, _REST * (time.thread_time() - began))
 
     def _count(self, now: float) -> None:
         """Decisions a second, over a second or so."""

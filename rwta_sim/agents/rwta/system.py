@@ -355,6 +355,10 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
         return self.actor.weights.blocks()
 
     def probes(self) -> dict[str, Probe]:
+        return self._probes
+
+    @functools.cached_property
+    def _probes(self) -> dict[str, Probe]:
         return declared(self.experiment, self.network)
 
     def read(self, probe: str) -> np.ndarray:
