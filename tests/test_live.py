@@ -20,8 +20,9 @@ from conftest import Scripted
 
 import rwta_sim
 from rwta_sim.cli import cli
-from rwta_sim.errors import ConfigError, RunError, RwtaSimError
+from rwta_sim.errors import ConfigError, EngineError, RunError, RwtaSimError
 from rwta_sim.lab.recordings import Recording
+from rwta_sim.live import cast
 from rwta_sim.live.beginning import Beginning
 from rwta_sim.live.board import WINDOW, Board, Cursor
 from rwta_sim.live.commands import command_of
@@ -699,3 +700,22 @@ def test_what_cannot_begin_ends_the_command(tmp_path):
     none = rwta_sim.preset("cartpole", "random").changed({"environment.id": "NoSuchWorld-v0"})
     with pytest.raises(RwtaSimError, match="cannot make the environment 'NoSuchWorld-v0'"):
         show(Beginning.of_task(none), tmp_path, "127.0.0.1", 0, False, lambda text: None)
+
+
+def test_a_dial_that_no_network_follows_goes_back(cue, live, monkeypatch):
+    """What a setting does not forbid, but an engine or a system refuses when it is built."""
+    viewer = live(Beginning.of_task(small(cue)))
+    before = parameters(viewer.simulation)
+    agent = cast.Agent
+
+    def refuses(experiment, *args, **kwargs):
+        if experiment.network.kernel.kind == "rectangular":
+            raise EngineError("no rectangles today")
+        return agent(experiment, *args, **kwargs)
+
+    monkeypatch.setattr(cast, "Agent", refuses)
+    viewer.simulation.send({"do": "turn", "key": "network.kernel", "value": "rectangular"})
+    viewer.until_said("no rectangles today - the dial is where it was")
+    viewer.until(lambda v: v.state["state"] == "paused" and v.state["dials"]["network.kernel"] == "exponential")
+    assert parameters(viewer.simulation).keys() == before.keys()
+    viewer.step()

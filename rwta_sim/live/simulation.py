@@ -267,16 +267,20 @@ class Simulation:
             try:
                 self._live()
             except RwtaSimError as error:
-                if not self._built.is_set():
-                    self.broken = error
-                    self.on_broken()
-                    return
-                self._failed(str(error))
+                self._failed(error)
             except Exception as error:  # of anybody's environment or system: the page says so, and can reset
-                self._failed(f"{type(error).__name__}: {one_line(error)}")
+                self._failed(RwtaSimError(f"{type(error).__name__}: {one_line(error)}"))
 
-    def _failed(self, why: str) -> None:
-        if self.experiment != self._before:  # a dial did it
+    def _failed(self, error: RwtaSimError) -> None:
+        """Go back by the dial that did it, or wait for a reset; end where nothing ever began."""
+        why = str(error)
+        if self._stop:  # Ctrl-C ended a compiler, too
+            return
+        if not self._built.is_set():
+            self.broken, self._stop = error, True
+            self.on_broken()
+            return
+        if self.experiment != self._before:
             self.board.say(f"{why} - the dial is where it was", "refused")
             self.experiment = self._before
             return
