@@ -443,7 +443,8 @@ def test_a_board_gives_each_reader_all_of_it_once():
     board.describe({"task": "none"})
     for n in range(2 * WINDOW):
         board.add({"action": 0, "episode": n}, np.array([n % 2]), learns=True)
-        spikes = Spikes(np.arange(5000), np.linspace(0, 0.1, 5000), np.array([5000]))
+        count = 5 if n else 5000
+        spikes = Spikes(np.arange(count), np.linspace(0, 0.1, count), np.array([count]))
         board.publish(Drained(1, {"all": spikes}, {}), np.array([0.5]), None)
         read("often", often)
     board._counted = 0.0  # winners are counted now and then
