@@ -20,9 +20,9 @@ lint: $(BIN)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/typecheck.py
 
-neuro: $(BIN)/.installed-dev  ## what other tools make of our files: Pynapple, nwbinspector, and Chromium (apt-get install chromium)
+neuro: $(BIN)/.installed-dev  ## what other tools make of our files: Pynapple, nwbinspector, and Chromium of our pages (apt-get install chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,neuro]' pynapple nwbinspector playwright
-	$(BIN)/python -m pytest -n 0 -rs -m 'nightly or not nightly' tests/test_export.py tests/test_report.py tests/test_page.py
+	$(BIN)/python -m pytest -n 0 -rs -m 'nightly or not nightly' tests/test_export.py tests/test_report.py tests/test_page.py tests/test_live_page.py
 
 nightly: neuro  ## what takes hours: random networks, kills, full disks, shared and damaged runs
 	$(BIN)/python -m pytest -n auto -m nightly

@@ -1,5 +1,5 @@
-"""The command line: ``rwta-sim train | resume | sweep | evaluate | lesions | robustness | watch | record | export |
-report | show | figures | tasks | cache``.
+"""The command line: ``rwta-sim train | live | resume | sweep | evaluate | lesions | robustness | watch | record |
+export | report | show | figures | tasks | cache``.
 
 Click builds the options from the settings themselves, so each one is documented where it is defined, and
 suggests the nearest option for a mistyped one.
@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import asdict
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
@@ -68,6 +69,7 @@ from rwta_sim.lab.sweep import (
 )
 from rwta_sim.lab.training import Summary, resume, train
 from rwta_sim.lab.vitals import vital_signs
+from rwta_sim.live.beginning import Beginning
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class
 from rwta_sim.loop.tree import kinds_first, old_names, options
@@ -181,6 +183,17 @@ def _experiment(task: str, model: str | None, config: Path | None) -> Experiment
     return experiment
 
 
+def _changes(short: dict[str, Any], settings: dict[str, str | None]) -> dict[str, Any]:
+    """Settings that were given, by dotted key, from options of their own and from those made of the settings."""
+    given = {key: value for key, value in short.items() if value is not None}
+    long = {name.replace("__", "."): _value(text) for name, text in settings.items() if text is not None}
+    given.update(kinds_first(long))
+    lengths = [f"{key} = {given[key]}" for key in ("training.episodes", "training.decisions") if key in given]
+    if len(lengths) > 1:
+        raise ConfigError(f"{' and '.join(lengths)}: a training is so many episodes or so many decisions, give one")
+    return given
+
+
 def _has_presets(model: object) -> bool:
     return any(p.model == model for p in tasks())
 
@@ -239,20 +252,61 @@ def train_command(
     Every setting of the model can be given as an option in TOML's spelling (--training.target 15,
     --environment.kwargs '{trials = 10}', --some.time "8 ms") or in a TOML file; options win over the file.
     """
-    experiment = _experiment(task, model, config)
     short = {"seed": seed, "training.episodes": episodes, "engine.name": engine}
-    given: dict[str, Any] = {key: value for key, value in short.items() if value is not None}
-    long = {name.replace("__", "."): _value(text) for name, text in settings.items() if text is not None}
-    given.update(kinds_first(long))
-    lengths = [f"{key} = {given[key]}" for key in ("training.episodes", "training.decisions") if key in given]
-    if len(lengths) > 1:
-        raise ConfigError(f"{' and '.join(lengths)}: a training is so many episodes or so many decisions, give one")
-    experiment = experiment.changed(given)
+    experiment = _experiment(task, model, config).changed(_changes(short, settings))
     folder = folder or free_folder(Path("runs"), f"{experiment.task}-seed{experiment.seed}")
     with TrainingDisplay(f"{experiment.task} seed {experiment.seed}", compiles=experiment.compiles) as display:
         wanted = TrainingRecord(probes, record_every, record_nth) if probes else None
         summary = train(experiment, folder, report=display, record=wanted)
     _finish(summary, figures, as_json, trust=True)  # it was named on this command line, or by a preset
+
+
+@cli.command("live", cls=_TrainCommand)
+@click.argument("what", metavar="TASK|RUN")
+@click.option("--model", help="Published system; the default is the first that has the task.")
+@click.option("--seed", type=int, help="The one seed from which everything random flows.")
+@click.option("--episodes", type=int, help="Training episodes, after which rates of learning stay at their ends.")
+@click.option("--engine", help="Engine (engine.name): auto, compiled, runtime or events.")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings that replace the preset's.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; beyond loopback: a token.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True, help="0: any that is free.")
+@click.option("--browser/--no-browser", default=True, help="Open the page in a browser.")
+@click.option(
+    "--recordings", type=click.Path(path_type=Path), default=Path("recordings"), show_default=True, help="Their folder."
+)
+@_TRUST
+def live_command(
+    what: str,
+    model: str | None,
+    seed: int | None,
+    episodes: int | None,
+    config: Path | None,
+    host: str,
+    port: int,
+    browser: bool,
+    recordings: Path,
+    trust: bool,
+    engine: str | None = None,
+    **settings: str | None,
+) -> None:
+    """Watch TASK being learned from nothing, or a copy of what RUN learned, in the browser, and turn its dials.
+
+    The page is for this machine alone. Settings of a task can be given as options, as for train; nothing of a run
+    changes on disk.
+    """
+    if find_spec("tornado") is None:
+        raise RwtaSimError("rwta-sim live needs Tornado: pip install 'rwta-sim[live]'")
+    from rwta_sim.live.opening import show  # here, because it imports Tornado
+
+    short = {"seed": seed, "training.episodes": episodes, "engine.name": engine}
+    if (Path(what) / "config.toml").exists() or Path(what).name != what:
+        given = [*_changes(short, settings), *(["model"] if model else []), *(["config"] if config else [])]
+        if given:
+            raise ConfigError(f"{what} is a run, which has its settings: leave {given[0]} out; its dials can be turned")
+        beginning = Beginning.of_run(what, trust)
+    else:
+        beginning = Beginning.of_task(_experiment(what, model, config).changed(_changes(short, settings)))
+    show(beginning, recordings, host, port, browser, click.echo)
 
 
 @cli.command("resume")

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import static_page
 from page_natively import train
-from test_report import Page, browser, listened
+from browsers import browser, listened
+from test_report import Page
 
 import rwta_sim
 from rwta_sim.agents.rwta.perturb import perturb

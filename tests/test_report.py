@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from browsers import browser, listened
 from click.testing import CliRunner
 from matplotlib.figure import Figure
 
@@ -32,13 +32,6 @@ def runs(tmp_path_factory):
     return [rwta_sim.RunFolder.open(parent / f"seed{seed}") for seed in (0, 1)]
 
 
-#: What Chromium would do by itself, and a container does not allow.
-_QUIET = [
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    "--disable-sync",
-]
-
-
 class Page(HTMLParser):
     """Tags and what they refer to."""
 
@@ -50,24 +43,6 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
         self.refers += [value for name, value in attributes if name in ("src", "href") or name.endswith(":href")]
-
-
-def browser():
-    """Chromium without a window, or a skip."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    where = shutil.which("chromium")
-    if where is None:
-        pytest.skip("there is no chromium")
-    return playwright.sync_playwright(), {"executable_path": where, "args": _QUIET}
-
-
-def listened(page):
-    """What a page tells the console, or throws; and what it asks for."""
-    told, asked = [], []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    return told, asked
 
 
 def test_the_page_needs_nothing_else(runs, tmp_path):

@@ -28,7 +28,7 @@ from rwta_sim.loop.spaces import Spaces
 from rwta_sim.seeding import Purpose
 from rwta_sim.settings import Time
 
-__all__ = ["TrainingRecord", "record", "record_training"]
+__all__ = ["TrainingRecord", "described", "free_recording", "load_learning", "record", "record_training"]
 
 
 class TrainingRecord(NamedTuple):
@@ -57,9 +57,10 @@ def record_training(run: RunFolder, agent: Agent, wanted: TrainingRecord) -> Rec
     """Who takes notes of a training, for `OnePlayer`; the recording is ``training``, or ``training-2``, ..."""
     period = wanted.sampling().every
     chosen = choose(wanted.probes, agent.system.probes())
-    meta = _meta(run, agent, "none", chosen, period, learning=True)
+    meta = described(run.path.name, agent, "none", chosen, period, learning=True)
     agent.system.hear(True)
-    return Recorder(agent.system, agent.env, _free(run, "training"), chosen, meta, True, nth=wanted.nth)
+    folder = free_recording(run.file_for("recordings", ""), "training")
+    return Recorder(agent.system, agent.env, folder, chosen, meta, True, nth=wanted.nth)
 
 
 @one_thread()
@@ -134,9 +135,9 @@ def record(
             sampling=Sampling(tuple(probes), period),
         )
         agent.load_weights(checkpoint)
-        critic = _load_learning(agent, checkpoint, learning)
+        critic = load_learning(agent, checkpoint, learning)
         chosen = choose(probes, agent.system.probes())
-        meta = _meta(run, agent, checkpoint.name, chosen, period, learning)
+        meta = described(run.path.name, agent, checkpoint.name, chosen, period, learning)
         recorder = Recorder(agent.system, playing, folder, chosen, meta, learning, critic)
         start = first if first is not None else _next_episode(checkpoint) if learning else 0
         _play(agent, recorder, range(start, start + episodes), seed, greedy, learning)
@@ -156,7 +157,7 @@ def _time(every: Quantity | str) -> float:
 
 def _folder(run: RunFolder, name: str | None) -> Path:
     if name is None:
-        return _free(run, "recording")
+        return free_recording(run.file_for("recordings", ""), "recording")
     if not name or name != Path(name).name or name.startswith("."):
         raise ConfigError(f"name = {name!r}: expected the name of a file, such as 'lesioned'")
     folder = run.file_for("recordings", f"{name}.zarr")
@@ -165,15 +166,22 @@ def _folder(run: RunFolder, name: str | None) -> Path:
     return folder
 
 
-def _free(run: RunFolder, stem: str) -> Path:
+def free_recording(folder: Path, stem: str) -> Path:
+    """Where there is no recording yet: ``stem.zarr`` in the folder, or ``stem-2.zarr``, ..."""
     number = 1
-    while (run.path / "recordings" / (free := f"{stem}{f'-{number}' if number > 1 else ''}.zarr")).exists():
+    while (free := folder / f"{stem}{f'-{number}' if number > 1 else ''}.zarr").exists():
         number += 1
-    return run.file_for("recordings", free)
+    return free
 
 
-def _load_learning(agent: Agent, checkpoint: Checkpoint, learning: bool) -> bool:
-    """Make what learns, with the state it had; whether there is a critic to be asked."""
+def load_learning(agent: Agent, checkpoint: Checkpoint, learning: bool) -> bool:
+    """Make what learns, with the state it had; whether there is a critic to be asked.
+
+    Raises
+    ------
+    RwtaSimError
+        If it cannot be made, and is to learn.
+    """
     try:
         agent.system.prepare_learning()
         agent.system.set_learning_state(checkpoint.arrays, f"checkpoint {checkpoint.name}")
@@ -213,14 +221,29 @@ def _play(
         recorder.close(complete)
 
 
-def _meta(
-    run: RunFolder,
+def described(
+    run: str,
     agent: Agent,
     checkpoint: str,
     chosen: Sequence[Chosen],
     period: float | None,
     learning: bool,
 ) -> dict[str, Any]:
+    """What a recording says of itself: attributes of its folder.
+
+    Parameters
+    ----------
+    run : str
+        Name of the run.
+    agent : Agent
+    checkpoint : str
+        Name of the weights that it began with.
+    chosen : sequence of Chosen
+        What is recorded.
+    period : float or None
+        Seconds between samples.
+    learning : bool
+    """
     experiment, system = agent.experiment, agent.system
     dt, length = system.timing
     samples = round(length / (period or dt)) if dt else 0
@@ -234,7 +257,7 @@ def _meta(
         "dynamics": experiment.dynamics_name,
         "learning": learning,
         "checkpoint": checkpoint,
-        "run": run.path.name,
+        "run": run,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "dt": dt,
         "decision_time": length,
@@ -242,14 +265,14 @@ def _meta(
         "n_actions": Spaces.of(agent.env).n_actions,
         "populations": {name: [p.group, p.start, p.stop, list(p.circuits)] for name, p in system.populations().items()},
         "fan_out": {name: counts.tolist() for name, counts in system.fan_out().items()},
-        "probes": [_described(one, samples) for one in chosen],
+        "probes": [_probe(one, samples) for one in chosen],
         "versions": versions(*experiment.libraries),
         "experiment": json.loads(json.dumps(experiment.model_dump(mode="json"))),
         "configuration": to_toml(experiment),
     }
 
 
-def _described(one: Chosen, samples: int) -> dict[str, Any]:
+def _probe(one: Chosen, samples: int) -> dict[str, Any]:
     part = one.part
     return {
         "name": one.name,

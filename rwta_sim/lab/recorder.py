@@ -6,18 +6,18 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
 
 from rwta_sim.errors import EnvironmentFailure, shown
 from rwta_sim.lab.zarr import GrowingArray, write_group
-from rwta_sim.loop.probes import Chosen, Spikes
+from rwta_sim.loop.probes import Chosen, Drained, Spikes
 from rwta_sim.loop.spaces import environment_name
 from rwta_sim.loop.system import Choice, System
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "Source"]
 
 #: Decisions after which what the network recorded is fetched, at the most, and bytes of it.
 _MOST_DECISIONS, _MOST_BYTES = 1024, 2**21
@@ -33,6 +33,14 @@ _SHARE = 50.0
 _SPIKE_ROWS = 2**16
 #: Observations that have several parts.
 _COMPOSITE = (dict, tuple)
+
+
+class Source(Protocol):
+    """Who tells what a system recorded within decisions, and heard: itself, or somebody who listens to it, too."""
+
+    def drain(self) -> Drained: ...
+
+    def heard(self) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 class Recorder:
@@ -58,9 +66,12 @@ class Recorder:
         Whether its critic can be asked.
     nth : int
         Of a training, every so many episodes are recorded.
+    source : Source, optional
+        Asked in place of the system for what it recorded within decisions, and heard.
 
     Attributes
     ----------
+    folder : Path
     decisions, episodes : int
         So far.
     bytes_in_memory : int
@@ -77,8 +88,10 @@ class Recorder:
         learns: bool = False,
         values: bool = True,
         nth: int = 1,
+        source: Source | None = None,
     ) -> None:
-        self._system, self._env, self._folder = system, env, folder
+        self._system, self._env, self.folder = system, env, folder
+        self._source: Source = source or system
         self._learns, self._values, self._nth = learns, values, nth
         self._going_on = False  # whether nothing was played since the last decision that was recorded
         self._meta = dict(meta)
@@ -151,9 +164,9 @@ class Recorder:
     def forget(self) -> None:
         """What the system recorded within decisions of other episodes, and heard of them, is of no use."""
         if self._within:
-            self._system.drain()
+            self._source.drain()
         if self._learns:
-            self._system.heard()
+            self._source.heard()
 
     def see(self, observation: Any) -> None:
         """What is seen next; of a space with several parts, flattened as `gymnasium.spaces.flatten` does."""
@@ -226,7 +239,7 @@ class Recorder:
         self._settle(everything=True)
         for array in self._arrays.values():
             array.close()
-        write_group(self._folder, {**self._meta, "complete": complete})
+        write_group(self.folder, {**self._meta, "complete": complete})
 
     @property
     def bytes_in_memory(self) -> int:
@@ -261,8 +274,8 @@ class Recorder:
         for folder, probes in (("states", self._sampled), ("readings", self._each), ("episodes", self._last)):
             made |= {f"{folder}/{one.name}": (one.shape, float) for one in probes}
         for name in {part for path in made for part in _parents(path)}:
-            write_group(self._folder / name, {})
-        self._arrays = {name: GrowingArray(self._folder / name, *column) for name, column in made.items()}
+            write_group(self.folder / name, {})
+        self._arrays = {name: GrowingArray(self.folder / name, *column) for name, column in made.items()}
 
     def _values_of(self, features: Sequence[Any]) -> np.ndarray:
         if not (self._values and features):
@@ -350,13 +363,13 @@ class Recorder:
     def _hear(self) -> None:
         """TD errors and modulations, as far as they are known; of learners that know none of single decisions, none."""
         self._ends.clear()
-        td_errors, modulations = self._system.heard()
+        td_errors, modulations = self._source.heard()
         if len(td_errors) == len(modulations):
             self._arrays["decisions/td_error"].append(td_errors)
             self._arrays["decisions/modulation"].append(modulations)
 
     def _drain(self) -> None:
-        drained = self._system.drain()
+        drained = self._source.drain()
         for group in self._groups:
             self._append_spikes(group, drained.spikes[group])
         for name, rows in drained.states.items():

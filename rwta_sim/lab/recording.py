@@ -11,6 +11,7 @@ import numpy as np
 from rwta_sim.errors import EnvironmentFailure, shown
 from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.blas import one_thread
+from rwta_sim.lab.pictures import as_picture, smaller
 from rwta_sim.lab.runs import RunFolder
 from rwta_sim.lab.trust import check_modules
 from rwta_sim.loop.environments import OneEnvironment, close_environment, obtain_environment
@@ -79,13 +80,13 @@ class _Camera(gym.Wrapper):
         except Exception as error:
             raise EnvironmentFailure(f"{name}: render() after {moment} steps raised {error!r}") from error
         try:
-            picture = _as_picture(given)
+            picture = as_picture(given)
             if self._pictures and picture.shape != self._shape:
                 raise ValueError(f"pictures of {self._shape} before, expected the same of all")
         except (TypeError, ValueError) as error:
             raise EnvironmentFailure(f"{name}: render() after {moment} steps gave {shown(given)}: {error}") from error
         self._shape = picture.shape
-        self._pictures.append(_smaller(picture, self._size))
+        self._pictures.append(smaller(picture, self._size))
 
     def frames(self) -> np.ndarray:
         """The pictures, shape (moments, height, width, 3), which are given away: never twice in memory."""
@@ -94,38 +95,6 @@ class _Camera(gym.Wrapper):
         for i in reversed(range(len(pictures))):
             frames[i] = pictures.pop()
         return frames
-
-
-def _as_picture(given: Any) -> np.ndarray:
-    """A picture as red, green and blue, shape (height, width, 3), uint8, whose memory is nobody else's.
-
-    Raises
-    ------
-    ValueError
-        If it is none: with one to four channels, of whole numbers in [0, 255], or other numbers in [0, 1].
-    """
-    picture = np.asarray(given)
-    if picture.ndim == 2:
-        picture = picture[..., None]
-    if picture.ndim != 3 or picture.shape[2] not in (1, 3, 4) or not picture.size or picture.dtype.kind not in "biuf":
-        raise ValueError("expected a picture: an array of shape (height, width, 3) and of whole numbers up to 255")
-    if picture.dtype != np.uint8:
-        most = 255 if picture.dtype.kind in "iu" else 1
-        if not (picture.min() >= 0 and picture.max() <= most):  # also NaN
-            raise ValueError(f"numbers from {picture.min()} to {picture.max()}, expected from 0 to {most}")
-        picture = np.round(picture * (255.0 / most)).astype(np.uint8)
-    return np.array(np.broadcast_to(picture[..., :3], (*picture.shape[:2], 3)))
-
-
-def _smaller(picture: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Means over squares of pixels, of the largest side that leaves no less than what fits into `size`."""
-    (height, width), (h, w) = picture.shape[:2], size or picture.shape[:2]
-    n = max(height // h, width // w)
-    if n <= 1:
-        return picture
-    rows, columns = max(1, height // n), max(1, width // n)
-    squares = picture[: rows * n, : columns * n].reshape(rows, min(n, height), columns, min(n, width), 3)
-    return np.round(squares.mean(axis=(1, 3))).astype(np.uint8)
 
 
 @one_thread()

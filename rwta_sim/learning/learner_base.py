@@ -37,18 +37,24 @@ class LearnerBase(ABC):
     def __init__(self, spec: LearningSpec, critic: Critic, weights: Weights) -> None:
         self.spec = spec
         self.rate, self.entropy = spec.rate, spec.entropy
+        self._progress = 0.0
         self.credit = Credit(critic, spec.modulation, spec.control)
         frozen = weights.network.action if spec.biases == "hidden" else None
         self.updater = Updater(weights, spec.optimiser, frozen)
 
     def anneal(self, progress: float) -> None:
         """Set learning rate and entropy weight for `progress` from 0 (start) to 1 (end)."""
-        done = min(max(progress, 0.0), 1.0)
+        self._progress = done = min(max(progress, 0.0), 1.0)
         spec = self.spec
         self.rate, self.entropy = (
             start * (1.0 - (1.0 - final) * done)
             for start, final in ((spec.rate, spec.final_rate), (spec.entropy, spec.final_entropy))
         )
+
+    def turn(self, name: str, value: float) -> None:
+        """Learn with another "rate" or "entropy" at the start of the schedule from now on, where that has come to."""
+        self.spec = self.spec.model_copy(update={name: value})
+        self.anneal(self._progress)
 
     @abstractmethod
     def begin_episode(self, features: np.ndarray) -> None:

@@ -9,11 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from rwta_sim.errors import ConfigError, RwtaSimError
+from rwta_sim.loop.dials import Dial
 from rwta_sim.loop.environment_spec import EnvironmentSpec
 from rwta_sim.loop.probes import Sampling, choose
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.loop.system import System
-from rwta_sim.loop.tree import assign, explained, leaves
+from rwta_sim.loop.tree import assign, explained, leaves, options
 from rwta_sim.settings import Name, PositiveInt, Settings
 
 __all__ = ["Experiment", "TrainingSpec", "VectorKind"]
@@ -74,6 +75,10 @@ class TrainingSpec(Settings):
     def side_by_side(self) -> bool:
         """Whether episodes are played by replicas."""
         return self.replicas > 1 or self.vector != "none"
+
+
+#: Rates of learning that many systems have: setting, name for people, and range.
+_RATES = (("learning.rate", "learning rate", 1e-5, 0.3), ("learning.entropy", "entropy", 0.0, 0.5))
 
 
 class Experiment(Settings):
@@ -194,6 +199,15 @@ class Experiment(Settings):
     def may_have_hidden(self, count: int) -> bool:
         """Whether a recording of its network may have so many hidden neurons: one of any other is damaged."""
         return count == self.n_hidden
+
+    def dials(self) -> tuple[Dial, ...]:
+        """Settings that somebody may turn while they watch it learn: of all systems the rates of learning they have."""
+        known, tree = options(type(self)), dict(leaves(self.model_dump(mode="json")))
+        found = []
+        for key, label, low, high in _RATES:
+            if key in known and isinstance(value := tree.get(key), int | float):
+                found.append(Dial(key, label, value, min(low, value), max(high, value), log=low > 0))
+        return tuple(found)
 
     def check_side_by_side(self, asked: str) -> None:
         """Raise ValueError if copies of the system cannot play the episodes of a batch; `asked` begins the message."""

@@ -78,6 +78,8 @@ class System(ABC):
         How an action is read out, for people: as in learning, and as the best one.
     evaluates_greedily : bool
         Whether evaluations and validations take the best actions; else they read them out as in learning.
+    turns : tuple of str
+        Settings that `turn` can change while it learns, by dotted key.
     """
 
     numbers: tuple[str, ...] = ()
@@ -87,6 +89,7 @@ class System(ABC):
     frames: int = 0
     readouts: tuple[str, str] = ("drawn", "argmax")
     evaluates_greedily: bool = True
+    turns: tuple[str, ...] = ()
 
     @property
     def joint(self) -> bool:
@@ -156,6 +159,10 @@ class System(ABC):
     def anneal(self, progress: float) -> tuple[float, ...]:
         """Set rates of learning for `progress` from 0 (start) to 1 (end); gives the `learning_numbers`."""
         return ()
+
+    def turn(self, key: str, value: float) -> None:
+        """From now on learn with another value of one of the settings in `turns`, also in the middle of an episode."""
+        raise KeyError(key)
 
     def begin_episode(self, features: Any) -> None:  # noqa: B027
         """Hear that an episode begins, with these features."""
@@ -240,6 +247,25 @@ class System(ABC):
         """What reads probes again and again, side by side in one dimension; may be overwritten in the next decision."""
         return lambda: np.concatenate([np.ravel(self.read(probe)) for probe in probes])
 
+    def synapse(self, block: str, pre: int, post: int) -> dict[str, float]:
+        """What is known of one weight after a decision, before anything is learned from it, by name.
+
+        ``weight``; of a system that has them ``trace``, the presynaptic kappa*S, ``spikes`` of the postsynaptic neuron
+        in the decision, its ``q``, and ``eligibility``, what the modulation multiplies.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such matrix of weights, or no such place in it.
+        """
+        w = self.weights().get(block)
+        if w is None or w.ndim != 2:
+            matrices = [name for name, array in self.weights().items() if array.ndim == 2]
+            raise ConfigError(f"block = {block!r}: expected a matrix of weights: {', '.join(matrices) or 'has none'}")
+        if not (0 <= pre < w.shape[0] and 0 <= post < w.shape[1]):
+            raise ConfigError(f"synapse {pre} to {post}: {block} has {w.shape[0]} by {w.shape[1]}, counted from 0")
+        return {"weight": float(w[pre, post])}
+
     def populations(self) -> dict[str, Population]:
         """Neurons whose spikes can be recorded, by name, in the order of their numbers."""
         return {}
@@ -292,6 +318,10 @@ class System(ABC):
     def perturbations(self) -> dict[str, str]:
         """What `perturb` can do, by name, with a description of its targets."""
         return {}
+
+    def at_any_time(self, perturbation: str) -> bool:
+        """Whether one of its `perturbations` can come in the middle of an episode; else only while none is played."""
+        return True
 
     def perturb(self, name: str, target: str, seed: int = 0) -> None:
         """Change parameters for a test, such as a lesion; nothing on disk changes.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from brian2 import Quantity, second
 from pydantic import Field, model_validator
 
+from rwta_sim.agents.rwta.dials import network_dials
 from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.events import EventCredit, check_events
 from rwta_sim.circuit.meanfield import MeanFieldSpec
@@ -16,6 +17,7 @@ from rwta_sim.engines import EngineSpec
 from rwta_sim.errors import ConfigError
 from rwta_sim.learning import LearningSpec
 from rwta_sim.learning.critics import CriticSpec, Fourier
+from rwta_sim.loop.dials import Dial
 from rwta_sim.loop.encoders import EncoderSpec, Scaled
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.probes import Sampling
@@ -65,6 +67,9 @@ class RWTAExperiment(Experiment):
     @property
     def logged(self) -> tuple[str, ...]:
         return ("entropy", "rate_hz", *(["reaction_ms"] if self.races else []), "learning_rate")
+
+    def dials(self) -> tuple[Dial, ...]:
+        return (*super().dials(), *(network_dials(self.network) if self.dynamics == "spiking" else ()))
 
     @property
     def races(self) -> bool:

@@ -50,6 +50,8 @@ Result = TypeVar("Result")
 _WEIGHT = "weight."
 _LEARNER = "learner."
 _FORGOTTEN = np.empty(0)
+#: Populations that the letters of a block of weights stand for.
+_ENDS = {"s": "inputs", "h": "hidden", "a": "action"}
 
 
 class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
@@ -80,6 +82,7 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
     numbers: tuple[str, ...] = ("entropy", "rate_hz")
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate",)
     lesions = PERTURBATIONS
+    turns = ("learning.rate", "learning.entropy")
 
     def __init__(
         self,
@@ -253,6 +256,9 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
         learner.anneal(progress)
         return (learner.rate,)
 
+    def turn(self, key: str, value: float) -> None:
+        self._learning().turn(key.removeprefix("learning."), value)
+
     def begin_episode(self, features: np.ndarray) -> None:
         self._before = features
         self._learning().begin_episode(features)
@@ -349,6 +355,10 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
         return self.actor.weights.blocks()
 
     def probes(self) -> dict[str, Probe]:
+        return self._probes
+
+    @functools.cached_property
+    def _probes(self) -> dict[str, Probe]:
         return declared(self.experiment, self.network)
 
     def read(self, probe: str) -> np.ndarray:
@@ -379,6 +389,18 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
             return None
         shown = self.actor.view(variables[0])
         return None if shown is None else shown[where[0].start : where[-1].stop]
+
+    def synapse(self, block: str, pre: int, post: int) -> dict[str, float]:
+        found, probes = super().synapse(block, pre, post), self.probes()
+        source, target = (_ENDS[end] for end in block)
+        if probes[f"{block}.w"].shape != self.weights()[block].shape:  # packed: a place in it says nothing of neurons
+            return found
+        wanted = {"trace": (f"{source}.x", pre), "spikes": (f"{target}.spike_counts", post), "q": (f"{target}.q", post)}
+        known = {name: probe for name, probe in wanted.items() if "decision" in _moments_of(probes, probe[0])}
+        found |= {name: float(self.read(probe)[number]) for name, (probe, number) in known.items()}
+        if f"{block}.eligibility" in probes and self.learner is not None:
+            found["eligibility"] = float(self._eligibilities()[block][pre, post])
+        return found
 
     def _eligibilities(self) -> dict[str, np.ndarray]:
         """Of the last decision, by block; views of what the next call overwrites."""
@@ -421,6 +443,9 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
     def perturbations(self) -> dict[str, str]:
         return {**super().perturbations(), **self._sound.faults()}
 
+    def at_any_time(self, perturbation: str) -> bool:
+        return perturbation not in self._sound.faults()  # for which another network acts
+
     def perturb(self, name: str, target: str, seed: int = 0) -> None:
         if name in self._sound.faults():
             self._spoil(name, target)
@@ -459,6 +484,10 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
     def _times(self) -> dict[str, np.ndarray]:
         dt, steps = float(self.experiment.network.dt), self.experiment.decision.steps
         return {"dt": np.array(dt), "decision_time": np.array(steps * dt)}
+
+
+def _moments_of(probes: Mapping[str, Probe], name: str) -> tuple[str, ...]:
+    return probes[name].moments if name in probes else ()
 
 
 def _without_drive(decision: Decision) -> Decision:
