@@ -173,7 +173,7 @@ def test_a_leaky_neuron_is_that_of_snntorch():
     with rwta_sim.Agent(short("bptt", "xor", **{"neurons.steps": 15})) as agent:
         system, rng = randomised(agent), np.random.default_rng(1)
         for k, beta in enumerate((0.8, 1.3, 0.5)):  # 1.3 is cut to 1
-            system.learner.actor()[f"mlp_extractor.policy_net.neurons.{k}.beta"][...] = beta
+            system.learner.parameters()[f"mlp_extractor.policy_net.neurons.{k}.beta"][...] = beta
         drives = rng.random((1000, agent.system.encoder.n_inputs), dtype=np.float32)
         with torch.no_grad():
             theirs = system.learner.policy.mlp_extractor.policy_net.spikes(torch.tensor(drives))

@@ -51,7 +51,7 @@ class BPTTSystem(ActorCriticSystem):
 
     def _leaks(self) -> list[float]:
         """Of each layer, cut to [0, 1] as snnTorch does."""
-        return [float(np.clip(a, 0, 1)) for name, a in self.learner.actor().items() if name.endswith("beta")]
+        return [float(np.clip(a, 0, 1)) for name, a in self.learner.parameters().items() if name.endswith("beta")]
 
     def decide(self, features: np.ndarray, greedy: bool, rng: np.random.Generator) -> Session[Choice]:
         yield from ()

@@ -13,24 +13,18 @@ from rwta_sim.agents.dsqn.network import QNetwork, SpikingQNetwork
 from rwta_sim.agents.dsqn.plan import QNetworkPlan
 from rwta_sim.agents.dsqn.replay import replay_need
 from rwta_sim.agents.integrate_and_fire import SpikeRecord
-from rwta_sim.agents.layer_lesions import LAYER_LESIONS, lesion_layers
-from rwta_sim.agents.parameter_noise import Block, layer_blocks
-from rwta_sim.agents.perturbable import PerturbableSystem
+from rwta_sim.agents.layered import LearnedLayers
 from rwta_sim.errors import ConfigError, DivergenceError
-from rwta_sim.loop.encoded_system import EncodedSystem
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
-from rwta_sim.loop.system import Arrays, Choice, Probe
+from rwta_sim.loop.system import Choice, Probe
 from rwta_sim.memory import Need, require
 from rwta_sim.seeding import EpisodeSeeds
 
 __all__ = ["DeepQSystem", "SpikingQSystem"]
 
-#: Biases of lesioned units: one that is silent says nothing here, as does one without connections.
-RESTS = {"lesion": 0.0, "silence": 0.0}
 
-
-class DeepQSystem(EncodedSystem, PerturbableSystem):
+class DeepQSystem(LearnedLayers):
     """See `DQNExperiment`.
 
     Parameters
@@ -55,8 +49,8 @@ class DeepQSystem(EncodedSystem, PerturbableSystem):
     numbers: tuple[str, ...] = ("q",)
     learning_numbers: ClassVar[tuple[str, ...]] = ("epsilon",)
     readouts = ("the highest Q, or by chance any", "the highest Q")
-    lesions: ClassVar = {name: LAYER_LESIONS[name] for name in RESTS}
     units: ClassVar[str] = "relu"
+    learner: QLearner
     batch = 0
 
     def __init__(self, experiment: DQNExperiment, spaces: Spaces, trains: bool) -> None:
@@ -145,21 +139,6 @@ class DeepQSystem(EncodedSystem, PerturbableSystem):
             self.units: list(spec.hidden),
         }
 
-    def state(self) -> dict[str, np.ndarray]:
-        return {**self.learner.parameters(), **{f"encoder.{name}": a for name, a in self.encoder.state().items()}}
-
-    def set_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
-        super().set_state(arrays, name)
-        self.parameters_changed()
-
-    def learning_state(self) -> dict[str, np.ndarray]:
-        return self.learner.state()
-
-    def set_learning_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
-        self.learner.make_room(arrays)
-        super().set_learning_state(arrays, name)
-        self.parameters_changed()
-
     def parameters_changed(self) -> None:
         self.learner.push()
 
@@ -183,12 +162,6 @@ class DeepQSystem(EncodedSystem, PerturbableSystem):
         if probe == "q":
             return self._q.copy()
         return np.concatenate([a.ravel() for a in self._told[:-1]]) if probe == "values" else super().read(probe)
-
-    def free_blocks(self) -> list[Block]:
-        return layer_blocks(*self.learner.layers())
-
-    def lesion(self, name: str, target: str, rng: np.random.Generator) -> None:
-        lesion_layers(*self.learner.layers(), name, target, RESTS, rng)
 
 
 class SpikingQSystem(DeepQSystem):

@@ -8,12 +8,9 @@ import numpy as np
 
 from rwta_sim.agents.ep.experiment import EPExperiment
 from rwta_sim.agents.ep.network import EquilibriumNetwork
-from rwta_sim.agents.layer_lesions import LAYER_LESIONS, lesion_layers
-from rwta_sim.agents.parameter_noise import Block, layer_blocks
-from rwta_sim.agents.perturbable import PerturbableSystem
+from rwta_sim.agents.layered import LayeredSystem, Layers
 from rwta_sim.errors import DivergenceError, EnvironmentFailure, shown
 from rwta_sim.learning.rows import Rows
-from rwta_sim.loop.encoded_system import EncodedSystem
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
 from rwta_sim.loop.system import Arrays, Choice
@@ -21,11 +18,8 @@ from rwta_sim.seeding import EpisodeSeeds, initial_generator
 
 __all__ = ["EPSystem"]
 
-#: Biases of lesioned units: what the layer above says to a silent one, whatever it is, does not lift it above 0.
-RESTS = {"lesion": 0.0, "silence": -1e6}
 
-
-class EPSystem(EncodedSystem, PerturbableSystem):
+class EPSystem(LayeredSystem):
     """See `EPExperiment`. The answer is the output unit with the highest value when the network has settled.
 
     Parameters
@@ -36,7 +30,8 @@ class EPSystem(EncodedSystem, PerturbableSystem):
 
     numbers: tuple[str, ...] = ("moved",)
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate",)
-    lesions: ClassVar = {name: LAYER_LESIONS[name] for name in RESTS}
+    #: What the layer above says to a silent unit, whatever it is, does not lift it above 0.
+    rests: ClassVar = {"lesion": 0.0, "silence": -1e6}
     readouts = ("settled outputs", "settled outputs")
 
     def __init__(self, experiment: EPExperiment, spaces: Spaces) -> None:
@@ -136,8 +131,5 @@ class EPSystem(EncodedSystem, PerturbableSystem):
 
     # -- perturbing ----------------------------------------------------------------------------------
 
-    def free_blocks(self) -> list[Block]:
-        return layer_blocks(self.network.weights, self.network.biases)
-
-    def lesion(self, name: str, target: str, rng: np.random.Generator) -> None:
-        lesion_layers(self.network.weights, self.network.biases, name, target, RESTS, rng)
+    def layers(self) -> Layers:
+        return self.network.weights, self.network.biases

@@ -140,12 +140,12 @@ class PPOLearner:
         found = [m for net in nets for m in net.modules() if isinstance(m, torch.nn.Linear)]
         return [m.weight.detach().numpy() for m in found], [m.bias.detach().numpy() for m in found]
 
-    def actor(self) -> dict[str, np.ndarray]:
+    def parameters(self) -> dict[str, np.ndarray]:
         """Views of what decisions depend on, by name."""
         return {name: a for name, a in self._adam.parameters().items() if name.startswith(_ACTOR)}
 
     def state(self) -> dict[str, np.ndarray]:
-        """What learning depends on beyond the actor."""
+        """What learning depends on beyond `parameters`."""
         critic = {name: a for name, a in self._adam.parameters().items() if not name.startswith(_ACTOR)}
         return {
             **critic,

@@ -9,27 +9,21 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from rwta_sim.agents.integrate_and_fire import SpikeRecord
-from rwta_sim.agents.layer_lesions import LAYER_LESIONS, lesion_layers
-from rwta_sim.agents.parameter_noise import Block, layer_blocks
-from rwta_sim.agents.perturbable import PerturbableSystem
+from rwta_sim.agents.layered import LearnedLayers
 from rwta_sim.agents.ppo.conversion import converted, reach
 from rwta_sim.agents.ppo.experiment import ActorCriticExperiment, PPOExperiment
 from rwta_sim.agents.ppo.learner import PPOLearner
 from rwta_sim.learning.torch_adam import as_tensor
-from rwta_sim.loop.encoded_system import EncodedSystem
 from rwta_sim.loop.policy import policy_entropy
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
-from rwta_sim.loop.system import Arrays, Choice
+from rwta_sim.loop.system import Choice
 from rwta_sim.seeding import EpisodeSeeds
 
 __all__ = ["ActorCriticSystem", "ConvertedSystem", "PPOSystem"]
 
-#: Biases of lesioned units: one that is silent says nothing here, as does one without connections.
-RESTS = {"lesion": 0.0, "silence": 0.0}
 
-
-class ActorCriticSystem(EncodedSystem, PerturbableSystem):
+class ActorCriticSystem(LearnedLayers):
     """What is common to those that learn by PPO: a policy is the softmax of what an actor of layers says of actions.
 
     Parameters
@@ -48,8 +42,8 @@ class ActorCriticSystem(EncodedSystem, PerturbableSystem):
 
     numbers: tuple[str, ...] = ("entropy",)
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate",)
-    lesions: ClassVar = {name: LAYER_LESIONS[name] for name in RESTS}
     units: ClassVar[str] = "relu"
+    learner: PPOLearner
     batch = 0
 
     def __init__(
@@ -114,28 +108,6 @@ class ActorCriticSystem(EncodedSystem, PerturbableSystem):
             self.units: list(self.experiment.hidden),
             "critic": list(self.experiment.critic_hidden),
         }
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {**self.learner.actor(), **{f"encoder.{name}": a for name, a in self.encoder.state().items()}}
-
-    def set_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
-        super().set_state(arrays, name)
-        self.parameters_changed()
-
-    def learning_state(self) -> dict[str, np.ndarray]:
-        return self.learner.state()
-
-    def set_learning_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
-        self.learner.make_room(arrays)
-        super().set_learning_state(arrays, name)
-
-    # -- perturbing ----------------------------------------------------------------------------------
-
-    def free_blocks(self) -> list[Block]:
-        return layer_blocks(*self.learner.layers())
-
-    def lesion(self, name: str, target: str, rng: np.random.Generator) -> None:
-        lesion_layers(*self.learner.layers(), name, target, RESTS, rng)
 
 
 class PPOSystem(ActorCriticSystem):

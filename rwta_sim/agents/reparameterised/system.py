@@ -9,19 +9,17 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from rwta_sim.agents.binary import RESTS
-from rwta_sim.agents.layer_lesions import LAYER_LESIONS, lesion_layers
-from rwta_sim.agents.parameter_noise import Block, layer_blocks
-from rwta_sim.agents.perturbable import PerturbableSystem
+from rwta_sim.agents.layer_lesions import LAYER_LESIONS
+from rwta_sim.agents.layered import LearnedLayers
 from rwta_sim.agents.reparameterised.experiment import ReparameterisedExperiment
 from rwta_sim.agents.reparameterised.learner import Evidence, ReparameterisedLearner
 from rwta_sim.agents.reparameterised.network import BinaryNetwork
 from rwta_sim.engines import make_engine, run_session
 from rwta_sim.learning.critics import CriticInputs
-from rwta_sim.loop.encoded_system import EncodedSystem
 from rwta_sim.loop.policy import policy_entropy
 from rwta_sim.loop.session import Session
 from rwta_sim.loop.spaces import Spaces
-from rwta_sim.loop.system import Arrays, Choice, Probe, System
+from rwta_sim.loop.system import Choice, Probe, System
 from rwta_sim.memory import Need, require
 from rwta_sim.seeding import EpisodeSeeds
 
@@ -30,7 +28,7 @@ __all__ = ["ReparameterisedSystem"]
 Result = TypeVar("Result")
 
 
-class ReparameterisedSystem(EncodedSystem, PerturbableSystem):
+class ReparameterisedSystem(LearnedLayers):
     """See `ReparameterisedExperiment`.
 
     The action is that of the one action neuron that fires: with Gumbel noise a draw from the softmax of the actions'
@@ -56,7 +54,8 @@ class ReparameterisedSystem(EncodedSystem, PerturbableSystem):
 
     numbers: tuple[str, ...] = ("entropy", "spikes")
     learning_numbers: ClassVar[tuple[str, ...]] = ("learning_rate", "temperature")
-    lesions = LAYER_LESIONS
+    rests, lesions = RESTS, LAYER_LESIONS
+    learner: ReparameterisedLearner
     readouts = ("spike, noise on actions", "spike")
 
     def __init__(self, experiment: ReparameterisedExperiment, spaces: Spaces, record: bool = False) -> None:
@@ -136,21 +135,6 @@ class ReparameterisedSystem(EncodedSystem, PerturbableSystem):
             "stochastic_hidden": list(self.experiment.hidden),
         }
 
-    def state(self) -> dict[str, np.ndarray]:
-        encoder = {f"encoder.{name}": a for name, a in self.encoder.state().items()}
-        return {**self.learner.parameters(), **encoder}
-
-    def set_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
-        super().set_state(arrays, name)
-        self.parameters_changed()
-
-    def learning_state(self) -> dict[str, np.ndarray]:
-        return self.learner.state()
-
-    def set_learning_state(self, arrays: Arrays, name: str = "checkpoint") -> None:
-        self.learner.make_room(arrays)
-        super().set_learning_state(arrays, name)
-
     # -- looking -------------------------------------------------------------------------------------
 
     def probes(self) -> dict[str, Probe]:
@@ -162,12 +146,6 @@ class ReparameterisedSystem(EncodedSystem, PerturbableSystem):
 
     def read(self, probe: str) -> np.ndarray:
         return {"spikes": self.network.fired, "logits": self.network.logits}[probe]
-
-    def free_blocks(self) -> list[Block]:
-        return layer_blocks(*self.learner.layers())
-
-    def lesion(self, name: str, target: str, rng: np.random.Generator) -> None:
-        lesion_layers(*self.learner.layers(), name, target, RESTS, rng)
 
     def recorded(self) -> dict[str, np.ndarray]:
         return self.network.recorded()
