@@ -60,14 +60,13 @@ from rwta_sim.lab.sweep import (
     SweepDisplay,
     SweepFolder,
     check,
-    check_cluster,
     estimate,
-    opened,
     points_of,
     sweep,
 )
 from rwta_sim.lab.training import Summary, resume, train
 from rwta_sim.lab.vitals import vital_signs
+from rwta_sim.lab.workers import check_cluster, opened
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class
 from rwta_sim.loop.tree import kinds_first, old_names, options
@@ -115,6 +114,13 @@ def _recorded(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return function
+
+
+_CLUSTER = click.option(
+    "--cluster",
+    metavar="WHERE",
+    help="Let workers play the episodes of each batch; as sweep --cluster. The run is the same, bit for bit.",
+)
 
 
 def _value(text: str) -> Any:
@@ -218,6 +224,7 @@ def cli() -> None:
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings that replace the preset's.")
 @click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
 @_recorded
+@_CLUSTER
 @_JSON
 def train_command(
     task: str,
@@ -232,6 +239,7 @@ def train_command(
     record_nth: int = 1,
     record_every: str | None = None,
     engine: str | None = None,
+    cluster: str | None = None,
     **settings: str | None,
 ) -> None:
     """Train a system on TASK (see `rwta-sim tasks`) from its preset.
@@ -251,7 +259,7 @@ def train_command(
     folder = folder or free_folder(Path("runs"), f"{experiment.task}-seed{experiment.seed}")
     with TrainingDisplay(f"{experiment.task} seed {experiment.seed}", compiles=experiment.compiles) as display:
         wanted = TrainingRecord(probes, record_every, record_nth) if probes else None
-        summary = train(experiment, folder, report=display, record=wanted)
+        summary = train(experiment, folder, report=display, record=wanted, cluster=cluster)
     _finish(summary, figures, as_json, trust=True)  # it was named on this command line, or by a preset
 
 
@@ -259,6 +267,7 @@ def train_command(
 @_RUN
 @click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
 @_recorded
+@_CLUSTER
 @_TRUST
 @_JSON
 def resume_command(
@@ -267,13 +276,14 @@ def resume_command(
     probes: tuple[str, ...],
     record_nth: int,
     record_every: str | None,
+    cluster: str | None,
     trust: bool,
     as_json: bool,
 ) -> None:
     """Continue RUN from its last checkpoint, exactly as if it had not been interrupted."""
     with TrainingDisplay(f"resuming {run}", compiles=RunFolder.open(run).experiment.compiles) as display:
         wanted = TrainingRecord(probes, record_every, record_nth) if probes else None
-        summary = resume(run, report=display, trust=trust, record=wanted)
+        summary = resume(run, report=display, trust=trust, record=wanted, cluster=cluster)
     _finish(summary, figures, as_json, trust)
 
 

@@ -1,6 +1,5 @@
 """Sweeps: many runs from one file, on all cores or a cluster, each in a folder of its own."""
 
-from rwta_sim.lab.sweep.cluster import Cluster, check_cluster, opened
 from rwta_sim.lab.sweep.display import SweepDisplay
 from rwta_sim.lab.sweep.driver import Count, sweep
 from rwta_sim.lab.sweep.estimate import Estimate, estimate
@@ -9,7 +8,6 @@ from rwta_sim.lab.sweep.points import Point, check, points_of
 from rwta_sim.lab.sweep.spec import Sweep
 
 __all__ = [
-    "Cluster",
     "Count",
     "Estimate",
     "Point",
@@ -17,9 +15,7 @@ __all__ = [
     "SweepDisplay",
     "SweepFolder",
     "check",
-    "check_cluster",
     "estimate",
-    "opened",
     "points_of",
     "sweep",
 ]

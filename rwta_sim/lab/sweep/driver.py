@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import queue
-import secrets
 import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
 
 from rwta_sim.errors import RunError
 from rwta_sim.lab.runs import versions
-from rwta_sim.lab.sweep.cluster import Cluster
 from rwta_sim.lab.sweep.folder import SweepFolder
-from rwta_sim.lab.sweep.job import Job, Outcome
+from rwta_sim.lab.sweep.job import Job, Outcome, do
 from rwta_sim.lab.sweep.points import Point
+from rwta_sim.lab.workers import Answer, Cluster, Tasks
 from rwta_sim.native.cache import readable_age
 
-__all__ = ["Count", "sweep"]
+__all__ = ["Count", "outcome_of", "sweep"]
 
-#: Seconds between looks at the cluster, and before a run is tried again that another process had.
-_LOOK, _BUSY = 1.0, 2.0
-#: Seconds for which a run may be had by another process, or the scheduler be silent.
-PATIENCE, SILENCE = 600.0, 30.0
+#: Seconds before a run is tried again that another process had, and for which one may be had by it.
+_BUSY, PATIENCE = 2.0, 600.0
 
 
 @dataclass
@@ -140,10 +135,9 @@ class _Driver:
         report: Callable[[Count], None],
         patience: float,
     ) -> None:
-        self._folder, self._cluster = folder, cluster
+        self._folder, self._cluster, self._tasks = folder, cluster, Tasks[_Try](cluster)
         self._evaluate, self._retries, self._report, self._patience = evaluate, retries, report, patience
         self._began = time.monotonic()
-        self._heard = self._looked = self._began
         self._count = Count(len(points))
         self._left: deque[_Try] = deque()
         for point in points:
@@ -152,25 +146,19 @@ class _Driver:
             else:
                 self._left.append(_Try(point))
         self._later: list[_Try] = []
-        self._running: dict[Any, _Try] = {}
-        self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._session = secrets.token_hex(4)  # other sweeps may use the same scheduler
-        self._submitted = 0
         self._stopping = False
 
     def run(self) -> Count:
-        self._cluster.look()
         with self._interruptible():
             try:
-                while self._running or (not self._stopping and (self._left or self._later)):
+                while len(self._tasks) or (not self._stopping and (self._left or self._later)):
                     self._submit()
                     self._hear()
                     self._look()
                     if self._stopping and not self._cluster.workers:
                         break  # nobody is there to end anything
             except BaseException:
-                self._cluster.request_stop(self._session)
-                self._cluster.cancel(list(self._running))
+                self._tasks.cancel()
                 raise
         self._count.interrupted = self._count.left
         self._tell()
@@ -183,8 +171,7 @@ class _Driver:
         for job in [job for job in self._later if job.not_before <= now]:
             self._later.remove(job)
             self._left.append(job)
-        # A few more than there are workers, so that nobody waits; not a million at once.
-        while self._left and not self._stopping and len(self._running) < 2 * len(self._cluster.workers) + 2:
+        while self._left and not self._stopping and self._tasks.room:
             self._hand_out(self._left.popleft())
 
     def _hand_out(self, one: _Try) -> None:
@@ -195,31 +182,25 @@ class _Driver:
             settings=experiment.model_dump(mode="json"),
             evaluate=self._evaluate,
             versions=versions(*experiment.libraries),
-            session=self._session,
+            session=self._tasks.session,
         )
-        self._submitted += 1
-        key = f"{one.point.name}-{self._session}-{self._submitted}"
-        self._running[self._cluster.submit(job, key, one.avoid, self._done.put)] = one
+        self._tasks.hand_out(do, job, one, one.point.name, one.avoid)
 
     # -- hearing ---------------------------------------------------------------------------------------
 
     def _hear(self) -> None:
-        """Wait for one to be done, for a while, then take all that are."""
-        with suppress(queue.Empty):
-            future = self._done.get(timeout=_LOOK)
-            while True:
-                self._heard_of(future, self._running.pop(future))
-                future = self._done.get_nowait()
+        for one, answer in self._tasks.answers():
+            self._heard_of(answer, one)
 
-    def _heard_of(self, future: Any, one: _Try) -> None:
-        outcome, worker = self._cluster.outcome(future)
+    def _heard_of(self, answer: Answer, one: _Try) -> None:
+        outcome = outcome_of(answer)
         if outcome is None:  # its worker or the scheduler lost it: nobody knows why
             self._left.append(one)
         elif outcome.state == "finished":
             self._count.finished += 1
             self._folder.forgive(one.point)
         elif outcome.state == "failed":
-            self._failed(one, outcome, worker)
+            self._failed(one, outcome, answer.worker)
         elif outcome.state == "fatal":
             raise RunError(
                 f"{one.point.described}, seed {one.point.seed}: {outcome.error} (the sweep ends here; the "
@@ -258,25 +239,14 @@ class _Driver:
     # -- looking ---------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        now = time.monotonic()
-        if now - self._looked < _LOOK:
-            return
-        self._looked = now
-        if self._cluster.look():
-            self._heard = now
-        elif now - self._heard > SILENCE:
-            raise RunError(
-                f"the scheduler at {self._cluster.address} does not answer any more: what is finished is kept, start "
-                "the same command again"
-            )
-        if self._stopping:  # also those that have come since
-            self._cluster.request_stop(self._session)
-        self._cluster.refill()
-        self._tell()
+        if self._tasks.look():
+            if self._stopping:  # also those that have come since
+                self._tasks.stop()
+            self._tell()
 
     def _tell(self) -> None:
         count = self._count
-        count.running, count.workers = len(self._running), len(self._cluster.workers)
+        count.running, count.workers = len(self._tasks), len(self._cluster.workers)
         count.seconds = time.monotonic() - self._began
         self._report(count)
         count.news = ""
@@ -298,5 +268,15 @@ class _Driver:
         if self._stopping:
             raise KeyboardInterrupt
         self._stopping = True
-        self._looked = 0.0  # tell the workers at once
+        self._tasks.hurry()
         self._count.news = "stopping after the episodes in hand; Ctrl-C again stops at once"
+
+
+def outcome_of(answer: Answer) -> Outcome | None:
+    """What came of a run; None for what nobody knows."""
+    if answer.state == "done":
+        outcome: Outcome = answer.value
+        return outcome
+    if answer.state == "lost":
+        return None
+    return Outcome("failed" if answer.state == "killed" else "fatal", answer.error, answer.trace)
