@@ -38,6 +38,7 @@ from rwta_sim.analysis import (
     save_areas,
     save_film,
     save_sweep,
+    save_trials,
     sweep_table,
     write_report,
 )
@@ -60,8 +61,11 @@ from rwta_sim.lab.sweep import (
     SweepDisplay,
     SweepFolder,
     check,
+    check_search,
     estimate,
     points_of,
+    search,
+    study_of,
     sweep,
 )
 from rwta_sim.lab.training import Summary, resume, train
@@ -434,7 +438,10 @@ def sweep_command(
     command again.
     """
     asked = Sweep.read(file)
-    points, folder = points_of(asked), SweepFolder(out or Path("runs") / file.stem)
+    folder = SweepFolder(out or Path("runs") / file.stem)
+    points = points_of(asked)
+    if asked.search is not None:
+        check_search()
     if not table:
         check(points)
         check_cluster(cluster)
@@ -444,19 +451,30 @@ def sweep_command(
     failed = 0
     if not table:
         with opened(cluster) as workers, SweepDisplay(file.stem) as display:
-            count = sweep(points, folder, workers, asked.evaluate, retries, display)
+            if asked.search is None:
+                count = sweep(points, folder, workers, asked.evaluate, retries, display)
+            else:
+                count = search(asked, folder, workers, retries, display)
         click.echo(count.line(), err=True)
         failed = count.failed
         if count.interrupted:
             raise _Interrupted("interrupted: the same command goes on")
-    gathered = sweep_table(points, folder)
+    study = None if asked.search is None else study_of(asked, folder)
+    gathered = sweep_table(points if study is None else study.points(), folder)
     written = save_sweep(gathered, folder, asked.metric)
+    if study is not None:
+        written.append(save_trials(study.rows(), folder))
+    best = None if study is None else study.best()
     if as_json:
-        _print_json({"folder": str(folder.path), "points": gathered.standings, "files": [str(f) for f in written]})
+        content = {"folder": str(folder.path), "points": gathered.standings, "files": [str(f) for f in written]}
+        told = None if best is None else {"value": best[0], "settings": best[1].varied}
+        _print_json(content if study is None else {**content, "best": told})
     else:
         click.echo(f"{folder.path}: " + ", ".join(f"{count} {name}" for name, count in gathered.standings.items()))
         for path in written:
             click.echo(f"  {path}")
+        if best is not None:
+            click.echo(f"best {best[0]:.4g}: " + ", ".join(f"{key} = {value}" for key, value in best[1].varied.items()))
     if failed:
         raise click.ClickException(f"{failed} runs failed: {written[0]} says why; the same command tries them again")
 

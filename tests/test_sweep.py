@@ -299,7 +299,7 @@ def test_ctrl_c_ends_runs_after_their_episodes(tmp_path, cluster, monkeypatch):
         runs = [SweepFolder(tmp_path).run(point) / "metrics.csv" for point in found]
         if any(run.exists() and len(run.read_bytes().splitlines()) > 2 for run in runs):
             os.kill(os.getpid(), signal.SIGINT)
-            monkeypatch.setattr("rwta_sim.lab.sweep.driver._Driver._tell", lambda driver: None)
+            monkeypatch.setattr("rwta_sim.lab.sweep.driver.Driver._tell", lambda driver: None)
 
     count = swept(found, tmp_path, cluster, report=interrupt)
     assert (count.finished, count.failed, count.interrupted) == (0, 0, 5)

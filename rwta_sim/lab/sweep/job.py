@@ -20,7 +20,7 @@ from rwta_sim.lab.evaluation import result as evaluation_result
 from rwta_sim.lab.files import write_file
 from rwta_sim.lab.runs import RunFolder, versions
 from rwta_sim.lab.training import Summary, resume, train
-from rwta_sim.lab.workers.process import ONE, WrongVersions, check_versions, stop_of
+from rwta_sim.lab.workers.process import ONE, WrongVersions, check_versions, forget, stop_of
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class
 
@@ -98,6 +98,7 @@ def do(job: Job) -> Outcome:
         state: State = "fatal" if _hopeless(error) else "failed"
         text = one_line(error) if isinstance(error, RwtaSimError) else f"{type(error).__name__}: {one_line(error)}"
         outcome = Outcome(state, text, traceback.format_exc())
+    forget(job.session)
     return replace(outcome, seconds=time.perf_counter() - began, host=socket.gethostname())
 
 

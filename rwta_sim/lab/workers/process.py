@@ -11,7 +11,7 @@ from rwta_sim.errors import RwtaSimError
 from rwta_sim.lab.runs import versions
 from rwta_sim.loop.experiment import Experiment
 
-__all__ = ["ONE", "WrongVersions", "check_versions", "request_stop", "stop_of", "stopped"]
+__all__ = ["ONE", "WrongVersions", "check_versions", "forget", "request_stop", "stop_of", "stopped"]
 
 #: Brian2 is not for several threads: of a worker that has them, one works.
 ONE = threading.Lock()
@@ -20,13 +20,27 @@ _STOPS: defaultdict[str, threading.Event] = defaultdict(threading.Event)
 
 
 def request_stop(session: str) -> None:
-    """Let a session's job that this process does end after the episode in hand, and its next ones before they begin."""
+    """Let a session's jobs that this process does end after the episode in hand, and its next ones before they begin.
+
+    ``A/B`` is a part of the session A, and may be stopped alone.
+    """
     _STOPS[session].set()
+    for name, stop in list(_STOPS.items()):
+        if name.startswith(f"{session}/"):
+            stop.set()
 
 
 def stop_of(session: str) -> threading.Event:
     """Set once somebody has asked to stop."""
-    return _STOPS[session]
+    stop = _STOPS[session]
+    if stopped(session.partition("/")[0]):
+        stop.set()
+    return stop
+
+
+def forget(session: str) -> None:
+    """A job is done."""
+    _STOPS.pop(session, None)
 
 
 def stopped(session: str) -> bool:

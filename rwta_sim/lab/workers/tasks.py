@@ -45,6 +45,10 @@ class Tasks(Generic[What]):
     def __len__(self) -> int:
         return len(self._running)
 
+    def handed_out(self) -> list[What]:
+        """What is on its way."""
+        return list(self._running.values())
+
     @property
     def room(self) -> bool:
         """Whether to hand out more: a few more than there are workers, so that nobody waits; not a million at once."""
