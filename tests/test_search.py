@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -210,6 +211,23 @@ def test_studies_on_disk(tmp_path):
     path.mkdir()
     with pytest.raises(RunError, match=r"study\.jsonl cannot be read"):
         SweepStudy(sweep, folder)
+
+
+def test_two_searches_on_one_folder_and_a_full_disk(tmp_path, cluster, monkeypatch):
+    folder = SweepFolder(tmp_path)
+    with folder.lock(), pytest.raises(RunError, match="is being filled by another sweep"):
+        search(asked(), folder, cluster)
+
+    def full(number):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(
+            RunError, match=r"cannot write .*study\.jsonl \(No space left on device\): make room, then the"
+        ):
+            search(asked(), folder, cluster)
+    assert search(asked(trials=1), folder, cluster).finished == 1
 
 
 def test_the_command(tmp_path, cluster, monkeypatch):

@@ -195,6 +195,18 @@ def test_runs_that_another_process_trains(tmp_path, cluster, monkeypatch):
     timer.join()
 
 
+def test_locks_that_dead_processes_left(tmp_path, cluster):
+    """Are files that nobody holds, of whatever age: they keep nobody out."""
+    (point,) = points()
+    folder = SweepFolder(tmp_path)
+    stop = threading.Event()
+    rwta_sim.train(point.experiment(), folder.run(point), report=lambda progress: stop.set(), stop=stop)
+    for lock, moment in ((folder.run(point) / ".lock", 2**33), (tmp_path / ".lock", 1)):
+        lock.write_text("12345 elsewhere")
+        os.utime(lock, (moment, moment))
+    assert swept([point], tmp_path, cluster).finished == 1
+
+
 def test_two_sweeps_on_one_folder(tmp_path, cluster):
     with SweepFolder(tmp_path).lock(), pytest.raises(RunError, match="is being filled by another sweep: wait for it"):
         swept(points(), tmp_path, cluster)

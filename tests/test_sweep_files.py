@@ -212,9 +212,9 @@ def test_a_network_of_your_own(tmp_path, monkeypatch):
 
 def test_the_files_of_the_page_are_some():
     text = (Path(__file__).parent.parent / "docs" / "sweeps.md").read_text()
-    first, second, jobs = map(tomllib.loads, re.findall(r"^```toml\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE))
-    grid, drawn = (points_of(Sweep.of(one)) for one in (first, second))
-    assert (len(grid), len(check(grid)), len(drawn)) == (30, 6, 40)
-    check(drawn)
+    *files, jobs = map(tomllib.loads, re.findall(r"^```toml\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE))
+    grid, drawn, searched = (points_of(Sweep.of(one)) for one in files)
+    assert (len(grid), len(check(grid)), len(drawn), len(searched)) == (30, 6, 40, 60)
+    check(drawn + searched)
     arguments = SlurmJobs.model_validate(jobs).arguments()
     assert arguments["cores"] == arguments["processes"] == 4 and "jobs" not in arguments

@@ -19,6 +19,7 @@ from rwta_sim.cli import cli
 from rwta_sim.errors import ConfigError, DivergenceError, EnvironmentFailure, RwtaSimError, WorkersFailed
 from rwta_sim.lab import training
 from rwta_sim.lab.runs import RunFolder
+from rwta_sim.lab.sweep import Sweep, SweepFolder, points_of, sweep
 from rwta_sim.lab.workers import Cluster, process
 from rwta_sim.lab.workers.players import check_workers
 from rwta_sim.loop.activity import ActivityLog
@@ -265,3 +266,18 @@ def test_a_worker_that_dies_in_mid_batch(tmp_path, faulty, one):
     assert 4 <= RunFolder.open(tmp_path / "given up").last().meta["episode"] <= 7
     rwta_sim.resume(tmp_path / "given up", trust=True)
     assert end_of(tmp_path / "given up") == alone
+
+
+def test_a_run_of_a_sweep_that_kills_its_worker(tmp_path, faulty, one):
+    """It has failed, and says so; the same command tries it again."""
+    (tmp_path / "deaths").write_bytes(b"x")
+    one[1].scheduler.allowed_failures = 0
+    settings = faulty.model_dump(mode="json", exclude={"task", "model", "seed"}, exclude_none=True)
+    sweep_of = {"task": "cue", "model": "svpg-lockstep", "evaluate": 0, "settings": settings}
+    points, folder = points_of(Sweep.of(sweep_of)), SweepFolder(tmp_path / "swept")
+    count = sweep(points, folder, one[0], evaluate=0, retries=0)
+    assert (count.failed, count.finished) == (1, 0)
+    assert folder.standing(points[0])[1]["error"].startswith("1 workers died while they ran it (memory? a crash?)")
+    assert sweep(points, folder, one[0], evaluate=0).finished == 1
+    rwta_sim.train(faulty, tmp_path / "alone")
+    assert end_of(folder.run(points[0])) == end_of(tmp_path / "alone")
