@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import signal
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -170,6 +172,14 @@ def test_workers_with_other_versions(tmp_path, two, monkeypatch):
     monkeypatch.undo()
     rwta_sim.resume(tmp_path / "run", cluster=two)
     assert end_of(tmp_path / "run") == trained(TINY.changed(BATCHES), tmp_path / "alone")
+
+
+@pytest.mark.nightly
+def test_opened_twice():
+    """In a process that has not imported Dask before: its settings are there the second time, too."""
+    code = "from rwta_sim.lab.workers import opened\nif __name__ == '__main__':\n    for _ in range(2):\n"
+    code += "        with opened('local:1') as cluster:\n            assert cluster.look()\n"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 class Deserted:

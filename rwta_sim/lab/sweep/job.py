@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import socket
 import threading
 import time
@@ -124,9 +125,11 @@ def _done(job: Job) -> bool:
     if stop.is_set():
         return False
     folder.parent.mkdir(parents=True, exist_ok=True)
+    before = sum(os.times()[:4])
     with warnings.catch_warnings(record=True) as told:
         summary = _trained(folder, experiment, stop)
-    return summary.finished and _evaluated(job, summary, [str(warning.message) for warning in told])
+    spent = round(sum(os.times()[:4]) - before, 1)
+    return summary.finished and _evaluated(job, summary, spent, [str(warning.message) for warning in told])
 
 
 def _trained(folder: Path, experiment: Experiment, stop: threading.Event) -> Summary:
@@ -147,8 +150,8 @@ def _check_same(folder: Path, experiment: Experiment) -> None:
         )
 
 
-def _evaluated(job: Job, summary: Summary, told: list[str]) -> bool:
-    """Evaluate a trained run and say that it is finished, once."""
+def _evaluated(job: Job, summary: Summary, spent: float, told: list[str]) -> bool:
+    """Evaluate a trained run and say that it is finished, once; `spent` are seconds of processors of its training."""
     run = RunFolder.open(job.folder)
     with run.lock():
         if result_of(run.path) is None:
@@ -157,6 +160,7 @@ def _evaluated(job: Job, summary: Summary, told: list[str]) -> bool:
                 with Agent.load(run, trust=True) as agent:
                     scores = evaluation_result(agent.play(job.evaluate))
             numbers = {name: value for name, value in asdict(summary).items() if name not in ("run", "finished")}
+            numbers["cpu_seconds"] = spent
             content = {"name": job.name, "numbers": numbers | scores, "warnings": told, "host": socket.gethostname()}
             content["versions"] = versions(*run.experiment.libraries)
             write_file(run.path / RESULT, json.dumps(content, indent=1, allow_nan=False).encode())

@@ -208,6 +208,7 @@ def opened(text: str) -> Iterator[Cluster]:
     """
     check_cluster(text)
     import dask
+    import distributed  # noqa: F401  (before its settings are changed: else what it brings is gone with these)
 
     with dask.config.set(_CONFIG):
         kind, _, rest = text.partition(":")
