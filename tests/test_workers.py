@@ -278,6 +278,7 @@ def test_a_worker_that_dies_in_mid_batch(tmp_path, faulty, one):
     assert end_of(tmp_path / "given up") == alone
 
 
+@pytest.mark.nightly
 def test_a_run_of_a_sweep_that_kills_its_worker(tmp_path, faulty, one):
     """It has failed, and says so; the same command tries it again."""
     (tmp_path / "deaths").write_bytes(b"x")
