@@ -23,7 +23,7 @@ from rwta_sim.analysis.report import write_report
 from rwta_sim.analysis.robustness import area, curve_of, draw_robustness, plot_robustness, save_areas
 from rwta_sim.analysis.spike_trains import spike_trains
 from rwta_sim.analysis.style import paper_style, save_figure
-from rwta_sim.analysis.sweeps import plot_sweep, save_sweep, sweep_table
+from rwta_sim.analysis.sweeps import plot_sweep, save_sweep, save_trials, sweep_table
 from rwta_sim.analysis.three_factors import plot_reward_contrast, plot_three_factors, three_factors
 from rwta_sim.analysis.tuning import action_tuning, plot_tuning, state_tuning
 from rwta_sim.analysis.weights import plot_weight_evolution, plot_weights, weight_evolution
@@ -78,6 +78,7 @@ __all__ = [
     "save_figure",
     "save_film",
     "save_sweep",
+    "save_trials",
     "spike_trains",
     "state_tuning",
     "sweep_table",

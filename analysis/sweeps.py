@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from rwta_sim.errors import ConfigError, nearest
 from rwta_sim.lab.files import replacing
 from rwta_sim.lab.sweep import Point, SweepFolder
 
-__all__ = ["SweepScore", "SweepTable", "plot_sweep", "save_sweep", "sweep_table"]
+__all__ = ["SweepScore", "SweepTable", "plot_sweep", "save_sweep", "save_trials", "sweep_table"]
 
 #: Metrics of which the first that there is is compared.
 _METRICS = ("success", "accuracy", "mean_return", "best_validation_return")
@@ -160,6 +160,14 @@ def save_sweep(table: SweepTable, folder: SweepFolder, metric: str | None = None
             plot_sweep(figure.subplots(), compared, table.keys)
         written += save_figure(figure, folder.path / "comparison.png")
     return written
+
+
+def save_trials(rows: Iterable[Mapping[str, Any]], folder: SweepFolder) -> Path:
+    """Write trials.csv, a line for each trial of a search, into its folder; raises RunError if it cannot be written."""
+    path, found = folder.path / "trials.csv", list(rows)
+    columns = list(dict.fromkeys(name for row in found for name in row))
+    _write(path, iter([columns, *([row.get(name, "") for name in columns] for row in found)]))
+    return path
 
 
 def _write(path: Path, lines: Iterator[Sequence[Any]]) -> None:

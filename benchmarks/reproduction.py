@@ -3,12 +3,13 @@
     python benchmarks/reproduction.py --runs FOLDER [--rows inverted-pendulum ...] [--seeds 10] [--mnist FOLDER]
     python benchmarks/reproduction.py --runs FOLDER --others
 
-Made like results.py, whose rows these are: every seed of a row is trained and evaluated by the commands a user would
-type. MNIST's own rows need its four IDX files (`--mnist`). Rows that stand in for MNIST take scikit-learn's digits, and
-say nothing of MNIST. `--others` evaluates the pendulum's runs in FOLDER as spikes in other ways: in decisions of 162
-steps with a kernel of 160, in which probabilities and inputs are estimated from four times as many spikes, and in those
-of 42 from cleared traces, without the even firing before q is asked for. Finished runs in reproduction.json are kept;
-delete the file to make all of them again.
+Made of rows like those of results.py: every seed of a row is trained and evaluated by the commands a user would type,
+in processes of their own with one thread; interrupted runs begin anew. MNIST's own rows need its four IDX files
+(`--mnist`). Rows that stand in for MNIST take scikit-learn's digits, and say nothing of MNIST. `--others` evaluates the
+pendulum's runs in FOLDER as spikes in other ways: in decisions of 162 steps with a kernel of 160, in which
+probabilities and inputs are estimated from four times as many spikes, and in those of 42 from cleared traces, without
+the even firing before q is asked for. Finished runs in reproduction.json are kept; delete the file to make all of them
+again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,11 @@ from machine import ONE_THREAD, listed, machine
 os.environ.update(ONE_THREAD)
 
 import numpy as np
+from commands import command
 from filelock import FileLock
-from results import SPIKES, Row, folder_of, one, put, spread
+from results import SPIKES, Row, put, spread, tested
 
-from rwta_sim import Agent, RunFolder
+from rwta_sim import Agent, RunFolder, preset
 from rwta_sim.lab.runs import versions
 
 TABLE = Path(__file__).with_suffix(".json")
@@ -66,6 +69,28 @@ ROWS = {
     "mnist, BMVC": Row("mnist", "accuracy", BMVC, published="0.926 ± 0.001"),
     "mnist, TPAMI": Row("mnist", "accuracy", PUBLISHED),
 }
+
+
+def folder_of(name: str, seed: int, runs: Path) -> Path:
+    """Where the run of a row's seed is."""
+    return runs / f"{name.replace(', ', '-')}-{seed}"
+
+
+def one(name: str, row: Row, seed: int, runs: Path, mnist: str | None) -> dict[str, Any]:
+    """Train and evaluate one seed of a row."""
+    folder = folder_of(name, seed, runs)
+    if folder.exists():  # interrupted: its time would be that of two
+        shutil.rmtree(folder)
+    where = ["--environment.kwargs", kwargs(row, folder=mnist)] if row.task == "mnist" and mnist else []
+    options = ["--seed", str(seed), "--run", str(folder), "--no-figures", *row.train, *where]
+    return {"row": name, "seed": seed, **tested(row, folder, command("train", row.task, *options))}
+
+
+def kwargs(row: Row, **more: str) -> str:
+    """Those of the environment of a row's preset, and more, as TOML."""
+    model = row.train[row.train.index("--model") + 1] if "--model" in row.train else None
+    values = {**preset(row.task, model).environment.kwargs, **more}
+    return "{" + ", ".join(f"{name} = {json.dumps(value)}" for name, value in values.items()) + "}"
 
 
 def load() -> dict[str, Any]:

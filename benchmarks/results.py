@@ -1,22 +1,21 @@
 """The results table: every task's preset with many seeds, evaluated greedily; results.json and results.md.
 
-    python benchmarks/results.py --runs FOLDER [--rows xor parity3 ...] [--seeds 10]
+    python benchmarks/results.py --runs FOLDER [--rows xor parity3 ...] [--seeds 10] [--cluster local:1]
 
-Every row of it is made by the commands a user would type, in processes of their own with one thread:
+What is trained stands in results.toml, a sweep with a point for each row: it is run into FOLDER, one run at a time
+unless --cluster says otherwise, then every run is evaluated in the ways of its row by `rwta-sim evaluate`. Trainings
+are those of `rwta-sim train TASK --seed N` with the options of the row.
 
-    rwta-sim train TASK --seed N --run FOLDER/ROW-N --no-figures [options of the row]
-    rwta-sim evaluate FOLDER/ROW-N
-
-Finished runs in results.json are kept, interrupted ones begin anew; delete the file to make all of it again. Two of
-these may run side by side with different rows.
+Finished runs in results.json are kept, and interrupted ones go on (their seconds are then those since); delete the file
+to evaluate all of FOLDER again, and FOLDER to train all of it. Two of these may run side by side in different folders.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,9 @@ from commands import command
 from filelock import FileLock
 from machine import listed, machine
 
-from rwta_sim import preset
 from rwta_sim.lab.runs import versions
+from rwta_sim.lab.sweep import Point, Sweep, SweepDisplay, SweepFolder, points_of, sweep
+from rwta_sim.lab.workers import opened
 
 HERE = Path(__file__).parent
 TABLE = HERE / "results.json"
@@ -72,90 +72,75 @@ REMEMBERS = {
 REMEMBERS_NOT = {"": ["--episodes", "400"]}
 COMPARES = {**LIVING, "lesion hh": ["--lesion", "hh"]}
 PLAYED = {"": [], "random": ["--random"]}
-#: No hidden circuits: what is drawn from the action circuit is a linear softmax policy of the drive.
-LINEAR = ["--network.hidden_circuits", "0", "--network.blocks", '["sa"]', "--network.weight_sd", "0"]
-LINEAR += ["--critic.kind", "linear", "--critic.gamma", "0.98", "--critic.trace", "0.95", "--critic.rate", "3e-4"]
-LAST_STEP = ["--learning.rule.kind", "last_step"]
-RATE = ["--model", "svpg-rate"]
-DELAY_10 = ["--environment.kwargs", "{delay = 10}"]
-MASKED = ["--network.blocks", '["sh", "ha"]', "--network.symmetric", "false", "--network.random_blocks", '["sh"]']
-DALE = ["--model", "svpg-dale"]
-#: Each decision begins without traces, and with a kernel that is quick enough for one alone.
-MEMORYLESS = [*MASKED, "--decision.clear", "decision"]
-MEMORYLESS += ["--network.kernel.kind", "exponential", "--network.kernel.tau", "30 ms"]
-#: Traces outlive decisions of 10 ms, and hidden neurons hear one another.
-DOOM_MEMORY = ["--decision.clear", "episode", "--network.kernel.kind", "exponential", "--network.kernel.tau", "20 ms"]
-DOOM_MEMORY += ["--network.blocks", '["sh", "hh", "ha"]', "--network.random_blocks", '["sh", "hh"]']
-LOCKSTEP = ["--model", "svpg-lockstep"]
 REACHES = "≥ 0.95; ≤ 8 decisions"
 OPTIMUM = "≥ 1.065 (95 % of the optimum, 1.1207)"
 
-ROWS = {
-    "cue": Row("cue", evaluate=LIVING, asked="20 at the most"),
-    "cartpole": Row("cartpole", evaluate=LIVING, asked="≥ 495"),
-    "cartpole-positions": Row("cartpole-positions", evaluate=COMPARES, asked="above memoryless"),
-    "cartpole-positions, no recurrence": Row("cartpole-positions", train=MASKED, evaluate=PLAIN),
-    "cartpole-positions, memoryless": Row("cartpole-positions", train=MEMORYLESS, evaluate=PLAIN),
-    "inverted-pendulum": Row("inverted-pendulum", evaluate=LIVING, published="199.87 ± 0.27 (rate)", asked="≥ 199"),
-    "mountaincar": Row("mountaincar", evaluate=LIVING, asked="≥ −130"),
-    "acrobot": Row("acrobot", evaluate=LIVING, asked="≥ −105"),
-    "gridworld": Row("gridworld", "mean_discounted_return", evaluate=LIVING, asked=OPTIMUM),
-    "delayed-cue": Row("delayed-cue", "accuracy", evaluate=REMEMBERS, asked="≥ 0.95"),
-    "delayed-cue, 10": Row("delayed-cue", "accuracy", DELAY_10, REMEMBERS, asked="≥ 0.95"),
-    "delayed-cue, no recurrence": Row("delayed-cue", "accuracy", MASKED, REMEMBERS_NOT, asked="chance, 0.5"),
-    "t-maze": Row("t-maze", "accuracy", evaluate=REMEMBERS, asked="≥ 0.95"),
-    "t-maze, no recurrence": Row("t-maze", "accuracy", MASKED, REMEMBERS_NOT, asked="chance, 0.5"),
-    "xor": Row("xor", "accuracy", evaluate=LIVING, asked="≥ 0.99"),
-    "xor, last_step": Row("xor", "accuracy", train=LAST_STEP),
-    "parity3": Row("parity3", "accuracy", evaluate=LIVING, asked="≥ 0.98"),
-    "parity3, last_step": Row("parity3", "accuracy", train=LAST_STEP),
-    "cartpole, dale": Row("cartpole", train=DALE, evaluate=LIVING, asked="≥ 495"),
-    "xor, dale": Row("xor", "accuracy", DALE, LIVING, asked="≥ 0.99"),
-    "digits": Row("digits", "accuracy", evaluate=LIVING, asked="≥ 0.97"),
-    "inverted-pendulum, lockstep": Row(
-        "inverted-pendulum", train=LOCKSTEP, evaluate=BOTH, published="199.87 ± 0.27 (rate)", asked="≥ 199.9"
-    ),
-    "cartpole, lockstep": Row("cartpole", train=LOCKSTEP, asked="≥ 495"),
-    "mountaincar, lockstep": Row("mountaincar", train=LOCKSTEP, asked="≥ −150"),
-    "acrobot, lockstep": Row("acrobot", train=LOCKSTEP),
-    "gridworld, lockstep": Row("gridworld", "mean_discounted_return", train=LOCKSTEP, asked=OPTIMUM),
-    "digits, lockstep": Row("digits", "accuracy", train=LOCKSTEP, evaluate=BOTH, asked="≥ 0.97"),
-    "mnist": Row("mnist", "accuracy", published="0.926 ± 0.001 (rate)"),
-    "doom-health": Row("doom-health", "mean_decisions", evaluate=PLAYED, asked="≥ 524, every seed"),
-    "doom-health-supreme": Row(
-        "doom-health-supreme", "mean_decisions", evaluate=PLAYED, asked="≥ 300", also=("mean_score",)
-    ),
-    "doom-health-supreme, memory": Row(
-        "doom-health-supreme", "mean_decisions", DOOM_MEMORY, asked="above without", also=("mean_score",)
-    ),
-    "doom-health-supreme, linear": Row("doom-health-supreme", "mean_decisions", train=LINEAR, evaluate=PLAIN),
-    "panda-reach": Row("panda-reach", "success", evaluate=LIVING, asked=REACHES, also=("mean_decisions",)),
-    "robot-navigation": Row("robot-navigation", "success", evaluate=LIVING, asked="≥ 0.95", also=("mean_decisions",)),
-    "panda-reach, lockstep": Row("panda-reach", "success", LOCKSTEP, PLAYED, also=("mean_decisions",)),
-    "robot-navigation, lockstep": Row("robot-navigation", "success", LOCKSTEP, PLAYED, also=("mean_decisions",)),
-    "inverted-pendulum, rate": Row(
-        "inverted-pendulum", train=RATE, evaluate=SPIKES, published="199.87 ± 0.27", asked="spikes within 2 %"
-    ),
-    "doom-health, rate": Row("doom-health", "mean_decisions", train=RATE, evaluate=SPIKES),
-    "panda-reach, rate": Row("panda-reach", "success", train=RATE, evaluate=SPIKES, also=("mean_decisions",)),
-    "robot-navigation, rate": Row("robot-navigation", "success", train=RATE, evaluate=SPIKES, also=("mean_decisions",)),
-    "digits, rate": Row("digits", "accuracy", train=RATE, evaluate=SPIKES, asked="spikes within 2 %"),
-}
+SWEEP = Sweep.read(HERE / "results.toml")
+_TRAINED = {point.label: point for point in points_of(SWEEP)}
 
 
-def folder_of(name: str, seed: int, runs: Path) -> Path:
-    """Where the run of a row's seed is."""
-    return runs / f"{name.replace(', ', '-')}-{seed}"
+def _row(name: str, metric: str = "mean_return", **how: Any) -> tuple[str, Row]:
+    """A line for a point of the sweep, by its name."""
+    return name, Row(_TRAINED[name].task, metric, options(_TRAINED[name]), **how)
 
 
-def one(name: str, row: Row, seed: int, runs: Path, mnist: str | None) -> dict[str, Any]:
-    """Train and evaluate one seed of a row."""
-    folder = folder_of(name, seed, runs)
-    if folder.exists():  # interrupted: its time would be that of two
-        shutil.rmtree(folder)
-    where = ["--environment.kwargs", kwargs(row, folder=mnist)] if row.task == "mnist" and mnist else []
-    options = ["--seed", str(seed), "--run", str(folder), "--no-figures", *row.train, *where]
-    return {"row": name, "seed": seed, **tested(row, folder, command("train", row.task, *options))}
+def options(point: Point) -> list[str]:
+    """Of `rwta-sim train`, what a point of the sweep has."""
+    given = ([] if point.model is None else [("model", point.model)]) + list(point.varied.items())
+    return [word for key, value in given for word in (f"--{key}", _toml(value))]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {_toml(inner)}" for name, inner in value.items()) + "}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+ROWS = dict(
+    (
+        _row("cue", evaluate=LIVING, asked="20 at the most"),
+        _row("cartpole", evaluate=LIVING, asked="≥ 495"),
+        _row("cartpole-positions", evaluate=COMPARES, asked="above memoryless"),
+        _row("cartpole-positions, no recurrence", evaluate=PLAIN),
+        _row("cartpole-positions, memoryless", evaluate=PLAIN),
+        _row("inverted-pendulum", evaluate=LIVING, published="199.87 ± 0.27 (rate)", asked="≥ 199"),
+        _row("mountaincar", evaluate=LIVING, asked="≥ −130"),
+        _row("acrobot", evaluate=LIVING, asked="≥ −105"),
+        _row("gridworld", "mean_discounted_return", evaluate=LIVING, asked=OPTIMUM),
+        _row("delayed-cue", "accuracy", evaluate=REMEMBERS, asked="≥ 0.95"),
+        _row("delayed-cue, 10", "accuracy", evaluate=REMEMBERS, asked="≥ 0.95"),
+        _row("delayed-cue, no recurrence", "accuracy", evaluate=REMEMBERS_NOT, asked="chance, 0.5"),
+        _row("t-maze", "accuracy", evaluate=REMEMBERS, asked="≥ 0.95"),
+        _row("t-maze, no recurrence", "accuracy", evaluate=REMEMBERS_NOT, asked="chance, 0.5"),
+        _row("xor", "accuracy", evaluate=LIVING, asked="≥ 0.99"),
+        _row("xor, last_step", "accuracy"),
+        _row("parity3", "accuracy", evaluate=LIVING, asked="≥ 0.98"),
+        _row("parity3, last_step", "accuracy"),
+        _row("cartpole, dale", evaluate=LIVING, asked="≥ 495"),
+        _row("xor, dale", "accuracy", evaluate=LIVING, asked="≥ 0.99"),
+        _row("digits", "accuracy", evaluate=LIVING, asked="≥ 0.97"),
+        _row("inverted-pendulum, lockstep", evaluate=BOTH, published="199.87 ± 0.27 (rate)", asked="≥ 199.9"),
+        _row("cartpole, lockstep", asked="≥ 495"),
+        _row("mountaincar, lockstep", asked="≥ −150"),
+        _row("acrobot, lockstep"),
+        _row("gridworld, lockstep", "mean_discounted_return", asked=OPTIMUM),
+        _row("digits, lockstep", "accuracy", evaluate=BOTH, asked="≥ 0.97"),
+        _row("mnist", "accuracy", published="0.926 ± 0.001 (rate)"),
+        _row("doom-health", "mean_decisions", evaluate=PLAYED, asked="≥ 524, every seed"),
+        _row("doom-health-supreme", "mean_decisions", evaluate=PLAYED, asked="≥ 300", also=("mean_score",)),
+        _row("doom-health-supreme, memory", "mean_decisions", asked="above without", also=("mean_score",)),
+        _row("doom-health-supreme, linear", "mean_decisions", evaluate=PLAIN),
+        _row("panda-reach", "success", evaluate=LIVING, asked=REACHES, also=("mean_decisions",)),
+        _row("robot-navigation", "success", evaluate=LIVING, asked="≥ 0.95", also=("mean_decisions",)),
+        _row("panda-reach, lockstep", "success", evaluate=PLAYED, also=("mean_decisions",)),
+        _row("robot-navigation, lockstep", "success", evaluate=PLAYED, also=("mean_decisions",)),
+        _row("inverted-pendulum, rate", evaluate=SPIKES, published="199.87 ± 0.27", asked="spikes within 2 %"),
+        _row("doom-health, rate", "mean_decisions", evaluate=SPIKES),
+        _row("panda-reach, rate", "success", evaluate=SPIKES, also=("mean_decisions",)),
+        _row("robot-navigation, rate", "success", evaluate=SPIKES, also=("mean_decisions",)),
+        _row("digits, rate", "accuracy", evaluate=SPIKES, asked="spikes within 2 %"),
+    )
+)
 
 
 def tested(row: Row, folder: Path, trained: dict[str, Any]) -> dict[str, Any]:
@@ -170,13 +155,6 @@ def tested(row: Row, folder: Path, trained: dict[str, Any]) -> dict[str, Any]:
             signs |= {name: found[name] for name in ("firing_rates", "circuits")}
     kept = ("episodes", "decisions", "seconds", "cpu_seconds", "decisions_per_second", "engine")
     return {"values": values, "signs": signs, **{key: trained[key] for key in kept}}
-
-
-def kwargs(row: Row, **more: str) -> str:
-    """Those of the environment of a row's preset, and more, as TOML."""
-    model = row.train[row.train.index("--model") + 1] if "--model" in row.train else None
-    values = {**preset(row.task, model).environment.kwargs, **more}
-    return "{" + ", ".join(f"{name} = {json.dumps(value)}" for name, value in values.items()) + "}"
 
 
 def key(label: str, metric: str, row: Row) -> str:
@@ -214,8 +192,9 @@ def markdown(table: dict[str, Any]) -> str:
         f"Machine: {table['machine']}; {table['load']}. Versions: {listed(table['versions'])}.",
         "",
         "Made by `python benchmarks/results.py --runs FOLDER` (for `mnist` with `--mnist FOLDER`, its four IDX files): "
-        "for each seed `rwta-sim train TASK --seed N`, with the options of the row, then `rwta-sim evaluate`, both "
-        "with OMP_NUM_THREADS=1. Evaluated with the weights of the best validation: 100 episodes (`delayed-cue`, "
+        "a sweep, results.toml, which for each seed trains as `rwta-sim train TASK --seed N` does, with the options of "
+        "the row, then `rwta-sim evaluate`, both with OMP_NUM_THREADS=1. Evaluated with the weights of the best "
+        "validation: 100 episodes (`delayed-cue`, "
         "`t-maze`: 400); in classification tasks every test pattern 30 times, 400 decisions at least. Mean ± "
         "standard deviation over seeds. `s` is the wall-clock of the training, `CPU s` its processor time, compilation "
         "included where the cache was cold. "
@@ -339,23 +318,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10, help="seeds FIRST ... N-1")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--runs", type=Path, default=Path("runs/results"), help="where the run folders go")
+    parser.add_argument("--runs", type=Path, default=Path("runs/results"), help="folder of the sweep")
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--mnist", help="folder with MNIST's files; without it the row mnist is left out")
+    parser.add_argument("--cluster", default="local:1", help="as rwta-sim sweep --cluster")
     parser.add_argument("--load", default="one run at a time", help="what else the machine did, for the table")
     parser.add_argument("--readme", action="store_true", help="only put the table of results.json into README.md")
     arguments = parser.parse_args()
     if arguments.readme:
         readme(load())
         return
-    for seed in range(arguments.first, arguments.seeds):
-        for name in arguments.rows:
-            done = {(r["row"], r["seed"]) for r in load()["runs"]}
-            if (name, seed) in done or (name == "mnist" and arguments.mnist is None):
-                continue
-            run = one(name, ROWS[name], seed, arguments.runs, arguments.mnist)
+    wanted = wanted_of(arguments.rows, range(arguments.first, arguments.seeds), arguments.mnist)
+    folder = SweepFolder(arguments.runs)
+    with opened(arguments.cluster) as workers, SweepDisplay("results") as display:
+        count = sweep(wanted, folder, workers, evaluate=0, report=display)
+    for point in wanted:
+        standing, told = folder.standing(point)
+        if standing == "finished":
+            run = {"row": point.label, "seed": point.seed}
+            run |= tested(ROWS[point.label], folder.run(point), told["numbers"])
             add(run, arguments.load)
             print(run, flush=True)
+    if count.left or count.failed:
+        raise SystemExit(f"{count.line()}: the same command goes on")
+
+
+def wanted_of(rows: Sequence[str], seeds: Sequence[int], mnist: str | None) -> list[Point]:
+    """Points of rows that results.json does not have yet; mnist only where its files are."""
+    done = {(run["row"], run["seed"]) for run in load()["runs"]}
+    found = points_of(SWEEP.model_copy(update={"seeds": tuple(seeds)}))
+    found = [point for point in found if point.label in rows and (point.label, point.seed) not in done]
+    files = {"environment.kwargs.folder": mnist}
+    found = [replace(point, common={**point.common, **files}) if point.task == "mnist" else point for point in found]
+    return [point for point in found if point.task != "mnist" or mnist is not None]
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ os.environ.update(ONE_THREAD)  # before NumPy
 
 import rwta_sim
 from rwta_sim.lab.runs import versions
-from rwta_sim.lab.sweep import Point, Sweep, SweepFolder, opened, points_of, sweep
+from rwta_sim.lab.sweep import Point, Sweep, SweepFolder, points_of, sweep
+from rwta_sim.lab.workers import opened
 
 TABLE = Path(__file__).with_suffix(".md")
 EVALUATE = 20

@@ -39,6 +39,7 @@ from rwta_sim.analysis import (
     save_areas,
     save_film,
     save_sweep,
+    save_trials,
     sweep_table,
     write_report,
 )
@@ -61,15 +62,17 @@ from rwta_sim.lab.sweep import (
     SweepDisplay,
     SweepFolder,
     check,
-    check_cluster,
+    check_search,
     estimate,
-    opened,
     points_of,
+    search,
+    study_of,
     sweep,
 )
 from rwta_sim.lab.training import Summary, resume, train
 from rwta_sim.lab.vitals import vital_signs
 from rwta_sim.live.beginning import Beginning
+from rwta_sim.lab.workers import check_cluster, opened
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class
 from rwta_sim.loop.tree import kinds_first, old_names, options
@@ -117,6 +120,13 @@ def _recorded(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return function
+
+
+_CLUSTER = click.option(
+    "--cluster",
+    metavar="WHERE",
+    help="Let workers play the episodes of each batch; as sweep --cluster. The run is the same, bit for bit.",
+)
 
 
 def _value(text: str) -> Any:
@@ -231,6 +241,7 @@ def cli() -> None:
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings that replace the preset's.")
 @click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
 @_recorded
+@_CLUSTER
 @_JSON
 def train_command(
     task: str,
@@ -245,6 +256,7 @@ def train_command(
     record_nth: int = 1,
     record_every: str | None = None,
     engine: str | None = None,
+    cluster: str | None = None,
     **settings: str | None,
 ) -> None:
     """Train a system on TASK (see `rwta-sim tasks`) from its preset.
@@ -257,7 +269,7 @@ def train_command(
     folder = folder or free_folder(Path("runs"), f"{experiment.task}-seed{experiment.seed}")
     with TrainingDisplay(f"{experiment.task} seed {experiment.seed}", compiles=experiment.compiles) as display:
         wanted = TrainingRecord(probes, record_every, record_nth) if probes else None
-        summary = train(experiment, folder, report=display, record=wanted)
+        summary = train(experiment, folder, report=display, record=wanted, cluster=cluster)
     _finish(summary, figures, as_json, trust=True)  # it was named on this command line, or by a preset
 
 
@@ -313,6 +325,7 @@ def live_command(
 @_RUN
 @click.option("--figures/--no-figures", default=True, help="Record an episode and draw figures at the end.")
 @_recorded
+@_CLUSTER
 @_TRUST
 @_JSON
 def resume_command(
@@ -321,13 +334,14 @@ def resume_command(
     probes: tuple[str, ...],
     record_nth: int,
     record_every: str | None,
+    cluster: str | None,
     trust: bool,
     as_json: bool,
 ) -> None:
     """Continue RUN from its last checkpoint, exactly as if it had not been interrupted."""
     with TrainingDisplay(f"resuming {run}", compiles=RunFolder.open(run).experiment.compiles) as display:
         wanted = TrainingRecord(probes, record_every, record_nth) if probes else None
-        summary = resume(run, report=display, trust=trust, record=wanted)
+        summary = resume(run, report=display, trust=trust, record=wanted, cluster=cluster)
     _finish(summary, figures, as_json, trust)
 
 
@@ -478,7 +492,10 @@ def sweep_command(
     command again.
     """
     asked = Sweep.read(file)
-    points, folder = points_of(asked), SweepFolder(out or Path("runs") / file.stem)
+    folder = SweepFolder(out or Path("runs") / file.stem)
+    points = points_of(asked)
+    if asked.search is not None:
+        check_search()
     if not table:
         check(points)
         check_cluster(cluster)
@@ -488,19 +505,30 @@ def sweep_command(
     failed = 0
     if not table:
         with opened(cluster) as workers, SweepDisplay(file.stem) as display:
-            count = sweep(points, folder, workers, asked.evaluate, retries, display)
+            if asked.search is None:
+                count = sweep(points, folder, workers, asked.evaluate, retries, display)
+            else:
+                count = search(asked, folder, workers, retries, display)
         click.echo(count.line(), err=True)
         failed = count.failed
         if count.interrupted:
             raise _Interrupted("interrupted: the same command goes on")
-    gathered = sweep_table(points, folder)
+    study = None if asked.search is None else study_of(asked, folder)
+    gathered = sweep_table(points if study is None else study.points(), folder)
     written = save_sweep(gathered, folder, asked.metric)
+    if study is not None:
+        written.append(save_trials(study.rows(), folder))
+    best = None if study is None else study.best()
     if as_json:
-        _print_json({"folder": str(folder.path), "points": gathered.standings, "files": [str(f) for f in written]})
+        content = {"folder": str(folder.path), "points": gathered.standings, "files": [str(f) for f in written]}
+        told = None if best is None else {"value": best[0], "settings": best[1].varied}
+        _print_json(content if study is None else {**content, "best": told})
     else:
         click.echo(f"{folder.path}: " + ", ".join(f"{count} {name}" for name, count in gathered.standings.items()))
         for path in written:
             click.echo(f"  {path}")
+        if best is not None:
+            click.echo(f"best {best[0]:.4g}: " + ", ".join(f"{key} = {value}" for key, value in best[1].varied.items()))
     if failed:
         raise click.ClickException(f"{failed} runs failed: {written[0]} says why; the same command tries them again")
 

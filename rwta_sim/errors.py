@@ -19,6 +19,7 @@ __all__ = [
     "RunBusy",
     "RunError",
     "RwtaSimError",
+    "WorkersFailed",
     "command",
     "difference",
     "nearest",
@@ -48,6 +49,10 @@ class RunBusy(RunError):
     """Another process is training the run."""
 
 
+class WorkersFailed(RunError):
+    """Workers on a cluster are gone, or cannot do what they are asked for; what came before is kept."""
+
+
 class CheckpointError(RunError):
     """A checkpoint is truncated, altered, of another version or of another network."""
 
@@ -56,10 +61,14 @@ class DivergenceError(RwtaSimError):
     """Weights or values grew without bounds."""
 
     def __init__(self, what: str) -> None:
+        self._what = what
         super().__init__(
             f"learning diverged: {what}. The last checkpoint, if there is one, is from before; "
             "lower learning.rate or critic.rate"
         )
+
+    def __reduce__(self) -> tuple[type[DivergenceError], tuple[str]]:
+        return type(self), (self._what,)  # as from a worker
 
 
 class EnvironmentFailure(RwtaSimError):

@@ -13,7 +13,8 @@ from event_loop import agreement
 from loop_cases import Case
 from loop_table import write_section
 
-from rwta_sim import preset
+from rwta_sim import cli, preset
+from rwta_sim.loop.tree import kinds_first
 
 
 @pytest.mark.parametrize("mode", ["poisson", pytest.param("one_hot", marks=pytest.mark.nightly)])
@@ -86,6 +87,19 @@ def test_rows_of_the_results_have_presets():
     for row in (*results.ROWS.values(), *reproduction.ROWS.values()):
         model = row.train[row.train.index("--model") + 1] if "--model" in row.train else None
         assert preset(row.task, model).task == row.task
+
+
+def test_options_of_the_results_train_what_their_sweep_does():
+    """The command line with a row's options has the experiment of the sweep's point."""
+    points = {point.label: point for point in results.wanted_of(list(results.ROWS), [10**6], "/a b")}
+    assert set(points) == set(results.ROWS)
+    for name, row in results.ROWS.items():
+        pairs = list(zip(row.train[::2], row.train[1::2], strict=True))
+        model = dict(pairs).get("--model")
+        given = {option[2:]: cli._value(text) for option, text in pairs if option != "--model"}
+        if row.task == "mnist":
+            given["environment.kwargs.folder"] = "/a b"
+        assert preset(row.task, model).changed(kinds_first(given)).changed(seed=10**6) == points[name].experiment()
 
 
 def test_reparameterised_table():
@@ -170,4 +184,4 @@ def test_reproduction_table(monkeypatch, tmp_path):
 
 def test_kwargs_of_a_preset_are_kept():
     row = results.Row("mnist", train=["--model", "svpg-bmvc"])
-    assert results.kwargs(row, folder="/a b") == '{right_reward = 0.0, wrong_reward = -1.0, folder = "/a b"}'
+    assert reproduction.kwargs(row, folder="/a b") == '{right_reward = 0.0, wrong_reward = -1.0, folder = "/a b"}'

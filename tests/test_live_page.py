@@ -58,6 +58,7 @@ def test_the_page_in_a_browser(address, tmp_path):
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
         second = chromium.new_page(viewport={"width": 420, "height": 900})
         told, asked = listened(page, second)
+        for one in (page, second):
             one.on("websocket", lambda socket: asked.append(socket.url))
         page.goto(address)
         # It starts, and learns: five of its last ten episodes are longer than the longest of its first five.

@@ -32,8 +32,11 @@ from rwta_sim.analysis import plot_sweep, save_sweep, sweep_table
 from rwta_sim.cli import cli
 from rwta_sim.errors import RunError
 from rwta_sim.lab.files import write_file
-from rwta_sim.lab.sweep import Cluster, Count, Sweep, SweepFolder, estimate, job, opened, points_of, sweep
+from rwta_sim.lab.sweep import Count, Sweep, SweepFolder, estimate, job, points_of, sweep
+from rwta_sim.lab.sweep.driver import outcome_of
 from rwta_sim.lab.sweep.job import RESULT, Job, do, result_of
+from rwta_sim.lab.workers import Cluster, opened, process
+from rwta_sim.lab.workers.cluster import answer_of
 
 distributed = pytest.importorskip("distributed")
 psutil = pytest.importorskip("psutil")
@@ -162,7 +165,7 @@ def test_a_full_disk_ends_the_sweep(tmp_path, cluster, monkeypatch):
 
 def test_a_worker_with_other_versions_ends_the_sweep(tmp_path, cluster, monkeypatch):
     monkeypatch.setattr(
-        job,
+        process,
         "versions",
         lambda *libraries: (
             {"python": "2.7", "numpy": "1.0"} | dict.fromkeys(("rwta-sim", "brian2", "gymnasium", "cython"), "0")
@@ -190,6 +193,18 @@ def test_runs_that_another_process_trains(tmp_path, cluster, monkeypatch):
     timer.start()
     assert swept([point], tmp_path, cluster).finished == 1
     timer.join()
+
+
+def test_locks_that_dead_processes_left(tmp_path, cluster):
+    """Are files that nobody holds, of whatever age: they keep nobody out."""
+    (point,) = points()
+    folder = SweepFolder(tmp_path)
+    stop = threading.Event()
+    rwta_sim.train(point.experiment(), folder.run(point), report=lambda progress: stop.set(), stop=stop)
+    for lock, moment in ((folder.run(point) / ".lock", 2**33), (tmp_path / ".lock", 1)):
+        lock.write_text("12345 elsewhere")
+        os.utime(lock, (moment, moment))
+    assert swept([point], tmp_path, cluster).finished == 1
 
 
 def test_two_sweeps_on_one_folder(tmp_path, cluster):
@@ -225,8 +240,8 @@ def test_a_session_is_stopped_alone(tmp_path):
     (point,) = points()
     experiment = point.experiment()
     mine = Job(point.name, str(tmp_path / "run"), experiment.model_dump(mode="json"), 0, {}, "mine")
-    job.request_stop("other")
-    job.request_stop("mine")
+    process.request_stop("other")
+    process.request_stop("mine")
     assert do(mine).state == "interrupted" and not (tmp_path / "run").exists()
     assert do(Job(point.name, mine.folder, mine.settings, 0, {}, "third")).state == "finished"
     assert result_of(tmp_path / "run")["numbers"]["episodes"] == 6
@@ -246,7 +261,7 @@ class Silent:
     def refill(self):
         pass
 
-    def submit(self, job, key, avoid, done):
+    def submit(self, function, job, key, avoid, done):
         return object()
 
     def request_stop(self, session):
@@ -257,8 +272,8 @@ class Silent:
 
 
 def test_a_scheduler_that_is_lost(tmp_path, monkeypatch):
-    monkeypatch.setattr("rwta_sim.lab.sweep.driver.SILENCE", 0.1)
-    monkeypatch.setattr("rwta_sim.lab.sweep.driver._LOOK", 0.05)
+    monkeypatch.setattr("rwta_sim.lab.workers.tasks.SILENCE", 0.1)
+    monkeypatch.setattr("rwta_sim.lab.workers.tasks.LOOK", 0.05)
     cluster = Silent()
     with pytest.raises(RunError, match=r"scheduler at tcp://gone:1 does not answer any more.*start the same command"):
         swept(points(seeds=9), tmp_path, cluster)
@@ -267,7 +282,7 @@ def test_a_scheduler_that_is_lost(tmp_path, monkeypatch):
         pass
 
 
-def test_what_dask_says_of_a_job(cluster):
+def test_what_dask_says_of_a_job():
     """A run whose workers die again and again has failed; of a lost one nobody knows; what cannot be done anywhere
     ends the sweep."""
     worker = SimpleNamespace(address="tcp://a:1")
@@ -278,12 +293,13 @@ def test_what_dask_says_of_a_job(cluster):
     futures = {
         name: SimpleNamespace(status="error", exception=lambda error=error: error) for name, error in said.items()
     }
-    outcome, where = cluster.outcome(futures["killed"])
-    assert (outcome.state, where) == ("failed", worker.address) and outcome.error.startswith("4 workers died")
-    outcome, where = cluster.outcome(futures["other"])
+    answer = answer_of(futures["killed"])
+    outcome = outcome_of(answer)
+    assert (outcome.state, answer.worker) == ("failed", worker.address) and outcome.error.startswith("4 workers died")
+    outcome = outcome_of(answer_of(futures["other"]))
     assert outcome.state == "fatal" and "No module named 'rwta'" in outcome.error
-    assert cluster.outcome(SimpleNamespace(status="cancelled")) == (None, None)
-    assert cluster.outcome(SimpleNamespace(status="finished", result=lambda: 1 / 0)) == (None, None)
+    for future in (SimpleNamespace(status="cancelled"), SimpleNamespace(status="finished", result=lambda: 1 / 0)):
+        assert answer_of(future) == ("lost", None, "", "", None) and outcome_of(answer_of(future)) is None
 
 
 def test_ctrl_c_ends_runs_after_their_episodes(tmp_path, cluster, monkeypatch):
@@ -295,7 +311,7 @@ def test_ctrl_c_ends_runs_after_their_episodes(tmp_path, cluster, monkeypatch):
         runs = [SweepFolder(tmp_path).run(point) / "metrics.csv" for point in found]
         if any(run.exists() and len(run.read_bytes().splitlines()) > 2 for run in runs):
             os.kill(os.getpid(), signal.SIGINT)
-            monkeypatch.setattr("rwta_sim.lab.sweep.driver._Driver._tell", lambda driver: None)
+            monkeypatch.setattr("rwta_sim.lab.sweep.driver.Driver._tell", lambda driver: None)
 
     count = swept(found, tmp_path, cluster, report=interrupt)
     assert (count.finished, count.failed, count.interrupted) == (0, 0, 5)
@@ -428,7 +444,7 @@ def test_dry_run_and_table(tmp_path, monkeypatch):
 
 
 def test_a_scheduler_that_does_not_answer(tmp_path, monkeypatch):
-    monkeypatch.setattr("rwta_sim.lab.sweep.cluster.ANSWER", 0.5)
+    monkeypatch.setattr("rwta_sim.lab.workers.cluster.ANSWER", 0.5)
     with pytest.raises(RunError, match=r"the scheduler at tcp://127.0.0.1:9 does not answer.*start one with"):
         with opened("tcp://127.0.0.1:9"):
             pass

@@ -16,8 +16,8 @@ import rwta_sim
 from rwta_sim.cli import cli
 from rwta_sim.errors import ConfigError
 from rwta_sim.lab.sweep import Sweep, check, points_of
-from rwta_sim.lab.sweep.cluster import SlurmJobs
 from rwta_sim.lab.sweep.distributions import distribution, generator
+from rwta_sim.lab.workers.cluster import SlurmJobs
 
 
 def points(**tree):
@@ -173,7 +173,7 @@ def test_the_command_starts_nothing_that_is_wrong(tmp_path):
 def test_a_missing_library_is_told_before(tmp_path, monkeypatch):
     file = tmp_path / "fine.toml"
     file.write_text('task = "cue"\n')
-    monkeypatch.setattr("rwta_sim.lab.sweep.cluster.find_spec", lambda name: None)
+    monkeypatch.setattr("rwta_sim.lab.workers.cluster.find_spec", lambda name: None)
     done = CliRunner().invoke(cli, ["sweep", str(file), "--out", str(tmp_path / "out")])
     assert str(done.exception) == "a sweep needs distributed: pip install 'rwta-sim[sweep]'"
     monkeypatch.setattr("rwta_sim.loop.experiment.find_spec", lambda name: None)
@@ -212,9 +212,9 @@ def test_a_network_of_your_own(tmp_path, monkeypatch):
 
 def test_the_files_of_the_page_are_some():
     text = (Path(__file__).parent.parent / "docs" / "sweeps.md").read_text()
-    first, second, jobs = map(tomllib.loads, re.findall(r"^```toml\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE))
-    grid, drawn = (points_of(Sweep.of(one)) for one in (first, second))
-    assert (len(grid), len(check(grid)), len(drawn)) == (30, 6, 40)
-    check(drawn)
+    *files, jobs = map(tomllib.loads, re.findall(r"^```toml\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE))
+    grid, drawn, searched = (points_of(Sweep.of(one)) for one in files)
+    assert (len(grid), len(check(grid)), len(drawn), len(searched)) == (30, 6, 40, 60)
+    check(drawn + searched)
     arguments = SlurmJobs.model_validate(jobs).arguments()
     assert arguments["cores"] == arguments["processes"] == 4 and "jobs" not in arguments

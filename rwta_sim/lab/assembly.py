@@ -10,6 +10,8 @@ from gymnasium.vector import VectorEnv
 
 from rwta_sim.errors import ConfigError
 from rwta_sim.lab.agent import Agent
+from rwta_sim.lab.workers import Cluster
+from rwta_sim.lab.workers.players import OnWorkers, check_workers
 from rwta_sim.loop.environments import Environments, OneEnvironment, check_given, obtain_environment
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.players import OnePlayer, Players
@@ -22,9 +24,12 @@ __all__ = ["assemble"]
 
 
 def assemble(
-    experiment: Experiment, env: Environments | None = None, sampling: Sampling | None = None
+    experiment: Experiment,
+    env: Environments | None = None,
+    sampling: Sampling | None = None,
+    cluster: Cluster | None = None,
 ) -> tuple[Agent, Players]:
-    """The agent of an experiment and who play its episodes: it alone, or side by side with copies of it.
+    """The agent of an experiment and who play its episodes: it alone, side by side with copies of it, or workers.
 
     Parameters
     ----------
@@ -34,13 +39,19 @@ def assemble(
         with a sub-environment for each replica.
     sampling : Sampling, optional
         What the system records within decisions.
+    cluster : Cluster, optional
+        Whose workers play.
 
     Raises
     ------
     ConfigError
-        If the settings do not allow replicas, or `env` does not fit their number.
+        If the settings do not allow replicas or workers, or `env` does not fit them.
     """
     experiment = experiment.resolved()
+    if cluster is not None:
+        check_workers(experiment, env, sampling)
+        agent = Agent(experiment, trains=True)
+        return agent, OnWorkers(agent, cluster)
     if env is not None:
         check_given(env)
     if not experiment.training.side_by_side and not isinstance(env, VectorEnv):

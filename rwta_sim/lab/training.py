@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from rwta_sim.circuit.wiring import WEIGHT_LIMIT, sound
-from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure
+from rwta_sim.errors import CheckpointError, DivergenceError, EnvironmentFailure, WorkersFailed
 from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.assembly import assemble
 from rwta_sim.lab.blas import one_thread
@@ -27,6 +27,8 @@ from rwta_sim.lab.record import TrainingRecord, record_training
 from rwta_sim.lab.runs import Checkpoint, RunFolder, versions
 from rwta_sim.lab.trust import check_modules
 from rwta_sim.lab.vitals import COLLAPSED, Vitals, collapse
+from rwta_sim.lab.workers import Cluster, check_cluster, opened
+from rwta_sim.lab.workers.players import check_workers
 from rwta_sim.loop.environments import Environments, recorded
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.player import Episode
@@ -240,7 +242,7 @@ class Trainer:
         with self.run_folder.lock(), self._interruptible():
             try:
                 self.players.run(self._session())
-            except EnvironmentFailure:
+            except (EnvironmentFailure, WorkersFailed):
                 # In a validation the checkpoint before stays the last one: from there everything happens again
                 # exactly. So does it where environments begin episodes by themselves.
                 if not self._validating and not self.players.whole_batches:
@@ -432,6 +434,7 @@ def train(
     report: Callable[[Progress], None] | None = None,
     record: TrainingRecord | None = None,
     stop: threading.Event | None = None,
+    cluster: Cluster | str | None = None,
 ) -> Summary:
     """Train a new agent into a new run folder.
 
@@ -455,6 +458,9 @@ def train(
         Stream what happens in every n-th episode to ``FOLDER/recordings/training.zarr``; nothing else changes.
     stop : threading.Event, optional
         Set from another thread, it ends the training as Ctrl-C does: after the episode in hand, with a checkpoint.
+    cluster : Cluster or str, optional
+        Whose workers play the episodes of each batch: what `rwta_sim.lab.workers.opened` gives, or the name of one
+        (``"local:4"``, ``"slurm:FILE"``, ``"tcp://host:8786"``). The run is the same, bit for bit.
 
     Raises
     ------
@@ -465,7 +471,7 @@ def train(
     experiment = experiment_named(experiment) if isinstance(experiment, str) else experiment
     RunFolder.check_free(folder)
     experiment.check_libraries()
-    with _assembled(experiment, env, None if record is None else record.sampling()) as (agent, players):
+    with _assembled(experiment, env, None if record is None else record.sampling(), cluster) as (agent, players):
         agent.system.prepare_learning()  # whatever is wrong with the experiment has shown before the folder is made
         if env is not None:
             agent.experiment = agent.experiment.model_copy(
@@ -498,6 +504,7 @@ def resume(
     trust: bool = False,
     record: TrainingRecord | None = None,
     stop: threading.Event | None = None,
+    cluster: Cluster | str | None = None,
 ) -> Summary:
     """Continue a run from its last checkpoint, exactly as if it had not been interrupted.
 
@@ -518,7 +525,7 @@ def resume(
             RuntimeWarning,
             stacklevel=2,
         )
-    with _assembled(run.experiment, env, None if record is None else record.sampling()) as (agent, players):
+    with _assembled(run.experiment, env, None if record is None else record.sampling(), cluster) as (agent, players):
         names = run.experiment.environment
         if env is not None and (given := recorded(names, agent.env)) != names:
             warnings.warn(
@@ -541,12 +548,17 @@ def resume(
 
 @contextmanager
 def _assembled(
-    experiment: Experiment, env: Environments | None, sampling: Sampling | None = None
+    experiment: Experiment, env: Environments | None, sampling: Sampling | None, cluster: Cluster | str | None
 ) -> Iterator[tuple[Agent, Players]]:
-    """The agent and who play, whose environments are closed afterwards unless they were given."""
-    agent, players = assemble(experiment, env, sampling)
-    try:
-        yield agent, players
-    finally:
-        players.close()
-        agent.close()
+    """The agent and who play, whose environments, and workers, are closed afterwards unless they were given."""
+    if cluster is not None:  # before workers are started
+        check_workers(experiment, env, sampling)
+    if isinstance(cluster, str):
+        check_cluster(cluster, "a training on a cluster")
+    with opened(cluster) if isinstance(cluster, str) else nullcontext(cluster) as workers:
+        agent, players = assemble(experiment, env, sampling, workers)
+        try:
+            yield agent, players
+        finally:
+            players.close()
+            agent.close()

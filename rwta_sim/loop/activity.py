@@ -53,7 +53,7 @@ class ActivityLog:
 
     def join(self, other: ActivityLog) -> None:
         """Take over what another one noted."""
-        self._notes += other._notes
+        self._notes += other._notes[: self._most - len(self._notes)]
         self._rates = self._rates + other._rates
         self._decisions += other._decisions
 

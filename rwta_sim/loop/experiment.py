@@ -209,9 +209,13 @@ class Experiment(Settings):
                 found.append(Dial(key, label, value, min(low, value), max(high, value), log=low > 0))
         return tuple(found)
 
-    def check_side_by_side(self, asked: str) -> None:
+    def check_batches(self, asked: str) -> None:
         """Raise ValueError if copies of the system cannot play the episodes of a batch; `asked` begins the message."""
         raise ValueError(f"{asked}: the model {self.model!r} has no batches that copies could play")
+
+    def check_side_by_side(self, asked: str) -> None:
+        """The same, if they are to do so in one process."""
+        self.check_batches(asked)
 
     # -- settings ----------------------------------------------------------------------------------------
 

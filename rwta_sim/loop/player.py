@@ -153,8 +153,14 @@ class Player:
         told = watched.correct, watched.success, watched.score
         return Episode(total, discounted, n, means, actions, rewards, *told, observations=seen)
 
-    def _count(self) -> None:
-        self.decisions += 1
+    def hear_of(self, episode: Episode, notes: ActivityLog | None) -> None:
+        """Count an episode that somebody else has played in its place, and take over the notes of its decisions."""
+        self._count(episode.decisions)
+        if self.activity is not None and notes is not None:
+            self.activity.join(notes)
+
+    def _count(self, decisions: int = 1) -> None:
+        self.decisions += decisions
         if self.first_decision is None:
             self.first_decision = time.perf_counter()
 

@@ -37,6 +37,10 @@ class Transcript:
         self._rng: np.random.Generator | None = None
         self._complete = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The notes without who took them: what goes from one process to another."""
+        return {name: value for name, value in vars(self).items() if name not in ("_system", "_watch")}
+
     def __len__(self) -> int:
         """Decisions noted and not yet told."""
         return len(self._notes)

@@ -131,7 +131,7 @@ class DQNExperiment(Experiment):
             raise EngineError("device = 'cuda': PyTorch finds no GPU here; set device = 'cpu', or 'auto'")
         return "cuda" if there and self.device != "cpu" else "cpu"
 
-    def check_side_by_side(self, asked: str) -> None:
+    def check_batches(self, asked: str) -> None:
         raise ValueError(
             f"{asked}: the model {self.model!r} learns after every learning.every decisions, also within an episode: "
             "leave it out"

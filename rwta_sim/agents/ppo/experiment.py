@@ -64,7 +64,7 @@ class ActorCriticExperiment(Experiment):
     needs: ClassVar[Mapping[str, str]] = {"torch": "PyTorch", "stable_baselines3": "Stable-Baselines3"}
     extra = "rivals"
 
-    def check_side_by_side(self, asked: str) -> None:
+    def check_batches(self, asked: str) -> None:
         raise ValueError(
             f"{asked}: the model {self.model!r} learns after every learning.steps decisions, also within an episode: "
             "leave it out"

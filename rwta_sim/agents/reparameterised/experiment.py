@@ -100,9 +100,12 @@ class ReparameterisedExperiment(ClockedExperiment):
     def n_hidden(self) -> int:
         return sum(self.hidden)
 
-    def check_side_by_side(self, asked: str) -> None:
+    def check_batches(self, asked: str) -> None:
         self.learning.modulation.check_side_by_side(asked)
         self.check_batch(asked, self.learning.batch)
+
+    def check_side_by_side(self, asked: str) -> None:
+        super().check_side_by_side(asked)
         if self.engine.name == "runtime":
             raise ValueError(
                 f"{asked} needs networks that can run in threads, which Brian2's own runtime cannot: set "

@@ -104,9 +104,12 @@ class RWTAExperiment(Experiment):
     def n_hidden(self) -> int:
         return self.network.n_hidden
 
-    def check_side_by_side(self, asked: str) -> None:
+    def check_batches(self, asked: str) -> None:
         self.learning.modulation.check_side_by_side(asked)
         self.check_batch(asked, self.learning.batch)
+
+    def check_side_by_side(self, asked: str) -> None:
+        super().check_side_by_side(asked)
         if self.dynamics == "spiking" and self.engine.name == "runtime":
             raise ValueError(
                 f"{asked} needs networks that can run in threads, which Brian2's own runtime cannot: set "

@@ -267,7 +267,7 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
         self, choice: Choice, reward: float, features: np.ndarray, terminated: bool, rng: np.random.Generator
     ) -> None:
         decision: Decision = choice.evidence
-        if decision.drive is _FORGOTTEN and decision.factors is None:
+        if not decision.drive.size and decision.factors is None:
             decision = self._with_drive(decision)
         assert self.learner is not None  # of `begin_episode`
         if self._time_cost:
@@ -301,9 +301,7 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
 
     def _with_drive(self, decision: Decision) -> Decision:
         drive = self.encoder.drive(self._before)
-        return decision._replace(
-            drive=drive, input_trace=drive if decision.input_trace is _FORGOTTEN else decision.input_trace
-        )
+        return decision._replace(drive=drive, input_trace=decision.input_trace if decision.input_trace.size else drive)
 
     def follow(self, other: System) -> None:
         assert isinstance(other, RWTASystem)  # of the same settings

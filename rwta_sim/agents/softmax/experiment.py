@@ -45,7 +45,7 @@ class SoftmaxExperiment(Experiment):
     needs: ClassVar[Mapping[str, str]] = {"torch": "PyTorch"}
     extra = "torch"
 
-    def check_side_by_side(self, asked: str) -> None:
+    def check_batches(self, asked: str) -> None:
         self.check_batch(asked, self.learning.batch)
 
     def build(self, spaces: Spaces, record: bool = False, trains: bool = False) -> SoftmaxSystem:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rwta_sim.errors import ConfigError, nearest, shown
 from rwta_sim.settings import Settings
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
 
 __all__ = ["Distribution", "distribution", "generator"]
 
@@ -35,7 +39,18 @@ class Distribution(Settings):
         value = self._draw(rng)
         return value if self.unit is None else f"{value!r} {self.unit}"
 
+    def suggest(self, trial: Trial, key: str) -> Any:
+        """The value that a trial of Optuna has for a setting, as `draw` gives one."""
+        value = self._suggest(trial, key)
+        return value if self.unit is None else f"{value!r} {self.unit}"
+
+    def check_searchable(self) -> None:
+        """Raise ValueError if there is nothing to search in."""
+
     def _draw(self, rng: np.random.Generator) -> Any:
+        raise NotImplementedError
+
+    def _suggest(self, trial: Trial, key: str) -> Any:
         raise NotImplementedError
 
 
@@ -59,6 +74,9 @@ class Uniform(_Range):
     def _draw(self, rng: np.random.Generator) -> float:
         return float(rng.uniform(*self.uniform))
 
+    def _suggest(self, trial: Trial, key: str) -> float:
+        return trial.suggest_float(key, *self.uniform)
+
 
 class LogUniform(_Range):
     """Even in the logarithm."""
@@ -77,6 +95,9 @@ class LogUniform(_Range):
         low, high = self.log_uniform
         return float(np.clip(math.exp(rng.uniform(math.log(low), math.log(high))), low, high))
 
+    def _suggest(self, trial: Trial, key: str) -> float:
+        return trial.suggest_float(key, *self.log_uniform, log=True)
+
 
 class Integers(_Range):
     """Whole numbers from the first to the last."""
@@ -86,6 +107,9 @@ class Integers(_Range):
 
     def _draw(self, rng: np.random.Generator) -> int:
         return int(rng.integers(*self.integers, endpoint=True))
+
+    def _suggest(self, trial: Trial, key: str) -> int:
+        return trial.suggest_int(key, *self.integers)
 
 
 class Normal(Distribution):
@@ -104,6 +128,9 @@ class Normal(Distribution):
     def _draw(self, rng: np.random.Generator) -> float:
         return float(rng.normal(*self.normal))
 
+    def check_searchable(self) -> None:
+        raise ValueError("normal has no limits to search between: write uniform or log_uniform")
+
 
 class Choice(Distribution):
     """One of a list."""
@@ -113,6 +140,10 @@ class Choice(Distribution):
 
     def _draw(self, rng: np.random.Generator) -> Any:
         return self.choice[int(rng.integers(len(self.choice)))]
+
+    def _suggest(self, trial: Trial, key: str) -> Any:
+        # As text, as Optuna takes no lists.
+        return json.loads(trial.suggest_categorical(key, [json.dumps(value) for value in self.choice]))
 
 
 _KNOWN = {kind.word: kind for kind in (Uniform, LogUniform, Integers, Normal, Choice)}

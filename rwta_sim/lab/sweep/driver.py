@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import queue
-import secrets
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Literal
 
 from rwta_sim.errors import RunError
 from rwta_sim.lab.runs import versions
-from rwta_sim.lab.sweep.cluster import Cluster
 from rwta_sim.lab.sweep.folder import SweepFolder
-from rwta_sim.lab.sweep.job import Job, Outcome
+from rwta_sim.lab.sweep.job import Job, Outcome, do
 from rwta_sim.lab.sweep.points import Point
+from rwta_sim.lab.workers import Answer, Cluster, Tasks
 from rwta_sim.native.cache import readable_age
 
-__all__ = ["Count", "sweep"]
+__all__ = ["PATIENCE", "Count", "Driver", "outcome_of", "sweep"]
 
-#: Seconds between looks at the cluster, and before a run is tried again that another process had.
-_LOOK, _BUSY = 1.0, 2.0
-#: Seconds for which a run may be had by another process, or the scheduler be silent.
-PATIENCE, SILENCE = 600.0, 30.0
+#: Seconds before a run is tried again that another process had, and for which one may be had by it.
+_BUSY, PATIENCE = 2.0, 600.0
 
 
 @dataclass
@@ -40,7 +36,7 @@ class Count:
         Points.
     skipped : int
         Finished before.
-    finished, failed, interrupted : int
+    finished, failed, interrupted, pruned : int
         By now, in this session.
     running : int
         Handed to the cluster.
@@ -56,6 +52,7 @@ class Count:
     finished: int = 0
     failed: int = 0
     interrupted: int = 0
+    pruned: int = 0
     running: int = 0
     workers: int = 0
     seconds: float = 0.0
@@ -63,11 +60,12 @@ class Count:
 
     @property
     def left(self) -> int:
-        return self.of - self.skipped - self.finished - self.failed
+        return self.of - self.skipped - self.finished - self.failed - self.pruned
 
     def line(self) -> str:
         """All of it, for people."""
         parts = {"finished": self.finished, "finished before": self.skipped, "failed": self.failed}
+        parts["pruned"] = self.pruned
         line = f"{self.of} runs: " + ", ".join(f"{n} {what}" for what, n in parts.items() if n or what == "finished")
         if not self.running:
             return line + (f", {self.left} left" if self.left else "")
@@ -81,13 +79,15 @@ class Count:
 
 @dataclass
 class _Try:
-    """A point on its way: how often it failed, where, and since when another process has it."""
+    """A point on its way: how often it failed, where, since when another process has it, and whether nobody waits for
+    it any more."""
 
     point: Point
     failed: int = 0
     avoid: set[str] = field(default_factory=set)
     busy_since: float | None = None
     not_before: float = 0.0
+    dropped: bool = False
 
 
 def sweep(
@@ -126,10 +126,12 @@ def sweep(
         versions). Whatever is finished is kept.
     """
     with folder.lock():
-        return _Driver(points, folder, cluster, evaluate, retries, report, patience).run()
+        return Driver(points, folder, cluster, evaluate, retries, report, patience).run()
 
 
-class _Driver:
+class Driver:
+    """See `sweep`, whose parameters it has. Who chooses points on the way overrides `more`, `settled` and `looked`."""
+
     def __init__(
         self,
         points: Sequence[Point],
@@ -140,41 +142,62 @@ class _Driver:
         report: Callable[[Count], None],
         patience: float,
     ) -> None:
-        self._folder, self._cluster = folder, cluster
+        self.folder, self._cluster, self.tasks = folder, cluster, Tasks[_Try](cluster)
         self._evaluate, self._retries, self._report, self._patience = evaluate, retries, report, patience
         self._began = time.monotonic()
-        self._heard = self._looked = self._began
-        self._count = Count(len(points))
+        self.count = Count(len(points))
         self._left: deque[_Try] = deque()
-        for point in points:
-            if folder.standing(point)[0] == "finished":
-                self._count.skipped += 1
-            else:
-                self._left.append(_Try(point))
         self._later: list[_Try] = []
-        self._running: dict[Any, _Try] = {}
-        self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._session = secrets.token_hex(4)  # other sweeps may use the same scheduler
-        self._submitted = 0
-        self._stopping = False
+        self.stopping = False
+        for point in points:
+            self.take(point)
+
+    def take(self, point: Point) -> None:
+        """Have it run, unless it is finished."""
+        if self.folder.standing(point)[0] == "finished":
+            self.count.skipped += 1
+            self.settled(point, "finished")
+        else:
+            self._left.append(_Try(point))
+
+    def drop(self, names: Collection[str]) -> None:
+        """Run these points no further."""
+        for one in self.tasks.handed_out():
+            if one.point.name in names:
+                one.dropped = True
+                self._cluster.request_stop(self._session(one.point.name))
+        self._left = deque(one for one in self._left if one.point.name not in names)
+        self._later = [one for one in self._later if one.point.name not in names]
+
+    # -- who chooses points on the way -----------------------------------------------------------------
+
+    def more(self) -> bool:
+        """Take more points, if there are any to be taken now; whether any is left."""
+        return bool(self._left or self._later)
+
+    def settled(self, point: Point, state: Literal["finished", "failed"]) -> None:
+        """A point was run for the last time."""
+
+    def looked(self) -> None:
+        """A second has passed."""
+
+    # --------------------------------------------------------------------------------------------------
 
     def run(self) -> Count:
-        self._cluster.look()
         with self._interruptible():
             try:
-                while self._running or (not self._stopping and (self._left or self._later)):
+                while (not self.stopping and self.more()) or len(self.tasks):
                     self._submit()
                     self._hear()
                     self._look()
-                    if self._stopping and not self._cluster.workers:
+                    if self.stopping and not self._cluster.workers:
                         break  # nobody is there to end anything
             except BaseException:
-                self._cluster.request_stop(self._session)
-                self._cluster.cancel(list(self._running))
+                self.tasks.cancel()
                 raise
-        self._count.interrupted = self._count.left
+        self.count.interrupted = self.count.left
         self._tell()
-        return self._count
+        return self.count
 
     # -- handing out -----------------------------------------------------------------------------------
 
@@ -183,43 +206,42 @@ class _Driver:
         for job in [job for job in self._later if job.not_before <= now]:
             self._later.remove(job)
             self._left.append(job)
-        # A few more than there are workers, so that nobody waits; not a million at once.
-        while self._left and not self._stopping and len(self._running) < 2 * len(self._cluster.workers) + 2:
+        while self._left and not self.stopping and self.tasks.room:
             self._hand_out(self._left.popleft())
 
     def _hand_out(self, one: _Try) -> None:
         experiment = one.point.experiment()
         job = Job(
             name=one.point.name,
-            folder=str(self._folder.run(one.point).absolute()),
+            folder=str(self.folder.run(one.point).absolute()),
             settings=experiment.model_dump(mode="json"),
             evaluate=self._evaluate,
             versions=versions(*experiment.libraries),
-            session=self._session,
+            session=self._session(one.point.name),
         )
-        self._submitted += 1
-        key = f"{one.point.name}-{self._session}-{self._submitted}"
-        self._running[self._cluster.submit(job, key, one.avoid, self._done.put)] = one
+        self.tasks.hand_out(do, job, one, one.point.name, one.avoid)
+
+    def _session(self, name: str) -> str:
+        return f"{self.tasks.session}/{name}"
 
     # -- hearing ---------------------------------------------------------------------------------------
 
     def _hear(self) -> None:
-        """Wait for one to be done, for a while, then take all that are."""
-        with suppress(queue.Empty):
-            future = self._done.get(timeout=_LOOK)
-            while True:
-                self._heard_of(future, self._running.pop(future))
-                future = self._done.get_nowait()
+        for one, answer in self.tasks.answers():
+            self._heard_of(answer, one)
 
-    def _heard_of(self, future: Any, one: _Try) -> None:
-        outcome, worker = self._cluster.outcome(future)
-        if outcome is None:  # its worker or the scheduler lost it: nobody knows why
+    def _heard_of(self, answer: Answer, one: _Try) -> None:
+        outcome = outcome_of(answer)
+        if one.dropped:
+            pass
+        elif outcome is None:  # its worker or the scheduler lost it: nobody knows why
             self._left.append(one)
         elif outcome.state == "finished":
-            self._count.finished += 1
-            self._folder.forgive(one.point)
+            self.count.finished += 1
+            self.folder.forgive(one.point)
+            self.settled(one.point, "finished")
         elif outcome.state == "failed":
-            self._failed(one, outcome, worker)
+            self._failed(one, outcome, answer.worker)
         elif outcome.state == "fatal":
             raise RunError(
                 f"{one.point.described}, seed {one.point.seed}: {outcome.error} (the sweep ends here; the "
@@ -227,7 +249,7 @@ class _Driver:
             )
         elif outcome.state == "busy":
             self._busy(one, outcome)
-        elif not self._stopping:  # interrupted, by whomever
+        elif not self.stopping:  # interrupted, by whomever
             self._left.append(one)
         self._tell()
 
@@ -236,12 +258,13 @@ class _Driver:
         one.avoid |= {worker} if worker else set()
         who = f"{one.point.described}, seed {one.point.seed}"
         if one.failed <= self._retries:
-            self._count.news = f"{who}: {outcome.error}; it is tried again"
+            self.count.news = f"{who}: {outcome.error}; it is tried again"
             self._left.append(one)
         else:
-            self._count.failed += 1
-            self._count.news = f"{who} failed {one.failed} times: {outcome.error}"
-            self._folder.fail(one.point, outcome, one.failed)
+            self.count.failed += 1
+            self.count.news = f"{who} failed {one.failed} times: {outcome.error}"
+            self.folder.fail(one.point, outcome, one.failed)
+            self.settled(one.point, "failed")
 
     def _busy(self, one: _Try, outcome: Outcome) -> None:
         """As when a worker that lost its scheduler still trains it."""
@@ -258,25 +281,15 @@ class _Driver:
     # -- looking ---------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        now = time.monotonic()
-        if now - self._looked < _LOOK:
-            return
-        self._looked = now
-        if self._cluster.look():
-            self._heard = now
-        elif now - self._heard > SILENCE:
-            raise RunError(
-                f"the scheduler at {self._cluster.address} does not answer any more: what is finished is kept, start "
-                "the same command again"
-            )
-        if self._stopping:  # also those that have come since
-            self._cluster.request_stop(self._session)
-        self._cluster.refill()
-        self._tell()
+        if self.tasks.look():
+            if self.stopping:  # also those that have come since
+                self.tasks.stop()
+            self.looked()
+            self._tell()
 
     def _tell(self) -> None:
-        count = self._count
-        count.running, count.workers = len(self._running), len(self._cluster.workers)
+        count = self.count
+        count.running, count.workers = len(self.tasks), len(self._cluster.workers)
         count.seconds = time.monotonic() - self._began
         self._report(count)
         count.news = ""
@@ -295,8 +308,18 @@ class _Driver:
             signal.signal(signal.SIGINT, previous)
 
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
-        if self._stopping:
+        if self.stopping:
             raise KeyboardInterrupt
-        self._stopping = True
-        self._looked = 0.0  # tell the workers at once
-        self._count.news = "stopping after the episodes in hand; Ctrl-C again stops at once"
+        self.stopping = True
+        self.tasks.hurry()
+        self.count.news = "stopping after the episodes in hand; Ctrl-C again stops at once"
+
+
+def outcome_of(answer: Answer) -> Outcome | None:
+    """What came of a run; None for what nobody knows."""
+    if answer.state == "done":
+        outcome: Outcome = answer.value
+        return outcome
+    if answer.state == "lost":
+        return None
+    return Outcome("failed" if answer.state == "killed" else "fatal", answer.error, answer.trace)

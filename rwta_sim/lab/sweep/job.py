@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import socket
 import threading
 import time
 import traceback
 import warnings
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,18 +21,15 @@ from rwta_sim.lab.evaluation import result as evaluation_result
 from rwta_sim.lab.files import write_file
 from rwta_sim.lab.runs import RunFolder, versions
 from rwta_sim.lab.training import Summary, resume, train
+from rwta_sim.lab.workers.process import ONE, WrongVersions, check_versions, forget, stop_of
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class
 
-__all__ = ["RESULT", "Job", "Outcome", "State", "do", "request_stop", "result_of"]
+__all__ = ["RESULT", "Job", "Outcome", "State", "do", "result_of"]
 
 #: File of a finished run that says what came of it.
 RESULT = "result.json"
 _DELETE = "delete it, and the sweep evaluates the run again"
-#: Of sweeps that this process works for: set, it ends the run in hand after its episode, with a checkpoint.
-_STOPS: defaultdict[str, threading.Event] = defaultdict(threading.Event)
-#: Brian2 is not for several threads: of a worker that has them, one works.
-_ONE = threading.Lock()
 
 State = Literal["finished", "interrupted", "busy", "failed", "fatal"]
 
@@ -53,7 +50,7 @@ class Job:
     versions : dict of str to str
         Of who asks. A worker with others is none.
     session : str
-        Of who asks: see `request_stop`.
+        Of who asks: see `rwta_sim.lab.workers.process.request_stop`.
     """
 
     name: str
@@ -87,11 +84,6 @@ class Outcome:
     host: str = ""
 
 
-def request_stop(session: str) -> None:
-    """Let a session's job that this process does end after the episode in hand, and its next ones before they begin."""
-    _STOPS[session].set()
-
-
 def do(job: Job) -> Outcome:
     """Do a job to its end, or, when it is asked to stop, to a checkpoint; whatever goes wrong is an outcome.
 
@@ -99,7 +91,7 @@ def do(job: Job) -> Outcome:
     """
     began = time.perf_counter()
     try:
-        with _ONE:
+        with ONE:
             outcome = Outcome("finished" if _done(job) else "interrupted")
     except RunBusy as error:
         outcome = Outcome("busy", one_line(error))
@@ -107,17 +99,14 @@ def do(job: Job) -> Outcome:
         state: State = "fatal" if _hopeless(error) else "failed"
         text = one_line(error) if isinstance(error, RwtaSimError) else f"{type(error).__name__}: {one_line(error)}"
         outcome = Outcome(state, text, traceback.format_exc())
+    forget(job.session)
     return replace(outcome, seconds=time.perf_counter() - began, host=socket.gethostname())
-
-
-class _WrongVersions(RwtaSimError):
-    """A worker would compute other numbers."""
 
 
 def _hopeless(error: BaseException | None) -> bool:
     """Whether no other run would fare better: a full disk, or a worker with other versions."""
     while error is not None:
-        if isinstance(error, _WrongVersions):
+        if isinstance(error, WrongVersions):
             return True
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             return True
@@ -131,23 +120,16 @@ def _done(job: Job) -> bool:
     if result_of(folder) is not None:
         return True
     experiment = experiment_class(job.settings["model"]).of(job.settings)
-    _check_versions(job, experiment)
-    if _STOPS[job.session].is_set():
+    check_versions(job.versions, experiment, "sweep")
+    stop = stop_of(job.session)
+    if stop.is_set():
         return False
     folder.parent.mkdir(parents=True, exist_ok=True)
+    before = sum(os.times()[:4])
     with warnings.catch_warnings(record=True) as told:
-        summary = _trained(folder, experiment, _STOPS[job.session])
-    return summary.finished and _evaluated(job, summary, [str(warning.message) for warning in told])
-
-
-def _check_versions(job: Job, experiment: Experiment) -> None:
-    mine = versions(*experiment.libraries)
-    wrong = [f"{name} {number}, here {mine[name]}" for name, number in job.versions.items() if mine[name] != number]
-    if wrong:
-        raise _WrongVersions(
-            f"the worker on {socket.gethostname()} has other versions than the sweep (there {'; '.join(wrong)}): "
-            "install the same, as numbers depend on them"
-        )
+        summary = _trained(folder, experiment, stop)
+    spent = round(sum(os.times()[:4]) - before, 1)
+    return summary.finished and _evaluated(job, summary, spent, [str(warning.message) for warning in told])
 
 
 def _trained(folder: Path, experiment: Experiment, stop: threading.Event) -> Summary:
@@ -168,8 +150,8 @@ def _check_same(folder: Path, experiment: Experiment) -> None:
         )
 
 
-def _evaluated(job: Job, summary: Summary, told: list[str]) -> bool:
-    """Evaluate a trained run and say that it is finished, once."""
+def _evaluated(job: Job, summary: Summary, spent: float, told: list[str]) -> bool:
+    """Evaluate a trained run and say that it is finished, once; `spent` are seconds of processors of its training."""
     run = RunFolder.open(job.folder)
     with run.lock():
         if result_of(run.path) is None:
@@ -178,6 +160,7 @@ def _evaluated(job: Job, summary: Summary, told: list[str]) -> bool:
                 with Agent.load(run, trust=True) as agent:
                     scores = evaluation_result(agent.play(job.evaluate))
             numbers = {name: value for name, value in asdict(summary).items() if name not in ("run", "finished")}
+            numbers["cpu_seconds"] = spent
             content = {"name": job.name, "numbers": numbers | scores, "warnings": told, "host": socket.gethostname()}
             content["versions"] = versions(*run.experiment.libraries)
             write_file(run.path / RESULT, json.dumps(content, indent=1, allow_nan=False).encode())

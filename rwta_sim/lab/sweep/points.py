@@ -97,21 +97,24 @@ def _brief(value: Any) -> str:
 def points_of(sweep: Sweep) -> list[Point]:
     """All points, each seed after the other, so that early results are of all settings.
 
+    Of a search, which finds its points on the way, as many that it might find, the same ones once.
+
     Raises
     ------
     ConfigError
         If one has no task, or two are the same.
     """
+    searched, sweep = sweep.search is not None, sweep.drawn
     common = dict(sweep.settings)
     if sweep.budget is not None:
         common["training.decisions"] = sweep.budget
     found = [_point(sweep, common, dict(varied), seed) for seed in sweep.seeds for varied in _combinations(sweep)]
     names: dict[str, Point] = {}
     for point in found:
-        if point.name in names:
+        if point.name in names and not searched:
             raise ConfigError(f"two points are the same run: {point.described}; leave one out")
         names[point.name] = point
-    return found
+    return list(names.values())
 
 
 def _combinations(sweep: Sweep) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from rwta_sim.lab.sweep.distributions import Distribution, distribution
 from rwta_sim.loop.tree import explained, leaves
 from rwta_sim.settings import Name, PositiveInt, Settings
 
-__all__ = ["Sweep"]
+__all__ = ["SearchSpec", "Sweep"]
 
 _Seed = Annotated[int, Field(ge=0, strict=True)]
 Metric = Literal[
@@ -31,6 +31,35 @@ Metric = Literal[
 ]
 #: What a sweep says of a run beside its settings, also in a grid or a list.
 _WHO = ("task", "model")
+
+
+class SearchSpec(Settings):
+    """Settings are not drawn blindly, but suggested by Optuna from what came of the trials before.
+
+    A trial is what all seeds come to with the same settings. Its value is the mean of the metric over seeds.
+    """
+
+    trials: PositiveInt = Field(description="how many settings are tried; may be raised later")
+    sampler: Literal["tpe", "random"] = Field("tpe", description="tree-structured Parzen estimators, or none of it")
+    seed: _Seed = Field(0, description="of what is suggested")
+    metric: Metric = Field("best_validation_return", description="that counts")
+    direction: Literal["maximize", "minimize"] = "maximize"
+    prune: Literal["none", "median", "halving"] = Field(
+        "median",
+        description="end a trial early whose validations are worse than the median of those of others at the same "
+        "time, or that is not among the best third (successive halving)",
+    )
+    startup: Annotated[int, Field(ge=0)] = Field(5, description="trials that have to be complete before one is pruned")
+    warmup: Annotated[int, Field(ge=0)] = Field(0, description="validations of a trial before it may be pruned")
+
+    @model_validator(mode="after")
+    def _same_way(self) -> Self:
+        if self.direction == "minimize" and self.prune != "none":
+            raise ValueError(
+                f"direction = 'minimize' and prune = {self.prune!r}: validations are the better the higher; set prune "
+                "= 'none'"
+            )
+        return self
 
 
 class Sweep(Settings):
@@ -57,6 +86,14 @@ class Sweep(Settings):
     draws: Annotated[int, Field(ge=0)] = Field(0, description="how often the settings of `random` are drawn")
     draws_seed: _Seed = Field(0, description="seed of what is drawn")
     random: dict[str, Distribution] = Field({}, description="distributions of settings")
+    search: SearchSpec | None = Field(None, description="search in the distributions in place of drawing from them")
+
+    @property
+    def drawn(self) -> Sweep:
+        """A sweep without a search: settings drawn at random in place of each of its trials."""
+        if self.search is None:
+            return self
+        return self.model_copy(update={"search": None, "draws": self.search.trials, "draws_seed": self.search.seed})
 
     @classmethod
     def read(cls, path: Path | str) -> Sweep:
@@ -139,7 +176,9 @@ class Sweep(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if bool(self.draws) != bool(self.random):
+        if self.search is not None:
+            self._check_search()
+        elif bool(self.draws) != bool(self.random):
             raise ValueError("draws and [random] belong together: say how often what is drawn")
         tables = {"settings": (self.settings,), "grid": (self.grid,), "point": self.point, "random": (self.random,)}
         for table, entries in tables.items():
@@ -151,6 +190,18 @@ class Sweep(Settings):
                 if self.budget is not None and key in ("training.decisions", "training.episodes"):
                     raise ValueError(f"{table}.{key} and budget: both say how long a run is, leave one out")
         return self
+
+    def _check_search(self) -> None:
+        if self.grid or self.point or self.draws or not self.random:
+            raise ValueError(
+                "[search] tries what it finds in [random], and nothing else: leave grid, point and draws out (a list "
+                "of values is {choice = [...]})"
+            )
+        for key, table in self.random.items():
+            try:
+                table.check_searchable()
+            except ValueError as error:
+                raise ValueError(f"random.{key}: {error}") from None
 
 
 def _below(tree: Mapping[str, Any], ends: Any = lambda table: False, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Where the runs of a sweep are computed: Dask's workers here, in jobs of SLURM, or at any scheduler's address."""
+"""Where runs and episodes are computed: Dask's workers here, in jobs of SLURM, or at any scheduler's address."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
 from rwta_sim.errors import ConfigError, RunError, RwtaSimError, one_line
 from rwta_sim.lab.config import read_toml
-from rwta_sim.lab.sweep.job import Job, Outcome
 from rwta_sim.loop.tree import explained
 from rwta_sim.settings import PositiveInt, Settings
 
-__all__ = ["Cluster", "SlurmJobs", "check_cluster", "opened"]
+__all__ = ["Answer", "Cluster", "SlurmJobs", "answer_of", "check_cluster", "opened"]
 
 _ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss)://.+")
 _EXPECTED = "local, local:4, slurm:FILE, or a scheduler's address such as tcp://host:8786"
@@ -93,13 +92,15 @@ class Cluster:
         self.workers = tuple(told["workers"])
         return bool(self._client.status == "running")
 
-    def submit(self, job: Job, key: str, avoid: set[str], done: Callable[[Any], None]) -> Any:
+    def submit(
+        self, function: Callable[[Any], Any], job: Any, key: str, avoid: set[str], done: Callable[[Any], None]
+    ) -> Any:
         """Hand out a job, if possible to a worker that is not to be avoided; calls `done` with what this returns."""
-        from rwta_sim.lab.sweep.worker import do_here
+        from rwta_sim.lab.workers.plugin import do_here
 
         others = [worker for worker in self.workers if worker not in avoid] if avoid else []
         where: dict[str, Any] = {"workers": others, "allow_other_workers": True} if others else {}
-        future = self._client.submit(do_here, job, key=key, pure=False, **where)
+        future = self._client.submit(do_here, function, job, key=key, pure=False, **where)
         future.add_done_callback(done)
         return future
 
@@ -110,36 +111,59 @@ class Cluster:
 
     def request_stop(self, session: str) -> None:
         """Let all workers that there are end a session's jobs after the episode in hand."""
-        from rwta_sim.lab.sweep.worker import stop_here
+        from rwta_sim.lab.workers.plugin import stop_here
 
         with suppress(OSError):  # of workers that die just now
             self._client.run(stop_here, session, wait=False)
 
-    def outcome(self, future: Any) -> tuple[Outcome | None, str | None]:
-        """What came of a job, and which worker says so; None for what nobody knows, as after a lost worker.
 
-        Never raises for what happened to the job.
-        """
-        from distributed import KilledWorker
+class Answer(NamedTuple):
+    """What came of a task.
 
-        if future.status == "error":
-            error = future.exception()
-            if isinstance(error, KilledWorker):
-                text = f"{error.allowed_failures + 1} workers died while they ran it (memory? a crash?)"
-                return Outcome("failed", text, trace=str(error)), error.last_worker.address
-            text = f"a worker cannot do it ({type(error).__name__}: {one_line(error)}): has it the same packages?"
-            return Outcome("fatal", text), None
-        if future.status != "finished":
-            return None, None
-        try:
-            outcome, worker = future.result()
-        except Exception:  # lost on its way here; who does it again finds it done
-            return None, None
-        return outcome, worker
+    Attributes
+    ----------
+    state : str
+        "done"; "lost": nobody knows, as after a lost connection; "killed": several workers died while they ran it;
+        "impossible": a worker cannot run it, and others will not fare better.
+    value : object
+        What the function returned.
+    error : str
+        One line.
+    trace : str
+        More of it.
+    worker : str or None
+        Who says so.
+    """
+
+    state: Literal["done", "lost", "killed", "impossible"]
+    value: Any = None
+    error: str = ""
+    trace: str = ""
+    worker: str | None = None
 
 
-def check_cluster(text: str) -> None:
-    """Whether `opened` knows what to make of a cluster's name, and has what it needs.
+def answer_of(future: Any) -> Answer:
+    """What came of a task that `Cluster.submit` handed out; never raises for what happened to it."""
+    from distributed import KilledWorker
+
+    if future.status == "error":
+        error = future.exception()
+        if isinstance(error, KilledWorker):
+            text = f"{error.allowed_failures + 1} workers died while they ran it (memory? a crash?)"
+            return Answer("killed", error=text, trace=str(error), worker=error.last_worker.address)
+        text = f"a worker cannot do it ({type(error).__name__}: {one_line(error)}): has it the same packages?"
+        return Answer("impossible", error=text)
+    if future.status != "finished":
+        return Answer("lost")
+    try:
+        value, worker = future.result()
+    except Exception:  # lost on its way here; who does it again may find it done
+        return Answer("lost")
+    return Answer("done", value, worker=worker)
+
+
+def check_cluster(text: str, who: str = "a sweep") -> None:
+    """Whether `opened` knows what to make of a cluster's name, and has what it needs; `who` asks.
 
     Raises
     ------
@@ -160,7 +184,7 @@ def check_cluster(text: str) -> None:
         needed = {"distributed": "distributed"}
     missing = [name for module, name in needed.items() if find_spec(module) is None]
     if missing:
-        raise RwtaSimError(f"a sweep needs {' and '.join(missing)}: pip install 'rwta-sim[sweep]'")
+        raise RwtaSimError(f"{who} needs {' and '.join(missing)}: pip install 'rwta-sim[sweep]'")
 
 
 #: Environments may have processes of their own, which a daemon may not. On a busy machine Python starts slowly.
@@ -169,6 +193,7 @@ _CONFIG = {
     "distributed.logging.distributed": "error",
     "distributed.deploy.lost-worker-timeout": "60s",
     "distributed.comm.timeouts.connect": "120s",
+    "distributed.admin.large-graph-warning-threshold": "1TB",  # weights are what is sent
 }
 
 
@@ -183,6 +208,7 @@ def opened(text: str) -> Iterator[Cluster]:
     """
     check_cluster(text)
     import dask
+    import distributed  # noqa: F401  (before its settings are changed: else what it brings is gone with these)
 
     with dask.config.set(_CONFIG):
         kind, _, rest = text.partition(":")
@@ -201,7 +227,7 @@ def _local(number: str) -> Iterator[Cluster]:
         LocalCluster(**options, host="127.0.0.1", dashboard_address=":0", silence_logs=50) as started,
         Client(started) as client,
     ):
-        from rwta_sim.lab.sweep.worker import NoInterrupts
+        from rwta_sim.lab.workers.plugin import NoInterrupts
 
         client.register_plugin(NoInterrupts())
         yield Cluster(client, lambda: started.scale(workers))  # one that died and did not come back in time

@@ -1,20 +1,22 @@
-"""What Dask's workers do for a sweep. Imports Dask: only where it is used."""
+"""What Dask's workers run. Imports Dask: only where it is used."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-from rwta_sim.lab.sweep.job import Job, Outcome, do, request_stop
+from rwta_sim.lab.workers.process import request_stop
 
 __all__ = ["NoInterrupts", "do_here", "stop_here"]
 
 
-def do_here(job: Job) -> tuple[Outcome, str]:
-    """What came of a job, and the address of the worker that says so."""
-    return do(job), get_worker().address
+def do_here(function: Callable[[Any], Any], job: Any) -> tuple[Any, str]:
+    """What a function makes of a job, and the address of the worker that says so."""
+    return function(job), get_worker().address
 
 
 async def stop_here(session: str) -> None:
@@ -23,7 +25,7 @@ async def stop_here(session: str) -> None:
 
 
 class NoInterrupts(WorkerPlugin):
-    """Ctrl-C in a terminal goes to all its processes; workers are told by the sweep instead."""
+    """Ctrl-C in a terminal goes to all its processes; workers are told by who asks for their work instead."""
 
     name = "rwta_sim-no-interrupts"
 
