@@ -71,8 +71,8 @@ from rwta_sim.lab.sweep import (
 )
 from rwta_sim.lab.training import Summary, resume, train
 from rwta_sim.lab.vitals import vital_signs
-from rwta_sim.live.beginning import Beginning
 from rwta_sim.lab.workers import check_cluster, opened
+from rwta_sim.live.beginning import Beginning
 from rwta_sim.loop.experiment import Experiment
 from rwta_sim.loop.registry import experiment_class
 from rwta_sim.loop.tree import kinds_first, old_names, options

@@ -15,8 +15,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import static_page
-from page_natively import train
 from browsers import browser, listened
+from page_natively import train
 from test_report import Page
 
 import rwta_sim
