@@ -28,7 +28,8 @@ def assemble() -> None:
     shutil.rmtree(SITE, ignore_errors=True)
     shutil.copytree(ROOT / "docs", SITE / "docs", ignore=shutil.ignore_patterns("site", ".ipynb_checkpoints"))
     (SITE / "benchmarks").mkdir()
-    for page in (ROOT / "README.md", *(ROOT / "benchmarks").glob("*.md")):
+    benchmarks = ROOT / "benchmarks"
+    for page in (ROOT / "README.md", *benchmarks.glob("*.md"), *benchmarks.glob("*.toml")):
         shutil.copy2(page, SITE / page.relative_to(ROOT))
     for page in (ROOT / "docs" / "site").glob("*.md"):
         shutil.copy2(page, SITE / page.name)
