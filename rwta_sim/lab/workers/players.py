@@ -148,8 +148,13 @@ class _OnWorkers(Game):
         elif answer.state == "lost":
             self._again.append(numbers)
         else:
-            which = f"{self._purpose.name.lower()} episode {numbers[0] + 1}"
-            which += "" if len(numbers) == 1 else f" to {numbers[-1] + 1}"
+            if answer.state == "killed":  # Dask blames all that a dead worker had, also what it had not begun
+                numbers = tuple(sorted(itertools.chain(numbers, *self._tasks.handed_out())))
+            which = f"{self._purpose.name.lower()} episode"
+            if len(numbers) == 1:
+                which = f"{which} {numbers[0] + 1}"
+            else:
+                which = f"one of {which}s {numbers[0] + 1} to {numbers[-1] + 1}"
             raise WorkersFailed(f"{which}: {answer.error}; what was learned before is kept: resume goes on")
 
     def _look(self) -> None:
