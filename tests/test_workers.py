@@ -184,13 +184,19 @@ def test_opened_twice():
 
 
 class Deserted:
-    """A cluster without workers; its scheduler answers, or does not."""
+    """A cluster without workers; its scheduler answers, or does not. Somebody stops waiting after so many looks."""
 
     address, workers = "tcp://gone:1", ()
 
-    def __init__(self, answers):
-        self.look = lambda: answers
+    def __init__(self, answers, stop=None, looks=0):
+        self._answers, self._stop, self._looks = answers, stop, looks
         self.left = 0
+
+    def look(self):
+        self._looks -= 1
+        if self._stop is not None and self._looks < 0:
+            self._stop.set()
+        return self._answers
 
     def refill(self):
         pass
@@ -218,11 +224,9 @@ def test_without_workers_it_waits_and_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr("rwta_sim.lab.workers.players.PATIENCE", 0.05)
     monkeypatch.setattr("rwta_sim.lab.workers.tasks.LOOK", 0.02)
     stop = threading.Event()
-    timer = threading.Timer(0.5, stop.set)
-    timer.start()
+    cluster = Deserted(answers=True, stop=stop, looks=20)  # a second look is 0.02 s after the first, or later
     with pytest.warns(RuntimeWarning, match="the cluster at tcp://gone:1 has no worker: waiting for one") as told:
-        summary = rwta_sim.train(TINY.changed(BATCHES), tmp_path / "run", cluster=Deserted(answers=True), stop=stop)
-    timer.join()
+        summary = rwta_sim.train(TINY.changed(BATCHES), tmp_path / "run", cluster=cluster, stop=stop)
     assert summary.episodes == 0 and len(told) == 1
 
 
