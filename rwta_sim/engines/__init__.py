@@ -46,6 +46,14 @@ class EngineSpec(Settings):
             )
         return self
 
+    def check_threads(self, asked: str, instead: str = "") -> None:
+        """Raise ValueError if networks cannot run in threads; `asked` begins the message, `instead` ends it."""
+        if self.name == "runtime":
+            raise ValueError(
+                f"{asked} needs networks that can run in threads, which Brian2's own runtime cannot: set "
+                f"engine.name = 'compiled'{instead}"
+            )
+
     def resolved(self) -> EngineSpec:
         """The same with `name` decided for this machine, never "auto"."""
         if self.name != "auto":

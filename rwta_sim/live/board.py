@@ -54,7 +54,8 @@ class Board:
         self._activity: deque[tuple[np.ndarray, int]] = deque(maxlen=_COUNTED)
         self._episodes: deque[dict[str, Any]] = deque(maxlen=_EPISODES)
         self._ended = 0
-        self._messages: list[dict[str, str]] = []
+        self._messages: deque[dict[str, str]] = deque(maxlen=_MESSAGES)
+        self._said = 0
         self._number, self._last, self._shown, self._cleared = 0, -1, 0, 0
         self._circuits: dict[str, list[float]] | None = None
         self._counted = 0.0
@@ -86,6 +87,7 @@ class Board:
         """A message for all pages; `kind` is "note" or "refused"."""
         with self._lock:
             self._messages.append({"kind": kind, "text": text})
+            self._said += 1
 
     def add(self, moment: dict[str, Any], winners: np.ndarray | None, learns: bool) -> None:
         """A decision; `learns`: its modulation will be known."""
@@ -139,7 +141,7 @@ class Board:
         with self._lock:
             now = Cursor(
                 *(self._generation, self._cleared, self._shown, self._stated),
-                *(self._last, self._ended, len(self._messages)),
+                *(self._last, self._ended, self._said),
             )
             if now == seen:
                 return seen, []
@@ -161,12 +163,17 @@ class Board:
             "state": self._state,
             "modulations": list(self._modulations),
             "first": first,
-            "episodes": list(self._episodes)[first - self._ended :] if first < self._ended else [],
-            "messages": self._messages[max(seen.message, len(self._messages) - _MESSAGES) :],
+            "episodes": _last(self._episodes, self._ended - first),
+            "messages": _last(self._messages, self._said - seen.message),
             "circuits": self._circuits,
         }
         decisions = ", ".join(text for number, text in self._decisions if number > seen.decision)
         return f'{json.dumps(facts)[:-1]}, "decisions": [{decisions}]}}'
+
+
+def _last(kept: deque[dict[str, Any]] | deque[dict[str, str]], count: int) -> list[Any]:
+    """So many, or all that are kept."""
+    return list(kept)[-count:] if count > 0 else []
 
 
 def _circuits(seen: Sequence[tuple[np.ndarray, int]]) -> dict[str, list[float]] | None:

@@ -106,11 +106,7 @@ class ReparameterisedExperiment(ClockedExperiment):
 
     def check_side_by_side(self, asked: str) -> None:
         super().check_side_by_side(asked)
-        if self.engine.name == "runtime":
-            raise ValueError(
-                f"{asked} needs networks that can run in threads, which Brian2's own runtime cannot: set "
-                "engine.name = 'compiled'"
-            )
+        self.engine.check_threads(asked)
 
     def build(self, spaces: Spaces, record: bool = False, trains: bool = False) -> ReparameterisedSystem:
         self.check_libraries()

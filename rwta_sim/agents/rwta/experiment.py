@@ -110,11 +110,8 @@ class RWTAExperiment(Experiment):
 
     def check_side_by_side(self, asked: str) -> None:
         super().check_side_by_side(asked)
-        if self.dynamics == "spiking" and self.engine.name == "runtime":
-            raise ValueError(
-                f"{asked} needs networks that can run in threads, which Brian2's own runtime cannot: set "
-                "engine.name = 'compiled', or dynamics = 'rate'"
-            )
+        if self.dynamics == "spiking":
+            self.engine.check_threads(asked, ", or dynamics = 'rate'")
 
     def event_credit(self) -> EventCredit | None:
         """What a network without a time step has to keep for the learning rule; raises as `RuleSettings.on_events`."""
