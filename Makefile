@@ -6,14 +6,17 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: cartpole test nightly neuro lint pictures docs notebooks page clean
+.PHONY: cartpole test coverage nightly neuro lint pictures docs notebooks page clean
 
 cartpole: $(BIN)/.installed  ## train CartPole, evaluate it and draw its figures in runs/cartpole
 	$(BIN)/rwta-sim train cartpole --run runs/cartpole
 	$(BIN)/rwta-sim evaluate runs/cartpole
 
-test: $(BIN)/.installed-dev lint  ## lint, type-check and test, with coverage
-	$(BIN)/python -m pytest -n auto --dist worksteal --durations 20 --cov --cov-report=term:skip-covered --cov-fail-under=90
+test: $(BIN)/.installed-dev lint  ## lint, type-check and test
+	$(BIN)/python -m pytest -n auto --dist worksteal --durations 20
+
+coverage: $(BIN)/.installed-dev  ## the tests once more, slower, with what they cover: at least 90 %
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: $(BIN)/.installed-dev
 	$(BIN)/ruff check .
@@ -24,7 +27,7 @@ neuro: $(BIN)/.installed-dev  ## what other tools make of our files: Pynapple, n
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,neuro]' pynapple nwbinspector playwright
 	$(BIN)/python -m pytest -n 0 -rs -m 'nightly or not nightly' tests/test_export.py tests/test_report.py tests/test_page.py tests/test_live_page.py
 
-nightly: neuro  ## what takes hours: random networks, kills, full disks, shared and damaged runs
+nightly: neuro coverage  ## what takes hours: coverage, random networks, kills, full disks, shared and damaged runs
 	$(BIN)/python -m pytest -n auto -m nightly
 	RWTA_SIM_NETWORKS=500 $(BIN)/python -m pytest -n auto tests/test_differential.py
 	$(BIN)/python benchmarks/kill_resume.py --operations --kills 1000
