@@ -63,6 +63,14 @@ def _numpy_target() -> Iterator[None]:
     brian2.prefs.codegen.target = saved
 
 
+@pytest.fixture
+def few_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it does not matter how good an agent is, a validation shows every pattern once, not 30 times: of XOR, 4
+    decisions in place of 400."""
+    monkeypatch.setattr("rwta_sim.lab.evaluation._DECISIONS", 1)
+    monkeypatch.setattr("rwta_sim.lab.evaluation._EACH", 1)
+
+
 def poisson_spec(**changes: Any) -> NetworkSpec:
     return NetworkSpec(**{"firing": "poisson", "rho_hat": 100 * Hz, "kernel": Exponential(tau=5 * ms), **changes})
 

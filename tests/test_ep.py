@@ -79,6 +79,7 @@ def test_it_goes_down_the_gradient(sign):
             assert np.abs(slope).max() > 1e-3
 
 
+@pytest.mark.usefixtures("few_patterns")
 def test_digits_are_learned(tmp_path):
     """4,000 presentations of digits, by chance 0.1; 398 answers, standard error 0.025."""
     pytest.importorskip("sklearn")
@@ -93,6 +94,7 @@ def end_of(folder):
     return {n: a.tobytes() for n, a in run.last().arrays.items()}, run.metrics_path.read_bytes()
 
 
+@pytest.mark.usefixtures("few_patterns")
 def test_resumed_bit_for_bit(tmp_path):
     """In the midst of a batch."""
 
@@ -107,6 +109,7 @@ def test_resumed_bit_for_bit(tmp_path):
     assert end_of(tmp_path / "whole") == end_of(tmp_path / "parts")
 
 
+@pytest.mark.usefixtures("few_patterns")
 def test_rewards_teach_nothing(tmp_path):
     """Whatever they are, the weights are the same."""
     ends = []

@@ -22,7 +22,10 @@ from rwta_sim.seeding import episode_seeds
 RUNS = Path(__file__).parent / "data" / "runs"
 NAMES = ["cue-spiking", "cue-rate", "xor"]
 # Of other software than here, perhaps.
-pytestmark = pytest.mark.filterwarnings("ignore:.*was started with other versions:RuntimeWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*was started with other versions:RuntimeWarning"),
+    pytest.mark.usefixtures("few_patterns"),
+]
 
 
 @pytest.fixture(params=NAMES)

@@ -21,6 +21,7 @@ from rwta_sim.errors import CheckpointError, ConfigError, EnvironmentFailure, Ru
 from rwta_sim.lab.runs import RunFolder
 from rwta_sim.loop import registry
 
+pytestmark = pytest.mark.usefixtures("few_patterns")
 RATE = {
     "dynamics": "rate",
     "learning.rule.kind": "mean_field",

@@ -202,6 +202,8 @@ def test_where_blas_does_not_listen_it_is_said(monkeypatch):
 
 TRAINING = """
 import sys, rwta_sim
+from rwta_sim.lab import evaluation
+evaluation._DECISIONS = evaluation._EACH = 1  # every pattern is shown once in a validation
 experiment = rwta_sim.preset("digits", "svpg-lockstep").changed({
     "dynamics": "rate", "learning.rule.kind": "mean_field", "training.episodes": 60, "training.validate_every": 30})
 rwta_sim.train(experiment, sys.argv[1])
