@@ -1,4 +1,4 @@
-"""The command line, in a process of its own as a user runs it, and its errors."""
+"""The command line, as a user runs it and, where that shows no more, in this process; and its errors."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import sys
 import warnings
 
 import pytest
+from click.testing import CliRunner
 
 from rwta_sim import cli, tasks
+from rwta_sim.errors import RunError
 
 NUMPY = ("--engine.target", "numpy")
 WINDOW = ("train", "xor", "--learning.rule.kind", "score_function", "--learning.rule.window")
@@ -24,6 +26,13 @@ def rwta_sim(*arguments, cwd=None):
         cwd=cwd,
         env={**os.environ, "COLUMNS": "200"},
     )
+
+
+def said(*arguments):
+    """What a command prints in this process, which has imported already what takes a new one seconds."""
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(cli.cli, [*map(str, arguments)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -66,37 +75,35 @@ def test_evaluate(run):
     assert (result["task"], result["engine"], result["seed"], result["episodes"]) == ("cue", "runtime", 5, 7)
     assert len(result["returns"]) == 7
     assert result["mean_return"] == pytest.approx(sum(result["returns"]) / 7) and result["mean_return"] > 15
-    assert rwta_sim("evaluate", folder, "--episodes", 7, "--seed", 5, "--json").stdout == done.stdout
-    assert "mean return" in rwta_sim("evaluate", folder, "--episodes", 2).stdout
+    assert said("evaluate", folder, "--episodes", 7, "--seed", 5, "--json") == done.stdout
+    assert "mean return" in said("evaluate", folder, "--episodes", 2)
 
 
 def test_evaluate_shows_every_test_pattern(tmp_path):
-    options = ("--episodes", 16, "--learning.control", "off", "--no-figures", "--run", tmp_path / "xor", *NUMPY)
-    assert rwta_sim("train", "xor", "--model", "svpg-lockstep", *options).returncode == 0
-    done = rwta_sim("evaluate", tmp_path / "xor", "--json")
-    result = json.loads(done.stdout)
+    said("train", "xor", "--model", "linear", "--episodes", 16, "--no-figures", "--run", tmp_path / "xor")
+    result = json.loads(said("evaluate", tmp_path / "xor", "--json"))
     assert result["episodes"] == 400 and result["gamma"] == 1.0  # each of the four a hundred times
     assert result["accuracy"] == result["mean_return"] == result["mean_discounted_return"]
     assert result["interval"] == pytest.approx(1.96 * result["sd_return"] / 20)
-    text = rwta_sim("evaluate", tmp_path / "xor", "--episodes", 8).stdout
+    text = said("evaluate", tmp_path / "xor", "--episodes", 8)
     assert "accuracy" in text and "over 8 episodes" in text
 
 
 def test_resume_of_a_finished_run_is_harmless(run):
     folder, summary, _ = run
     before = (folder / "summary.json").read_text()
-    done = rwta_sim("resume", folder, "--json", "--no-figures")
-    again = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    done = said("resume", folder, "--json", "--no-figures")
+    again = json.loads(done, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert again["episodes"] == summary["episodes"] and again["decisions_per_second"] is None
     assert (folder / "summary.json").read_text() == before
 
 
 def test_figures_again(run):
-    done = rwta_sim("figures", run[0])
-    assert len(done.stdout.splitlines()) == 5
+    assert len(said("figures", run[0]).splitlines()) == 5
 
 
-def test_default_folder_and_options(tmp_path):
+def test_default_folder_and_options(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text('seed = 7\n[network.kernel]\nkind = "rectangular"\nduration = "3 ms"\n')
     line = (
         "train",
@@ -111,8 +118,8 @@ def test_default_folder_and_options(tmp_path):
         *NUMPY,
     )
     line += ("--learning.rate", "0.5")
-    assert "cue-seed7: 1 episodes" in rwta_sim(*line, cwd=tmp_path).stdout
-    assert "cue-seed7-2: 1 episodes" in rwta_sim(*line, cwd=tmp_path).stdout
+    assert "cue-seed7: 1 episodes" in said(*line)
+    assert "cue-seed7-2: 1 episodes" in said(*line)
     config = (tmp_path / "runs" / "cue-seed7" / "config.toml").read_text()
     assert 'duration = "3 ms"' in config and "rate = 0.5" in config and "[versions]" in config
 
@@ -173,15 +180,15 @@ def test_a_process_ends_with_one_line(tmp_path):
 
 
 def test_run_folder_in_the_way(run):
-    done = rwta_sim("train", "cue", "--run", run[0], *NUMPY)
-    assert done.returncode == 1 and "exists already" in done.stderr
+    with pytest.raises(RunError, match="exists already"):
+        said("train", "cue", "--run", run[0], *NUMPY)
 
 
 def test_tasks_and_help():
-    listed = json.loads(rwta_sim("tasks", "--json").stdout)["tasks"]
+    listed = json.loads(said("tasks", "--json"))["tasks"]
     assert {t["task"] for t in listed} == {p.task for p in tasks()}
-    assert "cartpole" in rwta_sim("tasks").stdout
-    help_text = rwta_sim("train", "--help").stdout
+    assert "cartpole" in said("tasks")
+    help_text = said("train", "--help")
     for option in ("--seed", "--episodes", "--model", "--engine", "--run", "--network.kernel.tau", "time constant"):
         assert option in help_text
 
