@@ -177,7 +177,7 @@ def test_outcome_changes_what_is_learned_in_the_gridworld(tmp_path):
     ends = []
     for slips in ((), ("outcome",)):
         changes = {"learning.credit": "agreement", "learning.published_code": slips, "training.episodes": 3}
-        changes["environment.kwargs"] = {"width": 3, "height": 3, "veer": 0.3}
+        changes["environment.kwargs"] = {"width": 3, "height": 3, "veer": 0.3, "max_episode_steps": 30}
         rwta_sim.train(coagents("gridworld", **changes), tmp_path / str(slips))
         ends.append(rwta_sim.RunFolder.open(tmp_path / str(slips)).last().arrays["weight.inputs"])
     assert not np.array_equal(*ends)
