@@ -339,7 +339,7 @@ def results(engine: Any, build: Callable[[], Example], chunks: list[int]) -> dic
 @pytest.mark.parametrize(
     ("build", "target", "steps"),
     [
-        (cuba, "numpy", 500),
+        pytest.param(cuba, "numpy", 500, marks=pytest.mark.nightly),
         (stdp, "numpy", 3000),
         pytest.param(jeffress, "numpy", 1500, marks=pytest.mark.nightly),
         pytest.param(changing_input, "numpy", 450, marks=pytest.mark.nightly),
