@@ -23,6 +23,7 @@ from rwta_sim.seeding import Purpose, episode_seeds
 NUMPY = {"engine.name": "runtime", "engine.target": "numpy"}
 ENGINES = [pytest.param({"engine.name": "compiled"}, id="compiled"), pytest.param(NUMPY, id="numpy")]
 SMALL = {"network.actors": 3, "network.hidden": 4, "training.episodes": 12, "training.validate_every": 6}
+SMALL["training.validation_episodes"] = 2
 
 
 def coagents(task="cartpole", **changes):

@@ -65,11 +65,14 @@ class Circuits:
         return np.array(seen)
 
 
-# In NumPy, the other kind is compared by day in test_competition.py.
-@pytest.mark.parametrize("firing", ["one_hot", pytest.param("poisson", marks=pytest.mark.nightly)])
-def test_same_numbers_as_the_runtime_engine(firing):
+# Cython compiles for a minute; by day test_engines.py compares it with NumPy, and test_competition.py the other kind.
+@pytest.mark.parametrize(
+    ("firing", "target"),
+    [("one_hot", "numpy"), *(pytest.param(firing, "cython", marks=pytest.mark.nightly) for firing in SPECS)],
+)
+def test_same_numbers_as_the_runtime_engine(firing, target):
     """The same seed gives the same spikes, and values that agree to rounding."""
-    compiled, runtime = Circuits(firing), Circuits(firing, RuntimeEngine("cython"))
+    compiled, runtime = Circuits(firing), Circuits(firing, RuntimeEngine(target))
     one, other = compiled.each_step(60), runtime.each_step(60)
     np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
     for name in ("input_spikes", "neuron_spikes"):
@@ -176,10 +179,11 @@ def test_any_brian2_network(target):
         np.testing.assert_array_equal(one, other)
 
 
-def test_training_is_the_same_on_both_engines(tmp_path):
+@pytest.mark.parametrize("target", ["numpy", pytest.param("cython", marks=pytest.mark.nightly)])
+def test_training_is_the_same_on_both_engines(tmp_path, target):
     experiment = rwta_sim.preset("cue", "svpg-lockstep").changed({"training.episodes": 6, "training.validate_every": 3})
-    for name in ("runtime", "compiled"):
-        rwta_sim.train(experiment.changed({"engine.name": name}), tmp_path / name)
+    for name, changes in (("runtime", {"engine.target": target}), ("compiled", {})):
+        rwta_sim.train(experiment.changed({"engine.name": name, **changes}), tmp_path / name)
     runtime, compiled = (RunFolder.open(tmp_path / name).metrics() for name in ("runtime", "compiled"))
     for name, column in runtime.items():
         np.testing.assert_allclose(compiled[name], column, rtol=1e-9, err_msg=name)

@@ -17,7 +17,7 @@ from rwta_sim.circuit.kernels import DoubleExponential, Exponential, Rectangular
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.circuit.spec import NetworkSpec
 from rwta_sim.circuit.wiring import Wiring
-from rwta_sim.engines import CompiledEngine
+from rwta_sim.engines import CompiledEngine, RuntimeEngine
 from rwta_sim.errors import ConfigError
 from rwta_sim.lab.agent import Agent
 from rwta_sim.lab.recording import record_episode
@@ -452,8 +452,9 @@ def test_the_same_seed_the_same_run(living, tmp_path):
             np.testing.assert_array_equal(array, arrays[name], err_msg=name)
 
 
-def test_evaluated_on_another_engine(living, tmp_path):
-    """What was learned on one engine acts on the other, and on the mean field."""
+def test_evaluated_on_another_engine(living, tmp_path, monkeypatch):
+    """What was learned on one engine acts on the other, in NumPy, and on the mean field."""
+    monkeypatch.setattr("rwta_sim.engines.RuntimeEngine", lambda target: RuntimeEngine("numpy"))
     rwta_sim.train(living.changed({"training.target": None}), tmp_path / "run")
     for options in ([], ["--engine", "runtime"], ["--dynamics", "rate"]):
         result = CliRunner().invoke(cli.cli, ["evaluate", str(tmp_path / "run"), "--episodes", "5", "--json", *options])

@@ -112,6 +112,7 @@ def test_xor_needs_the_score_function(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_patterns")
 def test_digits_are_learned_from_rewards(tmp_path):
     """4,000 digits, a chance of 0.1: 398 answers, standard error 0.02 at 0.8."""
     pytest.importorskip("sklearn")
@@ -120,6 +121,7 @@ def test_digits_are_learned_from_rewards(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_patterns")
 @pytest.mark.parametrize("model", ["coagents", "reparameterised", "reparameterised-concrete"])
 def test_digits_are_learned_by_stochastic_neurons(model, tmp_path):
     """Less than a sixth of the schedules, a chance of 0.1: 398 answers, standard error 0.025 at 0.6."""

@@ -94,7 +94,8 @@ def test_the_update_is_the_gradient_of_the_clipped_objective():
 def test_xor_is_learned(changes, tmp_path):
     """Which no policy without hidden neurons learns: .75 at the most. 400 decisions of spikes, so .95 is above that
     with z = 9."""
-    experiment = rwta_sim.preset("xor", "reparameterised").changed({"training.episodes": 3200, **changes})
+    schedule = {"training.episodes": 3200, "training.validate_every": 1600}
+    experiment = rwta_sim.preset("xor", "reparameterised").changed({**schedule, **changes})
     rwta_sim.train(experiment, tmp_path / "run")
     assert np.mean([e.total for e in rwta_sim.Agent.load(tmp_path / "run").play()]) > 0.95
 
@@ -137,6 +138,7 @@ def test_gain_scales_the_first_weights_onto_hidden_neurons():
         np.testing.assert_allclose(found[1][name], (8 if hidden else 1) * a)
 
 
+@pytest.mark.usefixtures("few_patterns")
 def test_rates_and_temperature_are_annealed(tmp_path):
     changes = {"concrete.temperature": 2.0, "concrete.final_temperature": 0.25, "learning.rate": 0.1}
     rwta_sim.train(short(**changes), tmp_path / "run")
@@ -307,6 +309,7 @@ def test_weights_that_are_no_numbers():
             agent.play(1)
 
 
+@pytest.mark.usefixtures("few_patterns")
 def test_a_checkpoint_of_another_system(tmp_path):
     """A ReLU network of the same sizes is another system; so is one of other sizes."""
     relu = rwta_sim.preset("xor", "relu").changed(

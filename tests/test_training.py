@@ -78,6 +78,7 @@ def test_same_seed_same_run(cue, tmp_path):
     assert end_of(one) != end_of(other)
 
 
+@pytest.mark.usefixtures("few_patterns")
 @pytest.mark.parametrize("apply", ["factors", pytest.param("synapses", marks=pytest.mark.nightly)])
 def test_resume_in_the_middle_of_a_batch(tmp_path, apply):
     """Batches of four, stopped after 22 or 23 episodes: what waits for its update is in the checkpoint."""
@@ -145,6 +146,14 @@ def test_a_budget_of_decisions(cue, tmp_path):
     assert (run.last().meta["decisions"], run.last().meta["validations"]) == (300, cue.training.validation_episodes)
     assert rwta_sim.resume(run.path).finished and end_of(RunFolder.open(run.path)) == end_of(run)
 
+    def interrupt(progress):
+        if progress.episode == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    experiment = cue.changed({**limits, "training.episodes": 2, **WHOLE})
+    assert not rwta_sim.train(experiment, tmp_path / "parts", report=interrupt).finished
+    assert rwta_sim.resume(tmp_path / "parts").finished and end_of(RunFolder.open(tmp_path / "parts")) == end_of(run)
+
 
 @pytest.mark.parametrize("budget", [None, 290])
 def test_the_display_counts_what_the_training_is_counted_in(cue, tmp_path, capsys, budget):
@@ -174,10 +183,16 @@ def test_a_notebook_shows_a_training_as_one_output(cue, tmp_path, capsys, monkey
     assert "<th" in summary._repr_html_() and "True" in summary._repr_html_()
 
 
-@pytest.mark.parametrize("length", [{"training.episodes": 60}, {"training.decisions": 1190}], ids=lambda x: min(x))
+# By day a budget of decisions is stopped and resumed in `test_a_budget_of_decisions`.
+@pytest.mark.parametrize(
+    "length",
+    [{"training.episodes": 60}, pytest.param({"training.decisions": 290}, marks=pytest.mark.nightly)],
+    ids=lambda x: min(x),
+)
 def test_kill_at_any_moment(cue, tmp_path, length):
     """SIGKILL at two moments; benchmarks/kill_resume.py does it a thousand times."""
-    experiment = cue.changed({**length, "training.checkpoint_every": 3, **WHOLE})
+    few = {"environment.kwargs": {"trials": 5}, "training.validation_episodes": 2}
+    experiment = cue.changed({**length, **few, "training.checkpoint_every": 3, **WHOLE})
     rwta_sim.train(experiment, tmp_path / "whole")
     config = (tmp_path / "whole" / "config.toml").read_text()
     command = [sys.executable, "-m", "rwta_sim", "train", "cue", "--config", str(tmp_path / "c.toml"), "--no-figures"]
