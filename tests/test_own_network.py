@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import rwta_sim
 from rwta_sim import RunFolder
 from rwta_sim.agents.brian2 import Brian2Experiment, BuilderSpec
+from rwta_sim.cli import cli
 from rwta_sim.errors import ConfigError, RunError, RwtaSimError
 from rwta_sim.lab.config import to_toml
 from rwta_sim.lab.recording import record_episode
@@ -295,6 +297,11 @@ def command(folder, *arguments, path=True):
     return subprocess.run(line, capture_output=True, text=True, cwd=folder, env=environment, timeout=120)
 
 
+def here(*arguments):
+    """What a command prints in this process."""
+    return CliRunner().invoke(cli, [*map(str, arguments)], catch_exceptions=False).stdout
+
+
 def test_consent_and_the_command_line(folder):
     """A run names the function's module: like an environment's, it is imported where it is installed, or trusted."""
     run = folder / "run"
@@ -302,13 +309,16 @@ def test_consent_and_the_command_line(folder):
     made = command(folder, "train", "mine", "--model", "brian2", "--config", "mine.toml", "--run", run, "--json")
     assert json.loads(made.stdout)["finished"], made.stderr
     assert (run / "figures" / "learning_curve.png").is_file()
-    for name in ("evaluate", "resume", "watch"):
-        refused = command(folder, name, run)
-        assert refused.returncode == 1 and "would import the module 'small_network'" in refused.stderr
-    assert json.loads(command(folder, "evaluate", run, "--trust", "--json", "--episodes", 2).stdout)["mean_return"] == 4
-    assert json.loads(command(folder, "resume", run, "--trust", "--json").stdout)["finished"]
+    refused = command(folder, "evaluate", run)
+    assert refused.returncode == 1 and "would import the module 'small_network'" in refused.stderr
+    for name in ("resume", "watch"):
+        with pytest.raises(RunError, match="would import the module 'small_network'"):
+            here(name, run)
     with pytest.raises(RunError, match="would import the module 'small_network'"):
         rwta_sim.Agent.load(run)
+    # What was imported with consent is imported: here, nothing is refused any more.
+    assert json.loads(here("evaluate", run, "--trust", "--json", "--episodes", 2))["mean_return"] == 4
+    assert json.loads(here("resume", run, "--trust", "--json", "--no-figures"))["finished"]
     assert rwta_sim.Agent.load(run, trust=True).play(1)[0].total == 4
 
 
