@@ -145,6 +145,14 @@ def test_a_budget_of_decisions(cue, tmp_path):
     assert (run.last().meta["decisions"], run.last().meta["validations"]) == (300, cue.training.validation_episodes)
     assert rwta_sim.resume(run.path).finished and end_of(RunFolder.open(run.path)) == end_of(run)
 
+    def interrupt(progress):
+        if progress.episode == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    experiment = cue.changed({**limits, "training.episodes": 2, **WHOLE})
+    assert not rwta_sim.train(experiment, tmp_path / "parts", report=interrupt).finished
+    assert rwta_sim.resume(tmp_path / "parts").finished and end_of(RunFolder.open(tmp_path / "parts")) == end_of(run)
+
 
 @pytest.mark.parametrize("budget", [None, 290])
 def test_the_display_counts_what_the_training_is_counted_in(cue, tmp_path, capsys, budget):
