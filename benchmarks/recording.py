@@ -186,7 +186,7 @@ def rendered(table: dict[str, dict[str, Any]]) -> str:
 def speed_lines(engine: str, rounds: int) -> list[str]:
     lines = []
     # On the runtime engine an episode begins with Brian2 making code ready, which takes longer than these.
-    for world, told in [*WORLDS.items()][: 1 if engine == "runtime" else 2]:
+    for world, told in WORLDS.items():
         found = apart("--speeds", engine, "--world", world, "--rounds", str(rounds))
         for way, rates in found.items():
             span = f"{min(rates):,.0f}–{max(rates):,.0f}"

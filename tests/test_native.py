@@ -10,9 +10,9 @@ from rwta_sim.agents.rwta.spiking import SpikingActor
 from rwta_sim.circuit import arrays as arrays_module
 from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.kernels import Exponential
-from rwta_sim.circuit.network import RWTANetwork
+from rwta_sim.circuit.network import RWTANetwork, Sampled
 from rwta_sim.circuit.spec import NetworkSpec
-from rwta_sim.engines import CompiledEngine, run_session
+from rwta_sim.engines import CompiledEngine, RuntimeEngine, run_session
 from rwta_sim.learning import Learner, LearningSpec, ascent
 from rwta_sim.learning.critics import Constant, CriticInputs
 from rwta_sim.learning.optimisers import SGD
@@ -123,3 +123,37 @@ def test_addresses():
     for refused in (np.arange(6.0).reshape(2, 3).T, array.T):
         with pytest.raises((TypeError, ValueError, BufferError, AssertionError)):
             address(refused)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_probabilities_of_a_history_are_those_that_a_monitor_samples(every):
+    """q of each step, by way of the history and by a StateMonitor, of the same decisions; drained twice."""
+    found = []
+    for history in (0, STEPS):
+        engine = RuntimeEngine("numpy")
+        parts = {"h": np.arange(2, 12, 3), "a": np.arange(12, 15)}
+        sampled = {name: Sampled("neurons", ("q",), indices) for name, indices in parts.items()}
+        network = RWTANetwork(
+            NetworkSpec(hidden_circuits=3, hidden_size=4, kernel=Exponential(tau=3 * ms), weight_sd=0.5, **QUIET),
+            *(5, 3, np.random.default_rng(0)),
+            history=history,
+            record_traces=False,
+            sampled=sampled,
+            sample_steps=every,
+        )
+        assert len(network.state_monitors) == (0 if history else 2)
+        engine.prepare(network.network)
+        engine.seed(np.random.SeedSequence(1))
+        actor, rng = SpikingActor(network, engine, DecisionSpec(steps=STEPS), recalls=False), np.random.default_rng(2)
+        for count in (2, 5):
+            actor.arrays.clear()
+            decisions = [run_session(engine, actor.decide(rng.random(5), False, rng), STEPS) for _ in range(count)]
+            assert all(decision.history is None for decision in decisions)
+            drained = actor.drain()
+            assert drained.decisions == count
+            found.append({name: rows.copy() for name, rows in drained.states.items()})
+    for monitored, recalled in zip(found[:2], found[2:], strict=True):
+        assert monitored["h"].shape == (monitored["a"].shape[0], 4)
+        for name, rows in monitored.items():
+            assert recalled[name].tobytes() == rows.tobytes()
+            assert len(np.unique(rows)) > len(rows)

@@ -344,10 +344,13 @@ def test_any_reader_of_zarr_opens_it(trained):
     np.testing.assert_array_equal(i[(i >= low) & (i < high)], recording.spikes("hidden").i)
 
 
+@pytest.mark.parametrize("many", [1, 10, 2**16])
 @pytest.mark.parametrize("shape, dtype", [((), "int64"), ((3,), "float32"), ((2, 2), "uint8"), ((), "bool")])
-def test_arrays_grow(tmp_path, monkeypatch, shape, dtype):
-    """Appended in pieces that do and do not fill chunks; flushed or not, what is read is what was flushed."""
+def test_arrays_grow(tmp_path, monkeypatch, shape, dtype, many):
+    """Appended in pieces that do and do not fill chunks, copied into them first or not; flushed or not, what is read is
+    what was flushed."""
     monkeypatch.setattr(chunks, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(chunks, "_MANY", many)
     rng = np.random.default_rng(0)
     rows = rng.integers(0, 2, (40, *shape)).astype(dtype)
     array, done = GrowingArray(tmp_path / "a", shape, dtype), 0

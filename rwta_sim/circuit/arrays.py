@@ -271,6 +271,11 @@ class NetworkArrays(Weights):
         traces = rows["input_trace"] if kappa is None else spikes.traces(kappa)
         return History(traces, spikes, rows["trace"], fired, q)
 
+    @property
+    def recalled(self) -> np.ndarray:
+        """q in the steps of this decision, of a network that has a history: a view, shape (steps, n_neurons)."""
+        return self._history["q"]
+
     def read(self, steps: int) -> Readout:
         """What the decision came to, of so many steps; its q are those of `last_probabilities`."""
         if self._reader is None:

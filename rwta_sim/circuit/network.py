@@ -51,7 +51,7 @@ class Sampled(NamedTuple):
     variables : tuple of str
         Of their equations; of several the sum.
     indices : ndarray of int
-        Of the neurons.
+        Of the neurons, at equal distances.
     summed : bool
         Whether what is wanted is the sum over these neurons.
     """
@@ -60,6 +60,17 @@ class Sampled(NamedTuple):
     variables: tuple[str, ...]
     indices: np.ndarray
     summed: bool = False
+
+    @property
+    def columns(self) -> slice:
+        """The indices, which are at equal distances."""
+        step = int(self.indices[1] - self.indices[0]) if len(self.indices) > 1 else 1
+        return slice(int(self.indices[0]), int(self.indices[-1]) + 1, step)
+
+    @property
+    def recalled(self) -> bool:
+        """Whether a history has it."""
+        return self.origin == "neurons" and self.variables == ("q",) and not self.summed
 
     def of(self, recorded: Mapping[str, np.ndarray]) -> np.ndarray:
         """What is wanted of the variables that a monitor recorded, each of shape (samples, neurons)."""
@@ -104,7 +115,8 @@ class RWTANetwork(Wiring):
     go_signal : bool
         Whether action neurons fire on a go signal alone: one of them in the step at ``neurons.t_go``.
     sampled : mapping of Sampled, optional
-        Variables to be recorded by a StateMonitor each, ``state_monitors``, by any name; kept as ``sampled``.
+        Variables to be recorded by any name; kept as ``sampled``. Each has a StateMonitor in ``state_monitors``, but
+        for those that a history has.
     sample_steps : int
         Steps between two of their samples.
     plasticity : PlasticSynapse, optional
@@ -188,7 +200,9 @@ class RWTANetwork(Wiring):
         self.current_weights = {n: w.astype(self._float) for n, w in weights.items() if n not in carried}
         self.history = HistoryRecorder(self._populations, history, self.clock, record_traces) if history else None
         self.sampled = dict(sampled or {})
-        self.state_monitors = self._state_monitors(self.sampled, sample_steps)
+        self.sample_steps = sample_steps
+        monitored = {n: one for n, one in self.sampled.items() if self.history is None or not one.recalled}
+        self.state_monitors = self._state_monitors(monitored, sample_steps)
         monitors = [*(self._monitors() if record else ()), *self.state_monitors.values()]
         self.network = Network(*self._objects(), *monitors, name="rwta_network")
 

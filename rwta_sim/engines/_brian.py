@@ -253,10 +253,14 @@ class BrianEngine(Engine):
         if not isinstance(monitor, EventMonitor):
             names.add("t")
         recordings = {name: monitor.variables[name] for name in sorted(names)}
-        values = {name: np.array(variable.get_value()) for name, variable in recordings.items()}
+        values = {name: self._recorded(variable) for name, variable in recordings.items()}
         self._empty(monitor, list(recordings.values()))
         monitor.variables["N"].get_value()[...] = 0
         return values
+
+    @abstractmethod
+    def _recorded(self, recording: Variable) -> np.ndarray:
+        """A copy of what a monitor holds in a variable."""
 
     @abstractmethod
     def _empty(self, monitor: Any, recordings: list[Variable]) -> None:

@@ -264,6 +264,9 @@ class RuntimeEngine(BrianEngine):
                 expected[f"{kind}_rest"] = ((BUFFER_SIZE - int(index),), "f", -np.inf, np.inf)
         check_parts("random.", state, expected)
 
+    def _recorded(self, recording: Variable) -> np.ndarray:
+        return np.array(recording.get_value())
+
     def _empty(self, monitor: Any, recordings: list[Variable]) -> None:
         monitor.resize(0)  # Brian2's dynamic arrays keep their memory when they shrink
 

@@ -25,6 +25,8 @@ __all__ = ["GrowingArray", "StoredArray", "read_attributes", "write_group"]
 
 #: Bytes of a chunk, about, and rows at the most, where nothing else is said.
 CHUNK_BYTES, CHUNK_ROWS = 2**20, 8192
+#: Bytes of rows that come at once, from which on they are not copied into the chunk in hand first.
+_MANY = 2**16
 #: Stands in the description of an array for the number of its rows.
 _ROWS = "ROWS"
 _DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
@@ -102,15 +104,21 @@ class GrowingArray:
             If it cannot be written.
         """
         start, size = 0, len(self._chunk)
+        direct = rows.nbytes >= _MANY and rows.dtype == self._chunk.dtype and rows.flags.c_contiguous
         while start < len(rows):
             count = min(size - self._filled, len(rows) - start)
-            self._chunk[self._filled : self._filled + count] = rows[start : start + count]
+            piece = rows[start : start + count]
+            if direct:  # not by way of the chunk in memory
+                self._write_waiting()
+                self._write_rows(piece)
+            else:
+                self._chunk[self._filled : self._filled + count] = piece
             self._filled += count
             start += count
             self.rows += count
             self._dirty = True
             if self._filled == size:
-                self._write_rows()
+                self._write_waiting()
                 self._close()
                 self._number, self._filled, self._written = self._number + 1, 0, 0
 
@@ -123,7 +131,7 @@ class GrowingArray:
             If it cannot be written; a reader sees what it saw before.
         """
         if self._dirty:
-            self._write_rows()
+            self._write_waiting()
             with _explained(self.folder):
                 os.pwrite(self._metadata_file, self._metadata(), 0)
             self._dirty = False
@@ -137,22 +145,25 @@ class GrowingArray:
     def bytes_in_memory(self) -> int:
         return self._chunk.nbytes
 
-    def _write_rows(self) -> None:
-        """Those of the chunk in hand that are not on disk; a new file has the size of a whole chunk from the start."""
-        if self._written == self._filled:
-            return
+    def _write_waiting(self) -> None:
+        """The rows of the chunk in hand that are not on disk."""
+        if self._written < self._filled:
+            self._write_rows(self._chunk[self._written : self._filled])
+
+    def _write_rows(self, rows: np.ndarray) -> None:
+        """Rows that follow those on disk; a new file has the size of a whole chunk from the start."""
         with _explained(self.folder):
             if self._file is None:
                 name = "/".join(["c", str(self._number), *["0"] * (self._chunk.ndim - 1)])
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 self._file = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
                 os.ftruncate(self._file, self._chunk.nbytes)
-            rows = self._chunk[self._written : self._filled].data.cast("B")
+            left = rows.data.cast("B")
             at = self._written * (self._chunk.nbytes // len(self._chunk))
-            while rows:
-                done = os.pwrite(self._file, rows, at)
-                rows, at = rows[done:], at + done
-        self._written = self._filled
+            while left:
+                done = os.pwrite(self._file, left, at)
+                left, at = left[done:], at + done
+        self._written += len(rows)
 
     def _close(self) -> None:
         if self._file is not None:

@@ -119,7 +119,7 @@ class Spikes(NamedTuple):
 
 
 class Drained(NamedTuple):
-    """What a system recorded within its last decisions.
+    """What a system recorded within its last decisions; arrays are good until its next one.
 
     Attributes
     ----------

@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from rwta_sim.agents.rwta.actor import Actor, decided
+from rwta_sim.agents.rwta.rows import Rows
 from rwta_sim.agents.rwta.spike_faults import FAULTS, LATE
 from rwta_sim.circuit.arrays import NetworkArrays
 from rwta_sim.circuit.decision import DecisionSpec
@@ -31,24 +32,33 @@ class SpikingActor(Actor):
     engine : Engine
         On which ``network.network`` has been prepared.
     spec : DecisionSpec
+    recalls : bool
+        Whether a history that the network has is for learning.
     """
 
     network: RWTANetwork
     engine: Engine
 
-    def __init__(self, network: RWTANetwork, engine: Engine, spec: DecisionSpec) -> None:
+    def __init__(self, network: RWTANetwork, engine: Engine, spec: DecisionSpec, recalls: bool = True) -> None:
         self.network = network
         self.engine = engine
         self.spec = spec
         self.weights = self.arrays = NetworkArrays(network, engine)
         self._dt = float(network.spec.dt)
         self.keeps_eligibilities = network.plasticity is not None
+        self._recalls = recalls
         self._each_decision = spec.clear == "decision"
         self._drained = 0  # steps of what was drained already
         #: Steps of the decisions since then, where something is recorded within them; races end earlier than others.
         self._lengths: list[int] | None = None
-        if hasattr(network, "neuron_spikes") or network.state_monitors:
+        if hasattr(network, "neuron_spikes") or network.sampled:
             self._lengths = []
+        #: What is sampled by way of the history, of each decision: where in its rows and columns it is.
+        self._recalled: dict[str, tuple[tuple[slice, slice], Rows]] = {}
+        for name, one in network.sampled.items():
+            if name not in network.state_monitors:
+                part = slice(0, None, network.sample_steps), one.columns
+                self._recalled[name] = part, Rows(self.arrays.recalled[part].shape)
 
     def begin_episode(self, seeds: EpisodeSeeds) -> None:
         self.engine.seed(seeds.spikes)
@@ -70,6 +80,8 @@ class SpikingActor(Actor):
                 steps += 1
         if self._lengths is not None:
             self._lengths.append(steps)
+        for part, rows in self._recalled.values():
+            rows.add(arrays.recalled[part])
         return decided(
             arrays.read(steps),
             arrays.preference[self.network.action],
@@ -79,7 +91,7 @@ class SpikingActor(Actor):
             greedy,
             rng,
             steps * self._dt,
-            history=arrays.history(),
+            history=arrays.history() if self._recalls else None,
             eligibility=arrays.eligibility(),
         )
 
@@ -121,6 +133,7 @@ class SpikingActor(Actor):
                 if monitor is not None
             }
         states = {name: network.sampled[name].of(engine.drain(m)) for name, m in network.state_monitors.items()}
+        states |= {name: rows.taken().reshape(-1, rows.shape[1]) for name, (_, rows) in self._recalled.items()}
         return Drained(len(lengths), spikes, states)
 
     def recorded(self) -> dict[str, np.ndarray]:

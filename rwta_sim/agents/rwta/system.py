@@ -154,6 +154,7 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
         engine, n_inputs = make_engine(experiment.engine), self.encoder.n_inputs
         plasticity = None if faults else learning.plasticity(experiment.network)
         recalls = learning.rule.needs_history and plasticity is None and not faults
+        history = recalls or any(one.recalled for one in self._sampled.values())
         with explained(learning.equations):
             with engine.building():
                 network = RWTANetwork(
@@ -162,7 +163,7 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
                     n_actions,
                     rng=rng,
                     record=self._record,
-                    history=decision.steps if recalls else 0,
+                    history=decision.steps if history else 0,
                     gained=decision.gain != 1,
                     go_signal=decision.go_signal,
                     record_traces=decision.clear == "episode" or not experiment.network.one_trace,
@@ -172,7 +173,7 @@ class RWTASystem(CreditedSystem, EncodedSystem, PerturbableSystem):
                     faults=faults,
                 )
             engine.prepare(network.network, namespace={})
-        actor = SpikingActor(network, engine, decision)
+        actor = SpikingActor(network, engine, decision, recalls)
         if plasticity is not None:
             rule = self._rule(network)
             actor.arrays.gate(rule.first, rule.last, decision.steps)

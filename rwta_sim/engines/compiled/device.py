@@ -200,6 +200,28 @@ struct Rows {
 }  // namespace rwta_sim
 """
 
+#: In place of Brian2's, which allocates each row, and frees all of them when a recording is emptied.
+DYNAMIC_ARRAY = """
+#pragma once
+#include <vector>
+
+// Rows one after the other; the number of columns is for good once there is a row.
+template <class T> class DynamicArray2D {
+    std::vector<T> values;
+
+  public:
+    int n, m;
+    DynamicArray2D(int rows = 0, int columns = 0) { resize(rows, columns); }
+    void resize(int rows, int columns) {
+        n = rows;
+        m = columns;
+        values.resize(size_t(n) * m);
+    }
+    T& operator()(int i, int j) { return values[size_t(i) * m + j]; }
+    T* data() { return values.data(); }
+};
+"""
+
 LIBRARY = """
 #include "objects.h"
 #include "rwta_sim.h"
@@ -212,14 +234,6 @@ int rwta_sim_setup(int argc, char** argv);  // the generated main, up to its net
 using namespace brian;
 
 %ROWS%
-
-template <class T> static void copy_matrix(DynamicArray2D<T>& matrix, int64_t* rows, int64_t* columns, void* data) {
-    *rows = matrix.n;
-    *columns = matrix.m;
-    if (data)
-        for (int i = 0; i < matrix.n; i++)
-            for (int j = 0; j < matrix.m; j++) static_cast<T*>(data)[int64_t(i) * matrix.m + j] = matrix(i, j);
-}
 
 extern "C" {
 
@@ -238,7 +252,8 @@ const char* rwta_sim_start(const char* folder) {
     return nullptr;
 }
 
-void rwta_sim_array(int which, void** data, int64_t* size) {
+// The values of a variable, how many they are and, of a recording of a StateMonitor, in how many rows.
+void rwta_sim_array(int which, void** data, int64_t* size, int64_t* rows) {
     switch (which) {
 %ARRAYS%
     }
@@ -261,13 +276,6 @@ void rwta_sim_lend(int which, void* data) {
 // Frees what Brian2 allocated with new; the vectors and queues free themselves when the library is unloaded.
 void rwta_sim_free() {
 %FREE%
-}
-
-// A recording of a StateMonitor: its size, and, given room, a copy of its rows.
-void rwta_sim_matrix(int which, int64_t* rows, int64_t* columns, void* data) {
-    switch (which) {
-%MATRICES%
-    }
 }
 
 void rwta_sim_advance(int64_t steps) {
@@ -506,6 +514,7 @@ class CompiledDevice(CPPStandaloneDevice):
         }
         sources = self._renamed(sources)
         self._adapt(sources)
+        sources["brianlib/dynamic_array.h"] = DYNAMIC_ARRAY
         self.pathways = sorted(p.name for s in self.synapses for p in s._pathways)
         sources["rwta_sim.h"] = HEADER.replace("%ROWS%", "\n".join(f"extern Rows rows_{p};" for p in self.pathways))
         sources["rwta_sim.cpp"] = self._library_source(network)
@@ -566,17 +575,17 @@ class CompiledDevice(CPPStandaloneDevice):
             sources["objects.cpp"] = _emptied(sources["objects.cpp"], name)
 
     def _library_source(self, network: Network) -> str:
-        cases, matrices, empty, free = [], [], [], []
+        cases, empty, free = [], [], []
         for index, (var, name) in enumerate(sorted(self.arrays.items(), key=lambda item: item[1])):
             self._index[var] = index
             if isinstance(var, DynamicArrayVariable):
                 dynamic = self.get_array_name(var, access_data=False)
-                if var.ndim == 2:
-                    empty.append(f"    case {index}: {dynamic}.n = 0; {dynamic}.resize(); break;")
-                    matrices.append(f"    case {index}: copy_matrix({dynamic}, rows, columns, data); break;")
-                    continue
-                empty.append(f"    case {index}: {dynamic}.clear(); break;")
                 pointer, size = f"{dynamic}.data()", f"{dynamic}.size()"
+                emptied = f"{dynamic}.clear()"
+                if var.ndim == 2:
+                    size, emptied = f"(int64_t){dynamic}.n * {dynamic}.m", f"{dynamic}.resize(0, {dynamic}.m)"
+                    pointer += f"; *rows = {dynamic}.n"
+                empty.append(f"    case {index}: {emptied}; break;")
             else:
                 free.append(f"    delete[] {name};\n    {name} = nullptr;")
                 pointer, size = name, str(int(np.prod(var.size)))
@@ -597,7 +606,6 @@ class CompiledDevice(CPPStandaloneDevice):
             LIBRARY.replace("%ARRAYS%", "\n".join(cases))
             .replace("%ROW_TABLE%", ", ".join(f"&rwta_sim::rows_{p}" for p in self.pathways) or "nullptr")
             .replace("%ROWS%", "\n".join(f"rwta_sim::Rows rwta_sim::rows_{p};" for p in self.pathways))
-            .replace("%MATRICES%", "\n".join(matrices))
             .replace("%EMPTY%", "\n".join(empty))
             .replace("%LEND%", "\n".join(lend))
             .replace("%FREE%", "\n".join(free))
@@ -624,10 +632,9 @@ class CompiledDevice(CPPStandaloneDevice):
             return super().get_value(var, access_data)
         if var not in self._index:
             raise EngineError(f"{var.name} of {var.owner.name} is no part of the network that was prepared")
+        values, rows = self._library.array(self._index[var], var.dtype)
         if isinstance(var, DynamicArrayVariable) and var.ndim == 2:
-            values = self._library.matrix(self._index[var], var.dtype)
-            return values if len(values) else values.reshape(0, var.size[1])
-        values = self._library.array(self._index[var], var.dtype)
+            values = values.reshape(rows, var.size[1])
         if var in self._delays:
             values.flags.writeable = False  # the queues were made for these delays
         elif isinstance(var, DynamicArrayVariable) and not isinstance(var.owner, (Synapses, SynapticPathway)):

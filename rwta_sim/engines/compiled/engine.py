@@ -237,6 +237,9 @@ class CompiledEngine(BrianEngine):
         finally:
             network.t_ = float(self._time[0])
 
+    def _recorded(self, recording: Variable) -> np.ndarray:
+        return np.asarray(recording.get_value())  # a copy: see `CompiledDevice.get_value`
+
     def _empty(self, monitor: Any, recordings: list[Variable]) -> None:
         for variable in recordings:
             self._device.empty(variable)

@@ -47,8 +47,7 @@ class Library:
             "empty": [ctypes.c_int],
             "advance": [ctypes.c_int64],
             "lend": [ctypes.c_int, ctypes.c_void_p],
-            "array": [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p],
-            "matrix": [ctypes.c_int, *[ctypes.c_void_p] * 3],
+            "array": [ctypes.c_int, *[ctypes.c_void_p] * 3],
             "random": [ctypes.c_void_p] * 4,
             "random_changed": [],
             "seed": [ctypes.c_void_p, ctypes.c_int32],
@@ -92,24 +91,16 @@ class Library:
             self._chunk = max(1, int(self._chunk * min(pace, 8.0)))
         return steps
 
-    def array(self, index: int, dtype: np.dtype) -> np.ndarray:
-        """The values of variable number `index`; a view, valid until the variable is resized."""
-        data, size = ctypes.c_void_p(), ctypes.c_int64()
-        self._dll.rwta_sim_array(index, ctypes.byref(data), ctypes.byref(size))
-        return self._at(data.value, size.value, dtype)
+    def array(self, index: int, dtype: np.dtype) -> tuple[np.ndarray, int]:
+        """The values of variable number `index`, a flat view, valid until the variable is resized; if it has two
+        dimensions, also the number of its rows."""
+        data, size, rows = ctypes.c_void_p(), ctypes.c_int64(), ctypes.c_int64()
+        self._dll.rwta_sim_array(index, ctypes.byref(data), ctypes.byref(size), ctypes.byref(rows))
+        return self._at(data.value, size.value, dtype), rows.value
 
     def empty(self, index: int) -> None:
         """Drop the recording in variable number `index`; its memory is kept for what comes."""
         self._dll.rwta_sim_empty(index)
-
-    def matrix(self, index: int, dtype: np.dtype) -> np.ndarray:
-        """A copy of the values of two-dimensional variable number `index`."""
-        rows, columns = ctypes.c_int64(), ctypes.c_int64()
-        size = ctypes.byref(rows), ctypes.byref(columns)
-        self._dll.rwta_sim_matrix(index, *size, None)
-        values = np.zeros((rows.value, columns.value), dtype)
-        self._dll.rwta_sim_matrix(index, *size, values.ctypes.data)
-        return values
 
     @property
     def random(self) -> dict[str, np.ndarray]:

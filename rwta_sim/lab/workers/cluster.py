@@ -190,6 +190,8 @@ def check_cluster(text: str, who: str = "a sweep") -> None:
 #: Environments may have processes of their own, which a daemon may not. On a busy machine Python starts slowly.
 _CONFIG = {
     "distributed.worker.daemon": False,
+    # It looks at every worker's stack each 10 ms, a third of a run's time where a run is Python.
+    "distributed.worker.profile.enabled": False,
     "distributed.logging.distributed": "error",
     "distributed.deploy.lost-worker-timeout": "60s",
     "distributed.comm.timeouts.connect": "120s",
