@@ -12,6 +12,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "sphinx-mathjax-offline",  # formulas without asking another machine
     "sphinx_click",
     "sphinx_design",
     "sphinxcontrib.bibtex",
