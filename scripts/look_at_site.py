@@ -3,9 +3,9 @@
 python scripts/look_at_site.py FOLDER                    # every page of build/html, after make docs
 python scripts/look_at_site.py FOLDER --pages start docs/live
 
-FOLDER gets each page in strips, and sheets of many strips to look through. Said, and an error: what a page tells the
-console or throws, what it asks of other machines, pictures that are missing, pages wider than the window, and what
-reaches over the edge without a bar to scroll it by.
+Left out are the listings of the source. FOLDER gets each page in strips, and sheets of many strips to look through.
+Said, and an error: what a page tells the console or throws, what it asks of other machines, pictures that are missing,
+pages wider than the window, and what reaches over the edge without a bar to scroll it by.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,9 @@ sys.path.append(str(ROOT / "tests"))
 from browsers import browser, listened  # noqa: E402
 
 HTML = ROOT / "build" / "html"
-#: Pixels: of a window, by its width, the height; of a strip of a page, the height.
+#: Pixels: of a window, by its width, the height; of a strip of a page and of what Chromium draws at once, the height.
 WINDOWS = {390: 844, 1280: 900}
-STRIP = 2400
+STRIP, SHOT = 2400, 12_000
 #: By how much strips are made smaller on a sheet, and how many stand side by side.
 SHEETS = {390: (0.62, 6), 1280: (0.5, 3)}
 
@@ -77,10 +78,12 @@ def look(page: Any, address: str, out: Path) -> tuple[list[str], list[Path]]:
     faults = page.evaluate(FAULTS)
     width, height = page.viewport_size["width"], page.evaluate("document.documentElement.scrollHeight")
     strips = []
-    for top in range(0, height, STRIP):
-        strips.append(out.with_name(f"{out.name}-{top // STRIP}.png"))
-        clip = {"x": 0, "y": top, "width": width, "height": min(STRIP, height - top)}
-        page.screenshot(path=strips[-1], full_page=True, clip=clip)
+    for top in range(0, height, SHOT):
+        clip = {"x": 0, "y": top, "width": width, "height": min(SHOT, height - top)}
+        with Image.open(BytesIO(page.screenshot(full_page=True, clip=clip))) as shot:
+            for part in range(0, shot.height, STRIP):
+                strips.append(out.with_name(f"{out.name}-{len(strips)}.png"))
+                shot.crop((0, part, width, min(part + STRIP, shot.height))).save(strips[-1], compress_level=1)
     return faults, strips
 
 
@@ -104,8 +107,8 @@ def main() -> None:
     parser.add_argument("--pages", nargs="*", default=[], help="beginnings of their paths; default: every page")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    names = sorted(path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts)
-    names = [name for name in names if name.startswith(tuple(arguments.pages) or "")]
+    names = sorted(path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html"))
+    names = [name for name in names if name.startswith(tuple(arguments.pages) or "") and not name.startswith("_")]
     if not names:
         sys.exit(f"there is no such page in {HTML}: make docs")
     start, how = browser()
@@ -114,17 +117,18 @@ def main() -> None:
         chromium = playwright.chromium.launch(**how)
         for width, height in WINDOWS.items():
             strips = []
+            page = chromium.new_page(viewport={"width": width, "height": height})
+            told, asked = listened(page, kinds=("error", "warning"))  # the theme chats
             for name in names:
-                page = chromium.new_page(viewport={"width": width, "height": height})
-                told, asked = listened(page)
                 out = arguments.folder / f"{width}-{name.removesuffix('.html').replace('/', '.')}"
                 faults, parts = look(page, address + name, out)
                 strips += parts
-                page.close()
                 others = [url for url in asked if not url.startswith((address, "data:", "blob:"))]
                 for fault in (*faults, *told, *(f"asks for {url}" for url in others)):
                     print(f"{width} {name}: {fault}", flush=True)
                     wrong += 1
+                told.clear(), asked.clear()
+            page.close()
             sheets(strips, width, arguments.folder)
         chromium.close()
     print(f"{len(names)} pages at {len(WINDOWS)} widths: {wrong} faults")
