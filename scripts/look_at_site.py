@@ -37,7 +37,8 @@ SHEETS = {390: (0.62, 6), 1280: (0.5, 3)}
 #: What is wrong with how a page is laid out, in words. What scrolls in a box of its own may be wider than the box.
 FAULTS = """() => {
   const wide = document.documentElement.clientWidth, told = [];
-  const named = (e) => `${e.tagName.toLowerCase()}.${e.className} "${(e.innerText || e.src || '').slice(0, 50)}"`;
+  const text = (e) => [...(e.innerText || e.src || '')].slice(0, 50).join('');
+  const named = (e) => `${e.tagName.toLowerCase()}.${e.className} "${text(e)}"`;
   const scrolls = (e) => e && e !== document.body &&
     (['auto', 'scroll'].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
   if (document.documentElement.scrollWidth > wide)
@@ -49,7 +50,8 @@ FAULTS = """() => {
     if (box.width && getComputedStyle(e).visibility !== 'hidden' && box.right > wide + 1 && !scrolls(e.parentElement))
       told.push(`over the edge by ${Math.round(box.right - wide)}: ${named(e)}`);
     if (['hidden', 'clip'].includes(getComputedStyle(e).overflowX) && e.scrollWidth > e.clientWidth + 1
-        && box.width > 1 && e.clientWidth) told.push(`cut off: ${named(e)}`);
+        && e.clientWidth > 1 && e.matches('article *') && !e.matches('.math, .math *'))
+      told.push(`cut off: ${named(e)}`);
   }
   return told;
 }"""
