@@ -36,6 +36,7 @@ def plot_learning_curve(ax: Axes, metrics: Mapping[str, np.ndarray], window: int
         label="greedy validation",
     )
     ax.set(xlabel="training episode", ylabel="return")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(loc="lower right", fontsize="small")
 
 

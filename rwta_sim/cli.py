@@ -843,8 +843,9 @@ def tasks_command(as_json: bool) -> None:
     if as_json:
         _print_json({"tasks": [{"task": p.task, "model": p.model, "description": p.description} for p in tasks()]})
         return
+    task, model = (max(len(getattr(p, name)) for p in tasks()) for name in ("task", "model"))
     for p in tasks():
-        click.echo(f"{p.task:12} {p.model:8} {p.description}")
+        click.echo(f"{p.task:{task}}  {p.model:{model}}  {p.description}")
 
 
 @cli.group("cache", invoke_without_command=True)

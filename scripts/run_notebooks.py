@@ -1,4 +1,6 @@
-"""Run the notebooks of docs/notebooks, each in a kernel and a folder of its own, and print how long each took.
+"""Run the notebooks of docs/notebooks, each in a kernel and a folder of its own, and print what each took.
+
+Told are seconds of processor time, of the kernel and all that it started, and seconds by the clock.
 
 python scripts/run_notebooks.py                  # all, and their solutions
 python scripts/run_notebooks.py 01 02            # those whose names begin so
@@ -8,6 +10,7 @@ python scripts/run_notebooks.py --out FOLDER     # and keep what they gave, as n
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import tempfile
 import time
@@ -37,20 +40,30 @@ def run(path: Path, out: Path | None) -> str | None:
     return None
 
 
+def spent() -> tuple[float, float]:
+    """Seconds of processor time of all kernels that have ended, and by the clock."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime, time.perf_counter()
+
+
+def told(began: tuple[float, float], what: object) -> None:
+    processor, clock = (now - then for now, then in zip(spent(), began, strict=True))
+    print(f"{processor:6.1f} s of processor, {clock:6.1f} s  {what}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="beginnings of names; default: all")
     parser.add_argument("--out", type=Path, help="folder for the notebooks with outputs")
     arguments = parser.parse_args()
     wanted = tuple(arguments.names) or ("",)
-    failed, whole = 0, time.perf_counter()
+    failed, whole = 0, spent()
     for path in sorted(path for path in NOTEBOOKS.rglob("*.ipynb") if path.name.startswith(wanted)):
-        began = time.perf_counter()
+        began = spent()
         wrong = run(path, arguments.out)
         failed += wrong is not None
-        told = "" if wrong is None else f"  FAILED\n{wrong}"
-        print(f"{time.perf_counter() - began:6.1f} s  {path.relative_to(NOTEBOOKS)}{told}", flush=True)
-    print(f"{time.perf_counter() - whole:6.1f} s  together")
+        told(began, path.relative_to(NOTEBOOKS) if wrong is None else f"{path.relative_to(NOTEBOOKS)}  FAILED\n{wrong}")
+    told(whole, "together")
     sys.exit(failed > 0)
 
 

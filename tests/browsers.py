@@ -23,12 +23,12 @@ def browser() -> tuple[Any, dict[str, Any]]:
     return playwright.sync_playwright(), {"executable_path": where, "args": _QUIET}
 
 
-def listened(*pages: Any) -> tuple[list[str], list[str]]:
-    """What pages tell the console, or throw, from now on; and what they ask for."""
+def listened(*pages: Any, kinds: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
+    """What pages tell the console (of these kinds; default: all), or throw, from now on; and what they ask for."""
     told: list[str] = []
     asked: list[str] = []
     for page in pages:
-        page.on("console", lambda message: told.append(message.text))
+        page.on("console", lambda message: told.extend([message.text] * (not kinds or message.type in kinds)))
         page.on("pageerror", lambda error: told.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
     return told, asked

@@ -40,7 +40,8 @@ PRINTS = {
 
 
 def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", TEXTS[page], flags=re.DOTALL | re.MULTILINE)
+    text = TEXTS.get(page) or (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", [page for page in TEXTS if blocks(page, "python")])
@@ -64,7 +65,7 @@ def test_python(page, tmp_path, monkeypatch, capsys):
 
 COMMANDS = [
     (page, line)
-    for page in TEXTS
+    for page in (*TEXTS, "docs/site/start.md")
     for block in blocks(page, "sh")
     for line in block.splitlines()
     if line.startswith("rwta-sim ")

@@ -12,6 +12,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "sphinx-mathjax-offline",  # formulas without asking another machine
     "sphinx_click",
     "sphinx_design",
     "sphinxcontrib.bibtex",
@@ -39,6 +40,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = "rwta_sim"
 html_show_sourcelink = False
 html_static_path = ["_static"]
+html_favicon = "_static/spikes.svg"
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's machine is
 html_css_files = ["wide.css"]
 html_extra_path = ["../demo"]  # a page of its own
 html_theme_options = {"navigation_with_keys": False, "show_toc_level": 2, "header_links_before_dropdown": 6}
