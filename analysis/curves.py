@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 __all__ = ["plot_learning_bands", "plot_learning_curve"]
 
@@ -36,7 +37,7 @@ def plot_learning_curve(ax: Axes, metrics: Mapping[str, np.ndarray], window: int
         label="greedy validation",
     )
     ax.set(xlabel="training episode", ylabel="return")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(loc="lower right", fontsize="small")
 
 
