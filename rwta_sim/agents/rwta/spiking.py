@@ -7,13 +7,13 @@ from typing import TypeVar
 import numpy as np
 
 from rwta_sim.agents.rwta.actor import Actor, decided
-from rwta_sim.agents.rwta.rows import Rows
 from rwta_sim.agents.rwta.spike_faults import FAULTS, LATE
 from rwta_sim.circuit.arrays import NetworkArrays
 from rwta_sim.circuit.decision import DecisionSpec
 from rwta_sim.circuit.network import RWTANetwork
 from rwta_sim.engines import Engine, run_session
 from rwta_sim.learning import Decision
+from rwta_sim.learning.rows import Rows
 from rwta_sim.loop.probes import Drained, placed, spikes_of
 from rwta_sim.loop.session import Session
 from rwta_sim.seeding import EpisodeSeeds
@@ -53,12 +53,13 @@ class SpikingActor(Actor):
         self._lengths: list[int] | None = None
         if hasattr(network, "neuron_spikes") or network.sampled:
             self._lengths = []
-        #: What is sampled by way of the history, of each decision: where in its rows and columns it is.
-        self._recalled: dict[str, tuple[tuple[slice, slice], Rows]] = {}
-        for name, one in network.sampled.items():
-            if name not in network.state_monitors:
-                part = slice(0, None, network.sample_steps), one.columns
-                self._recalled[name] = part, Rows(self.arrays.recalled[part].shape)
+        #: What is sampled by way of the history: where in its rows and columns it is; and that of each decision.
+        self._recalled = {
+            name: (slice(0, None, network.sample_steps), one.columns)
+            for name, one in network.sampled.items()
+            if name not in network.state_monitors
+        }
+        self._kept = Rows(**{name: self.arrays.recalled[part] for name, part in self._recalled.items()})
 
     def begin_episode(self, seeds: EpisodeSeeds) -> None:
         self.engine.seed(seeds.spikes)
@@ -80,8 +81,8 @@ class SpikingActor(Actor):
                 steps += 1
         if self._lengths is not None:
             self._lengths.append(steps)
-        for part, rows in self._recalled.values():
-            rows.add(arrays.recalled[part])
+        if self._recalled:
+            self._kept.extend(1, **{name: arrays.recalled[part] for name, part in self._recalled.items()})
         return decided(
             arrays.read(steps),
             arrays.preference[self.network.action],
@@ -133,7 +134,8 @@ class SpikingActor(Actor):
                 if monitor is not None
             }
         states = {name: network.sampled[name].of(engine.drain(m)) for name, m in network.state_monitors.items()}
-        states |= {name: rows.taken().reshape(-1, rows.shape[1]) for name, (_, rows) in self._recalled.items()}
+        states |= {name: rows.reshape(-1, rows.shape[2]) for name, rows in self._kept.state().items()}
+        self._kept.truncate(0)
         return Drained(len(lengths), spikes, states)
 
     def recorded(self) -> dict[str, np.ndarray]:
